@@ -1,0 +1,43 @@
+"""Memory budgets: a job that cannot fit is refused before it starts."""
+
+import re
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+class MemoryBudgetError(ValueError):
+    """A job needs more memory than it was allowed; the message names both and a way out."""
+
+
+def format_bytes(n_bytes: float) -> str:
+    """Write a number of bytes for a reader: ``1.50 GiB``."""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.2f} {unit}"
+    return f"{n_bytes:.0f} B"
+
+
+def parse_bytes(text: str) -> int:
+    """Read a number of bytes as a person writes it: ``"2GiB"``, ``"500 MB"``, ``"1e9"``."""
+    match = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*", text)
+    unit = match.group(2).upper() if match else None
+    if match is None or unit not in _UNITS:
+        raise ValueError(f"expected a size such as '2GiB' or '500MB'; got {text!r}")
+    return int(float(match.group(1)) * _UNITS[unit])
+
+
+def require_memory(*, what: str, needed_bytes: int, max_bytes: int | None, way_out: str) -> None:
+    """Refuse a job whose need is above its budget.
+
+    Args:
+        what: the job, as the error names it.
+        needed_bytes: what the job would hold at its peak, in bytes.
+        max_bytes: the budget in bytes; ``None`` is no budget.
+        way_out: what the user can do instead.
+    """
+    if max_bytes is not None and needed_bytes > max_bytes:
+        raise MemoryBudgetError(
+            f"{what} needs {format_bytes(needed_bytes)} and the budget is "
+            f"{format_bytes(max_bytes)}: {way_out}"
+        )
