@@ -8,7 +8,7 @@ PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
 def assert_lowers(function: Callable, *args: object) -> None:
-    """Lower the jitted ``function`` at the shapes of ``args`` for every platform."""
+    """Lower the jitted ``function`` at the shapes of ``args`` (arrays) for every platform."""
     shapes = jax.tree.map(
         lambda leaf: (
             jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if hasattr(leaf, "shape") else leaf

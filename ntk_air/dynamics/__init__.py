@@ -1,1 +1,1 @@
-
+"""Kernel-regime dynamics: spectral filters, exact trajectories, simulation, supervision."""

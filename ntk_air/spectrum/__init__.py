@@ -1,1 +1,1 @@
-
+"""Eigendecompositions of kernels, with guards and residuals."""
