@@ -20,7 +20,7 @@ def as_precision(array: object, precision: Precision, *, what: str) -> jax.Array
     Raises ``ValueError`` where float64 is wanted for ``what`` and JAX runs in 32 bits.
     """
     check_choice("precision", precision, ("float32", "float64"))
-    if precision == "float64" and not jax.config.jax_enable_x64:
+    if precision == "float64" and jnp.result_type(float) != jnp.float64:
         raise ValueError(
             f"{what} runs in float64 and JAX is set to 32 bits: call "
             'jax.config.update("jax_enable_x64", True) first, or pass precision="float32"'
