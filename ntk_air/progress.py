@@ -1,14 +1,10 @@
 """Progress is reported to a callable: the library itself prints nothing."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import TypeAlias
 
-
-class Progress(Protocol):
-    """Called as ``progress(stage, done, total)`` after each unit of work."""
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Take note that ``done`` of ``total`` units of ``stage`` are finished."""
-        ...
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called as ``progress(stage, done, total)`` after each unit of work."""
 
 
 def no_progress(stage: str, done: int, total: int) -> None:

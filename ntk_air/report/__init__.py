@@ -1,0 +1,1 @@
+"""What a reader sees: progress, summaries and figures, drawn from saved results."""
