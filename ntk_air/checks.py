@@ -73,3 +73,11 @@ def check_same_features(name1: str, array1: AnyArray, name2: str, array2: AnyArr
             f"{name1} and {name2} must have the same features; got shapes "
             f"{array1.shape[1:]} and {array2.shape[1:]} behind the batch axis"
         )
+
+
+def check_same_dtype(name1: str, array1: AnyArray, name2: str, array2: AnyArray) -> None:
+    """Require two arrays of one precision: a mixture loses digits without a word."""
+    if array1.dtype != array2.dtype:
+        raise ValueError(
+            f"{name1} and {name2} must have the same dtype; got {array1.dtype} and {array2.dtype}"
+        )

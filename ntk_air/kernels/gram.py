@@ -1,0 +1,289 @@
+"""Gram matrices, assembled tile by tile under a bound on memory.
+
+The result lives on the host: an accelerator holds one tile at a time, and a matrix larger than
+its memory can still be built. All tiles have the same shape, so that a compiled kernel is
+compiled once for tiles on the diagonal and once for the others.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from ntk_air.checks import (
+    check_at_least,
+    check_inputs,
+    check_same_dtype,
+    check_same_features,
+)
+from ntk_air.memory import format_bytes, require_memory
+from ntk_air.progress import Progress, no_progress
+from ntk_air.typing import AnyArray
+
+LARGEST_TILE = 1024
+"""Rows of a tile where memory allows: larger ones gain no speed."""
+
+SMALLEST_TILE = 32
+"""Rows below which a tile is not worth its overhead: less memory than it needs is refused."""
+
+ASSUMED_TEMPORARIES = 12
+"""Tile-sized arrays that a kernel without ``tile_bytes`` is taken to hold at its peak."""
+
+HOST_TILES = 2
+"""Copies of a tile that ``assemble`` makes: one from the device, one to make it symmetric."""
+
+
+@runtime_checkable
+class Kernel(Protocol):
+    """``kernel(x1, x2=None)``: the values between all pairs of inputs, shape (n1, n2)."""
+
+    def __call__(self, x1: Any, x2: Any = None, /) -> Any:
+        """Evaluate the kernel; ``x2=None`` stands for ``x1``."""
+        ...
+
+
+@runtime_checkable
+class SizedKernel(Kernel, Protocol):
+    """A kernel that knows its need of memory."""
+
+    def tile_bytes(self, x1: jax.ShapeDtypeStruct, x2: jax.ShapeDtypeStruct) -> int:
+        """The bytes held at the peak of ``kernel(x1, x2)``, its result included."""
+        ...
+
+
+def gram_matrix(
+    kernel: Kernel,
+    x1: Float[AnyArray, "n1 *features"],
+    x2: Float[AnyArray, "n2 *features"] | None = None,
+    *,
+    max_memory_bytes: int | None = None,
+    progress: Progress = no_progress,
+) -> Float[np.ndarray, "n1 n2"]:
+    """Assemble the matrix of any kernel, tile by tile.
+
+    Without ``x2`` the matrix is symmetric: tiles above the diagonal are computed once and
+    mirrored, and the result equals its transpose in every bit.
+
+    Args:
+        kernel: ``kernel(x1, x2=None)``; with a method ``tile_bytes`` (see ``SizedKernel``) its
+            own need of memory is used, otherwise ``ASSUMED_TEMPORARIES`` tiles.
+        x1: inputs, shape (n1, *features).
+        x2: other inputs, shape (n2, *features); ``None`` stands for ``x1``.
+        max_memory_bytes: a bound in bytes on what this call holds, result and tiles together,
+            beside the inputs; ``None`` is no bound.
+        progress: called after each tile.
+
+    Returns:
+        The matrix as a NumPy array, shape (n1, n2), in the precision of the inputs (float32
+        where JAX runs in 32 bits).
+
+    Raises:
+        MemoryBudgetError: the matrix and one tile cannot fit; nothing has been computed.
+        ValueError: inputs that are empty, not finite, not floating-point or of different
+            features or precision; a kernel whose values have another shape or precision, are
+            not finite, or are not symmetric.
+    """
+    check_pair(x1, x2)
+    if max_memory_bytes is not None:
+        check_at_least("max_memory_bytes", max_memory_bytes, 1)
+    # NumPy slices: JAX's own would compile anew for each offset.
+    rows = np.asarray(x1)
+    columns = rows if x2 is None else np.asarray(x2)
+    dtype = jax.dtypes.canonicalize_dtype(rows.dtype)
+
+    def need(tile: int) -> int:
+        return _tile_need(kernel, tile, (rows, columns), dtype)
+
+    shape = (len(rows), len(columns))
+    tile = plan_tile(
+        "the Gram matrix",
+        shape,
+        result_bytes=math.prod(shape) * dtype.itemsize,
+        need=need,
+        max_memory_bytes=max_memory_bytes,
+    )
+
+    def tile_at(first: slice, second: slice | None) -> Any:
+        return kernel(rows[first]) if second is None else kernel(rows[first], columns[second])
+
+    return assemble(tile_at, shape, tile=tile, symmetric=x2 is None, dtype=dtype, progress=progress)
+
+
+def check_pair(x1: AnyArray, x2: AnyArray | None) -> None:
+    """Check the inputs of a kernel, the entire sets at once."""
+    check_inputs("x1", x1)
+    if x2 is not None:
+        check_inputs("x2", x2)
+        check_same_features("x1", x1, "x2", x2)
+        check_same_dtype("x1", x1, "x2", x2)
+
+
+def _tile_need(
+    kernel: Kernel, tile: int, inputs: tuple[np.ndarray, np.ndarray], dtype: np.dtype
+) -> int:
+    """Bytes held while one tile is computed and stored."""
+    sizes = [min(tile, len(x)) for x in inputs]
+    tile_bytes = math.prod(sizes) * dtype.itemsize
+    if isinstance(kernel, SizedKernel):
+        shapes = [
+            jax.ShapeDtypeStruct((size, *x.shape[1:]), dtype)
+            for size, x in zip(sizes, inputs, strict=True)
+        ]
+        kernel_bytes = kernel.tile_bytes(*shapes)
+    else:
+        kernel_bytes = ASSUMED_TEMPORARIES * tile_bytes
+    return kernel_bytes + HOST_TILES * tile_bytes
+
+
+def plan_tile(
+    what: str,
+    shape: tuple[int, int],
+    *,
+    result_bytes: int,
+    need: Callable[[int], int],
+    max_memory_bytes: int | None,
+    largest: int = LARGEST_TILE,
+    smallest: int = SMALLEST_TILE,
+) -> int:
+    """The number of rows of a tile, the most that the budget allows.
+
+    Args:
+        what: the job, as an error names it.
+        shape: (n1, n2).
+        result_bytes: size of the whole result.
+        need: bytes held for a tile of the given number of rows and columns.
+        max_memory_bytes: the budget, or ``None``.
+        largest: rows of a tile if there is memory enough.
+        smallest: rows of the smallest tile worth computing.
+
+    Raises:
+        MemoryBudgetError: result and smallest tile exceed the budget.
+    """
+    tile = min(largest, max(shape))
+    smallest = min(smallest, tile)
+    if max_memory_bytes is None:
+        return tile
+    available = max_memory_bytes - result_bytes
+    # A need never grows slower than in proportion, so each step either fits or gets closer.
+    while tile > smallest and (needed := need(tile)) > available:
+        tile = max(smallest, min(tile - 1, tile * available // needed))
+    total = result_bytes + need(tile)
+    require_memory(
+        what=f"{what} of {shape[0]} × {shape[1]} inputs",
+        needed_bytes=total,
+        max_bytes=max_memory_bytes,
+        way_out=_way_out(shape, result_bytes, need(tile), max_memory_bytes),
+    )
+    return tile
+
+
+def _way_out(
+    shape: tuple[int, int], result_bytes: int, tile_bytes: int, max_memory_bytes: int
+) -> str:
+    """What would fit: a larger budget, or how many inputs."""
+    way_out = f"allow max_memory_bytes={result_bytes + tile_bytes}"
+    share = (max_memory_bytes - tile_bytes) / result_bytes
+    if share <= 0:
+        return f"{way_out}; one tile alone needs {format_bytes(tile_bytes)}"
+    if shape[0] == shape[1]:
+        return f"{way_out}, or pass at most {math.isqrt(int(share * shape[0] ** 2))} inputs"
+    return f"{way_out}, or at most {int(share * shape[0])} inputs in x1 at a time"
+
+
+def assemble(
+    tile_at: Callable[[slice, slice | None], Any],
+    shape: tuple[int, ...],
+    *,
+    tile: int,
+    symmetric: bool,
+    dtype: np.dtype,
+    progress: Progress,
+) -> np.ndarray:
+    """Fill a matrix from tiles of one shape.
+
+    Args:
+        tile_at: the values for a slice of rows and a slice of columns; columns ``None`` stand
+            for the rows themselves, and are passed for the tiles on a symmetric diagonal.
+        shape: (n1, n2), or (n1, n2, n_out, n_out) with two axes of outputs.
+        tile: rows and columns of a tile, at most.
+        symmetric: whether the tiles below the diagonal are mirrored instead of computed.
+        dtype: the precision that every tile must have.
+        progress: called after each tile.
+    """
+    row_blocks, column_blocks = _cover(shape[0], tile), _cover(shape[1], tile)
+    pairs = [
+        (i, j)
+        for i in range(len(row_blocks))
+        for j in range(i if symmetric else 0, len(column_blocks))
+    ]
+    result = np.empty(shape, dtype)
+    for done, (i, j) in enumerate(pairs, start=1):
+        (rows, first), (columns, second) = row_blocks[i], column_blocks[j]
+        on_diagonal = symmetric and i == j
+        block = np.asarray(tile_at(rows, None if on_diagonal else columns))
+        _check_tile(block, rows, columns, result)
+        if on_diagonal:
+            block = _symmetrised(block, rows)
+        fresh = block[first - rows.start :, second - columns.start :]
+        result[first : rows.stop, second : columns.stop] = fresh
+        if symmetric and not on_diagonal:
+            result[second : columns.stop, first : rows.stop] = _mirrored(fresh)
+        progress("Gram matrix", done, len(pairs))
+    return result
+
+
+def _cover(n: int, largest: int) -> list[tuple[slice, int]]:
+    """Slices of one length that cover ``range(n)``, each with its first row not yet covered.
+
+    The last slice is moved back to have the length of the others: real rows, no padding.
+    """
+    count = math.ceil(n / largest)
+    length = math.ceil(n / count)
+    starts = [min(i * length, n - length) for i in range(count)]
+    return [(slice(start, start + length), i * length) for i, start in enumerate(starts)]
+
+
+def _mirrored(block: np.ndarray) -> np.ndarray:
+    """The block below the diagonal: inputs and outputs of each pair swapped."""
+    return block.transpose((1, 0) if block.ndim == 2 else (1, 0, 3, 2))
+
+
+def _symmetrised(block: np.ndarray, rows: slice) -> np.ndarray:
+    """A diagonal block made symmetric in every bit; refused unless it nearly is."""
+    mirrored = _mirrored(block)
+    difference = block - mirrored
+    asymmetry, scale = difference.max(), max(block.max(), -block.min())
+    if asymmetry > np.sqrt(np.finfo(block.dtype).eps) * scale:
+        raise ValueError(
+            "kernel must be symmetric, kernel(x1) equal to its transpose; got a difference of "
+            f"{asymmetry:.3g} beside values up to {scale:.3g} in rows {rows.start} to "
+            f"{rows.stop - 1}"
+        )
+    symmetric = np.add(block, mirrored, out=difference)
+    symmetric *= 0.5
+    return symmetric
+
+
+def _check_tile(block: np.ndarray, rows: slice, columns: slice, result: np.ndarray) -> None:
+    """Require of a kernel's values the expected shape and precision, and that they are finite."""
+    expected = (rows.stop - rows.start, columns.stop - columns.start, *result.shape[2:])
+    if block.shape != expected:
+        raise ValueError(
+            f"kernel must return shape {expected} for {expected[0]} and {expected[1]} inputs; "
+            f"got {block.shape}"
+        )
+    if block.dtype != result.dtype:
+        raise ValueError(
+            f"kernel must return the precision of its inputs, {result.dtype}; got {block.dtype}: "
+            f"pass the inputs in {block.dtype}"
+        )
+    finite = np.isfinite(block)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0, :2]
+        raise ValueError(
+            "kernel must return finite values; got NaN or infinity first between inputs "
+            f"{rows.start + row} and {columns.start + column}"
+        )
