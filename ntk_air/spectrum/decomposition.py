@@ -1,0 +1,309 @@
+"""Eigendecompositions of kernels: guards before the solver, residuals after it."""
+
+from typing import Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntk_air.checks import check_at_least, check_choice, check_finite, check_floating
+from ntk_air.kernels.operator import DenseKernel, KernelOperator
+from ntk_air.memory import require_memory
+from ntk_air.precision import Precision, as_precision
+from ntk_air.spectrum import solvers
+from ntk_air.spectrum.result import Spectrum
+from ntk_air.spectrum.solvers import DecompositionError
+from ntk_air.typing import KernelMatrix
+
+__all__ = ["DecompositionError", "Method", "Spectrum", "decompose"]
+
+Method: TypeAlias = Literal["auto", "dense", "jax", "iterative"]
+
+# n × n arrays alive at the peak: the kernel, its symmetrised copy, LAPACK's copy, two of workspace.
+_DENSE_MATRICES = 5
+# n × k arrays alive at the peak: Lanczos keeps 2k + 1 vectors, the result and its products 3k more.
+_ITERATIVE_BLOCKS = 6
+
+
+def decompose(
+    kernel: KernelOperator | KernelMatrix,
+    *,
+    top_k: int | None = None,
+    precision: Precision = "float64",
+    method: Method = "auto",
+    symmetry_tolerance: float = 1e-5,
+    max_memory_bytes: int | None = None,
+    seed: int = 0,
+    max_iterations: int | None = None,
+    lapack_index_limit: int = solvers.LAPACK_INDEX_LIMIT,
+) -> Spectrum:
+    """Decompose a kernel, Θ = V diag(λ) Vᵀ, and check the result (theory.md section 0).
+
+    Args:
+        kernel: an operator, or the (n_train, n_train) matrix itself.
+        top_k: how many of the largest modes to compute; ``None`` is all.
+        precision: what the solver and its result run in.
+        method: ``"dense"`` is LAPACK on the host: syevd for all modes, syevr for the top k.
+            ``"jax"`` is ``jax.numpy.linalg.eigh`` on the kernel's device, for all modes.
+            ``"iterative"`` is ARPACK's Lanczos on products Θ·v, for the top k without the
+            matrix. ``"auto"`` takes the iterative one for the top k of an operator that is not
+            dense; else ``"dense"`` on a CPU and, for all modes, ``"jax"`` on an accelerator.
+        symmetry_tolerance: the asymmetry that is accepted and averaged away, max |Θ − Θᵀ|
+            relative to max |Θ|; more is refused.
+        max_memory_bytes: refuse before the start what would need more.
+        seed: of the start vector of the iterative solver and of the symmetry probe.
+        max_iterations: of the iterative solver; ``None`` is ten times n.
+        lapack_index_limit: the longest workspace, in elements, that the LAPACK at hand can
+            address; a solver that needs more is replaced, and ``solver`` and ``notes`` say so.
+
+    Returns:
+        A ``Spectrum``, eigenvalues descending.
+
+    Raises:
+        ValueError: for a kernel that is not square, finite, floating and symmetric within the
+            tolerance, or has no positive eigenvalue; for ``top_k`` out of range.
+        MemoryBudgetError: if the need exceeds ``max_memory_bytes``.
+        DecompositionError: if the solver failed or lost more than half the digits.
+    """
+    as_precision(0.0, precision, what="the decomposition")  # refuses before anything is computed
+    operator = kernel if isinstance(kernel, KernelOperator) else DenseKernel(kernel)
+    method = _choose_method(operator, top_k, method)
+    _check_arguments(operator, top_k, method, symmetry_tolerance)
+    _require_memory(operator.shape[0], top_k, precision, method, max_memory_bytes)
+    if method == "iterative":
+        assert top_k is not None  # _check_arguments saw to it
+        return _decompose_iteratively(
+            operator, top_k, precision, symmetry_tolerance, seed, max_iterations
+        )
+    return _decompose_matrix(
+        operator, top_k, precision, method, symmetry_tolerance, lapack_index_limit
+    )
+
+
+def _choose_method(operator: KernelOperator, top_k: int | None, method: Method) -> Method:
+    check_choice("method", method, ("auto", "dense", "jax", "iterative"))
+    if method != "auto":
+        return method
+    if top_k is not None:
+        return "dense" if isinstance(operator, DenseKernel) else "iterative"
+    return "dense" if jax.default_backend() == "cpu" else "jax"
+
+
+def _check_arguments(
+    operator: KernelOperator, top_k: int | None, method: Method, symmetry_tolerance: float
+) -> None:
+    n = operator.shape[0]
+    if n == 0:
+        raise ValueError("kernel must not be empty; got shape (0, 0)")
+    diagonal = operator.diagonal()
+    check_floating("kernel", diagonal)
+    check_finite("kernel diagonal", diagonal)
+    check_at_least("symmetry_tolerance", symmetry_tolerance, 0.0)
+    if top_k is not None and not 1 <= top_k <= n:
+        raise ValueError(f"top_k must lie in 1 … n_train = {n}; got {top_k}")
+    if method == "iterative" and (top_k is None or top_k >= n):
+        raise ValueError(
+            f"method='iterative' computes fewer than all modes: top_k must lie in 1 … {n - 1}; "
+            f"got {top_k}; for all modes use method='dense'"
+        )
+    if method == "jax" and top_k is not None:
+        raise ValueError("method='jax' computes all modes: top_k must be None; use method='dense'")
+
+
+def _require_memory(
+    n: int, top_k: int | None, precision: Precision, method: Method, max_bytes: int | None
+) -> None:
+    if method == "iterative":
+        elements = _ITERATIVE_BLOCKS * n * (top_k or n)
+        way_out = "ask for fewer modes with top_k"
+    else:
+        elements = _DENSE_MATRICES * n * n
+        way_out = "use fewer examples, precision='float32', or top_k with method='iterative'"
+    require_memory(
+        what=f"decomposing a kernel of {n} examples",
+        needed_bytes=elements * np.dtype(precision).itemsize,
+        max_bytes=max_bytes,
+        way_out=way_out,
+    )
+
+
+def _decompose_matrix(
+    operator: KernelOperator,
+    top_k: int | None,
+    precision: Precision,
+    method: Method,
+    symmetry_tolerance: float,
+    index_limit: int,
+) -> Spectrum:
+    matrix = as_precision(operator.to_dense(), precision, what="the decomposition")
+    check_finite("kernel", matrix)
+    symmetry_error = float(_asymmetry(matrix))
+    _check_symmetry(symmetry_error, symmetry_tolerance)
+    if symmetry_error > 0:
+        matrix = (matrix + matrix.T) / 2
+    solver, eigenvalues, eigenvectors, notes = _solve(matrix, top_k, method, index_limit)
+    return _checked_spectrum(
+        DenseKernel(matrix),
+        eigenvalues,
+        eigenvectors,
+        symmetry_error=symmetry_error,
+        epsilon=_epsilon(operator, precision),
+        precision=precision,
+        solver=solver,
+        notes=notes,
+    )
+
+
+def _solve(
+    matrix: Float[Array, "n n"], top_k: int | None, method: Method, index_limit: int
+) -> tuple[str, Array, Array, tuple[str, ...]]:
+    """Run the solver, or the one that takes its place: (name, eigenvalues, eigenvectors, notes)."""
+    n = matrix.shape[0]
+    if top_k is not None and top_k < n:
+        return (
+            "lapack_syevr",
+            *_from_host(solvers.relatively_robust(np.asarray(matrix), top_k=top_k)),
+            (),
+        )
+    notes: tuple[str, ...] = ()
+    on_cpu = all(device.platform == "cpu" for device in matrix.devices())
+    fits = solvers.divide_and_conquer_fits(n, index_limit)
+    if method == "jax":
+        if fits if on_cpu else n <= solvers.ACCELERATOR_SIZE_LIMIT:
+            return "jax_eigh", *solvers.jax_eigh(matrix), ()
+        notes += (f"jax.numpy.linalg.eigh fails without a word at n = {n}: LAPACK took its place",)
+    if fits:
+        return "lapack_syevd", *_from_host(solvers.divide_and_conquer(np.asarray(matrix))), notes
+    notes += (
+        f"LAPACK's syevd cannot address its workspace at n = {n} "
+        f"(limit {index_limit} elements): the slower syevr took its place",
+    )
+    return "lapack_syevr", *_from_host(solvers.relatively_robust(np.asarray(matrix))), notes
+
+
+def _from_host(pairs: solvers.HostPairs) -> tuple[Array, Array]:
+    return jnp.asarray(pairs[0]), jnp.asarray(pairs[1])
+
+
+def _decompose_iteratively(
+    operator: KernelOperator,
+    top_k: int,
+    precision: Precision,
+    symmetry_tolerance: float,
+    seed: int,
+    max_iterations: int | None,
+) -> Spectrum:
+    dtype = np.dtype(precision)
+    probes = jnp.asarray(np.random.default_rng(seed).standard_normal((operator.shape[0], 2)), dtype)
+    symmetry_error = float(_probed_asymmetry(probes, solvers.product(operator, probes)))
+    _check_symmetry(symmetry_error, symmetry_tolerance)
+    pairs = solvers.lanczos(operator, top_k, dtype=dtype, seed=seed, max_iterations=max_iterations)
+    return _checked_spectrum(
+        operator,
+        *_from_host(pairs),
+        symmetry_error=symmetry_error,
+        epsilon=_epsilon(operator, precision),
+        precision=precision,
+        solver="arpack_lanczos",
+        notes=(),
+    )
+
+
+def _check_symmetry(symmetry_error: float, tolerance: float) -> None:
+    # Not `>`: a kernel whose products are NaN must not pass.
+    if not symmetry_error <= tolerance:
+        raise ValueError(
+            "kernel must be symmetric: max |Θ − Θᵀ| / max |Θ| is "
+            f"{symmetry_error:.3g}, above symmetry_tolerance = {tolerance:.3g}"
+        )
+
+
+def _epsilon(operator: KernelOperator, precision: Precision) -> float:
+    """The coarser epsilon: a kernel built in float32 gains no digits in a float64 solver."""
+    return float(max(np.finfo(operator.dtype).eps, np.finfo(precision).eps))
+
+
+def _checked_spectrum(
+    operator: KernelOperator,
+    eigenvalues: Float[Array, " n_mode"],
+    eigenvectors: Float[Array, "n_train n_mode"],
+    *,
+    symmetry_error: float,
+    epsilon: float,
+    precision: Precision,
+    solver: str,
+    notes: tuple[str, ...],
+) -> Spectrum:
+    """Measure the defining equations, refuse a gross failure, and note the small ones."""
+    n, n_mode = eigenvectors.shape
+    if eigenvalues[0] <= 0:
+        raise ValueError(
+            f"kernel must have a positive eigenvalue; the largest is {float(eigenvalues[0]):.3g}"
+        )
+    residuals, orthogonality_error = _defects(
+        solvers.product(operator, eigenvectors), eigenvalues, eigenvectors
+    )
+    worst = max(float(jnp.max(residuals)), float(orthogonality_error))
+    if not worst <= epsilon**0.5:
+        raise DecompositionError(
+            f"{solver} at n = {n} in {precision} returned no decomposition: max ‖Θv − λv‖/λ₁ = "
+            f"{float(jnp.max(residuals)):.3g}, max |VᵀV − I| = {float(orthogonality_error):.3g}"
+        )
+    floor = n * epsilon * float(eigenvalues[0])
+    if worst > n * epsilon:
+        notes += (
+            f"residuals or orthogonality ({worst:.3g}) are above rounding, n·ε = {n * epsilon:.3g}",
+        )
+    if symmetry_error > n * epsilon:
+        notes += (
+            f"the kernel was asymmetric beyond rounding ({symmetry_error:.3g}) and was averaged",
+        )
+    if eigenvalues[-1] < -floor:
+        notes += (
+            f"not positive semi-definite: the smallest eigenvalue is {float(eigenvalues[-1]):.3g}",
+        )
+    return Spectrum(
+        eigenvalues=eigenvalues,
+        eigenvectors=eigenvectors,
+        residuals=residuals,
+        trace=float(jnp.sum(operator.diagonal())),
+        symmetry_error=symmetry_error,
+        orthogonality_error=float(orthogonality_error),
+        n_negative=int(jnp.sum(eigenvalues < 0)),
+        n_below_precision=int(jnp.sum(eigenvalues <= floor)),
+        epsilon=epsilon,
+        precision=precision,
+        complete=n_mode == n,
+        solver=solver,
+        notes=notes,
+    )
+
+
+@jax.jit
+def _asymmetry(matrix: Float[Array, "n n"]) -> Float[Array, ""]:
+    largest = jnp.max(jnp.abs(matrix))
+    return jnp.max(jnp.abs(matrix - matrix.T)) / jnp.where(largest > 0, largest, 1)
+
+
+@jax.jit
+def _probed_asymmetry(
+    probes: Float[Array, "n 2"], products: Float[Array, "n 2"]
+) -> Float[Array, ""]:
+    """|uᵀΘw − wᵀΘu| relative to ‖u‖‖Θw‖ for one random pair (u, w)."""
+    crossed = jnp.abs(probes[:, 0] @ products[:, 1] - probes[:, 1] @ products[:, 0])
+    scale = jnp.linalg.norm(probes[:, 0]) * jnp.linalg.norm(products[:, 1])
+    return crossed / jnp.where(scale > 0, scale, 1)
+
+
+@jax.jit
+def _defects(
+    products: Float[Array, "n n_mode"],
+    eigenvalues: Float[Array, " n_mode"],
+    eigenvectors: Float[Array, "n n_mode"],
+) -> tuple[Float[Array, " n_mode"], Float[Array, ""]]:
+    """‖Θv − λv‖/λ₁ of each mode, and max |VᵀV − I|."""
+    residuals = jnp.linalg.norm(products - eigenvectors * eigenvalues, axis=0) / eigenvalues[0]
+    gram = jnp.matmul(eigenvectors.T, eigenvectors, precision="highest")
+    deviation = gram - jnp.eye(gram.shape[0], dtype=gram.dtype)
+    return residuals, jnp.max(jnp.abs(deviation))

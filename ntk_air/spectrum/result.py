@@ -1,0 +1,134 @@
+"""The result of a decomposition: eigenvalues, eigenvectors and how far they can be trusted."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from ntk_air.precision import Precision
+from ntk_air.typing import Targets
+
+
+class Spectrum(eqx.Module):
+    """Θ = V diag(λ) Vᵀ, eigenvalues descending, with residuals and the reasons for any shortfall.
+
+    Where ``complete`` is false only the largest ``n_mode`` of ``n_train`` modes are held, and
+    the counts below are counts among these.
+    """
+
+    eigenvalues: Float[Array, " n_mode"]
+    """λ₁ ≥ … ≥ λ_n_mode, as computed: rounding-negative values are not clipped."""
+    eigenvectors: Float[Array, "n_train n_mode"]
+    """Orthonormal columns, column j belonging to eigenvalue j."""
+    residuals: Float[Array, " n_mode"]
+    """‖Θv_j − λ_j v_j‖ / λ₁."""
+    trace: float
+    """The trace of Θ, from its diagonal and not from the eigenvalues."""
+    symmetry_error: float
+    """max |Θ − Θᵀ| / max |Θ| of the kernel as given; by a random probe where Θ is not dense."""
+    orthogonality_error: float
+    """max |VᵀV − I|."""
+    n_negative: int
+    """Eigenvalues below zero."""
+    n_below_precision: int
+    """Eigenvalues at most ``precision_floor``: noise of the arithmetic."""
+    epsilon: float
+    """The machine epsilon of the kernel or of the decomposition, whichever is coarser."""
+    precision: Precision = eqx.field(static=True)
+    complete: bool = eqx.field(static=True)
+    solver: str = eqx.field(static=True)
+    """What computed it; a fallback is named here and explained in ``notes``."""
+    notes: tuple[str, ...] = eqx.field(static=True)
+    """The reasons where something fell short; empty where nothing did."""
+
+    @property
+    def n_train(self) -> int:
+        """The number of training inputs, n."""
+        return self.eigenvectors.shape[0]
+
+    @property
+    def n_mode(self) -> int:
+        """The number of modes held: n where complete."""
+        return self.eigenvalues.shape[0]
+
+    @property
+    def precision_floor(self) -> float:
+        """n·ε·λ₁: what arithmetic with epsilon ε cannot tell from zero."""
+        return self.n_train * self.epsilon * float(self.eigenvalues[0])
+
+    @property
+    def resolved(self) -> Bool[Array, " n_mode"]:
+        """Which modes lie above ``precision_floor``."""
+        return self.eigenvalues > self.precision_floor
+
+    @property
+    def lambda_max(self) -> float:
+        """λ₁."""
+        return float(self.eigenvalues[0])
+
+    @property
+    def lambda_min(self) -> float:
+        """The smallest eigenvalue held, as computed: it may be rounding-negative."""
+        return float(self.eigenvalues[-1])
+
+    @property
+    def condition_number(self) -> float:
+        """λ₁ over the smallest eigenvalue above ``precision_floor``.
+
+        Where ``n_below_precision`` is not zero this is the condition number on the range that
+        the arithmetic resolves; the whole kernel's is at least 1/(n·ε) and may be infinite.
+        """
+        return self.lambda_max / float(
+            jnp.min(self.eigenvalues, where=self.resolved, initial=jnp.inf)
+        )
+
+    @property
+    def largest_stable_learning_rate(self) -> float:
+        """2/λ₁: descent on ½‖f − target‖² is stable strictly below it (theory.md section 0)."""
+        return 2 / self.lambda_max
+
+    @property
+    def default_learning_rate(self) -> float:
+        """1/λ₁: the largest at which every mode's error shrinks without changing sign."""
+        return 1 / self.lambda_max
+
+    @property
+    def effective_rank(self) -> float:
+        """exp(−Σ p ln p) with p = λ/Σλ over the positive modes held (Roy, Vetterli 2007)."""
+        return float(_entropy_rank(self.eigenvalues))
+
+    @property
+    def trace_share(self) -> float:
+        """The share of the trace that the modes held carry: 1 to rounding where complete."""
+        return float(jnp.sum(self.eigenvalues)) / self.trace
+
+    def project(self, labels: Targets) -> Float[Array, "n_mode n_out"]:
+        """The coefficients Vᵀ·labels.
+
+        Args:
+            labels: (n_train, n_out), any unit; cast to the spectrum's precision.
+
+        Raises:
+            ValueError: if ``labels`` does not have n_train rows.
+        """
+        if labels.shape[0] != self.n_train:
+            raise ValueError(
+                f"labels must have one row for each of the {self.n_train} training inputs; "
+                f"got shape {labels.shape}"
+            )
+        return _project(self.eigenvectors, jnp.asarray(labels, self.eigenvectors.dtype))
+
+
+@jax.jit
+def _entropy_rank(eigenvalues: Float[Array, " n_mode"]) -> Float[Array, ""]:
+    positive = jnp.maximum(eigenvalues, 0)
+    share = positive / jnp.sum(positive)
+    return jnp.exp(jnp.sum(jax.scipy.special.entr(share)))
+
+
+@jax.jit
+def _project(
+    eigenvectors: Float[Array, "n_train n_mode"], labels: Float[Array, "n_train n_out"]
+) -> Float[Array, "n_mode n_out"]:
+    # Accelerators would otherwise round float32 factors to 10 or 7 bits.
+    return jnp.matmul(eigenvectors.T, labels, precision="highest")
