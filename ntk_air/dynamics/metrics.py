@@ -36,7 +36,7 @@ def label_margins(predictions: Outputs, labels: Outputs) -> Float[Array, " n"]:
 def zero_one_error(predictions: Outputs, labels: Outputs) -> Scalar:
     """Share of rows that are not right: sign (binary) or argmax, ties counted as errors."""
     margins = label_margins(predictions, labels)
-    return jnp.mean(margins <= 0, dtype=margins.dtype)
+    return jnp.mean(~(margins > 0), dtype=margins.dtype)
 
 
 def rms_distance(predictions: Outputs, targets: Outputs) -> Scalar:
@@ -138,7 +138,7 @@ def train_metrics(
     residual = residual_norm(predictions, noisy)
     return TrainMetrics(
         rms_distance=rms_distance(predictions, clean),
-        zero_one_error=jnp.mean(margins <= 0, dtype=margins.dtype),
+        zero_one_error=jnp.mean(~(margins > 0), dtype=margins.dtype),
         margin_min=jnp.min(margins),
         margin_mean=jnp.mean(margins),
         memorised_share=memorised_share(predictions, clean, noisy),
