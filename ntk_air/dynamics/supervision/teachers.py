@@ -1,0 +1,114 @@
+"""Teachers: whose outputs the label function reads.
+
+A teacher is a function of its own last outputs, the student's outputs and a clock that counts
+steps from 0. What it returns is all it remembers, so it runs inside ``lax.scan``.
+"""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from ntk_air.checks import check_fraction
+from ntk_air.dynamics.supervision.label_functions import Rows
+
+Clock = Int[Array, ""]
+
+
+class Teacher(eqx.Module):
+    """The source of f_τ(t).
+
+    Attributes:
+        epoch_length: steps between two changes of the teacher; ``None`` if it has no epochs.
+        restarts_student: whether the student goes back to f_0 at the start of each epoch.
+    """
+
+    epoch_length: eqx.AbstractVar[int | None]
+    restarts_student: eqx.AbstractClassVar[bool]
+
+    @abc.abstractmethod
+    def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
+        """The teacher's outputs at this step.
+
+        Args:
+            remembered: its outputs one step before; at clock 0 they are not read, or f_0.
+            outputs: the student's outputs f_t, (rows, n_out).
+            clock: steps since supervision began.
+        """
+
+
+class CurrentStep(Teacher):
+    """f_τ(t) = f_t: the student is its own teacher at every step."""
+
+    epoch_length = None
+    restarts_student = False
+
+    def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
+        """The student's outputs."""
+        return jnp.asarray(outputs)
+
+
+class LastEpoch(Teacher):
+    """The student's outputs at the end of the last epoch; in the first, those it began with."""
+
+    epoch_length: int
+    restarts_student = False
+
+    def __check_init__(self):
+        _check_epoch_length(self.epoch_length)
+
+    def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
+        """The outputs at the last multiple of the epoch's length."""
+        return jnp.where(clock % self.epoch_length == 0, outputs, remembered)
+
+
+class Restart(Teacher):
+    """As ``LastEpoch``, and the student starts again from f_0 in each epoch (5e)."""
+
+    epoch_length: int
+    restarts_student = True
+
+    def __check_init__(self):
+        _check_epoch_length(self.epoch_length)
+
+    def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
+        """The outputs at the end of the last epoch."""
+        return jnp.where(clock % self.epoch_length == 0, outputs, remembered)
+
+
+class ExponentialMovingAverage(Teacher):
+    """m_t = decay·m_{t−1} + (1 − decay)·f_t, m_0 = f_0: decay 0 is the current step."""
+
+    decay: float = eqx.field(converter=float)
+    epoch_length = None
+    restarts_student = False
+
+    def __check_init__(self):
+        check_fraction("decay", self.decay)
+        if self.decay == 1:
+            raise ValueError("decay must lie below 1: at 1 the average never moves from f_0")
+
+    def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
+        """The average, this step included."""
+        average = self.decay * remembered + (1.0 - self.decay) * outputs
+        return jnp.where(clock == 0, outputs, average)
+
+
+class Pretrained(Teacher):
+    """A teacher that is finished: the same outputs at every step, as in two-stage distillation."""
+
+    outputs: Float[Array, "rows n_out"] = eqx.field(converter=jnp.asarray)
+    epoch_length = None
+    restarts_student = False
+
+    def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
+        """Its own outputs."""
+        return self.outputs
+
+
+def _check_epoch_length(epoch_length: int) -> None:
+    if not isinstance(epoch_length, int) or epoch_length < 1:
+        raise ValueError(
+            f"epoch_length must be a whole number of steps, at least 1; got {epoch_length!r}"
+        )
