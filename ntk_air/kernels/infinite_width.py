@@ -1,0 +1,169 @@
+"""Infinitely wide fully connected networks: NTK and NNGP in closed form."""
+
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.core
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntk_air.checks import check_at_least, check_inputs, check_positive, check_same_features
+from ntk_air.kernels.activations import Activation, ActivationLike, as_activation
+from ntk_air.kernels.gaussian_pair import GaussianPair, angle_gaps
+from ntk_air.precision import Precision, as_precision
+from ntk_air.typing import AnyArray
+
+_Inputs1 = Float[AnyArray, "n1 *features1"]
+_Inputs2 = Float[AnyArray, "n2 *features2"]
+
+
+class DenseArchitecture(eqx.Module):
+    """A fully connected network of infinite width in NTK parametrisation, and its kernels.
+
+    With L = ``depth`` weight layers, so L − 1 activations (the "2-layer ReLU network" of the
+    literature has one hidden layer and is ``depth=2``), and all parameters drawn from N(0, 1):
+
+        z¹ = √σ_w²/√d · W¹x + √σ_b² b¹,   z^{l+1} = √σ_w²/√m_l · W^{l+1}φ(z^l) + √σ_b² b^{l+1},
+
+    with f = z^L, d the number of features and m_l the width of layer l, taken to infinity. Then
+    (Jacot et al. 2018, section 3; Lee et al. 2019, appendix)
+
+        Σ¹(x, x') = σ_w² x·x'/d + σ_b²,   Σ^{l+1} = σ_w² κ(Σ^l) + σ_b²,       NNGP = Σ^L
+        Θ¹ = Σ¹,                          Θ^{l+1} = Σ^{l+1} + σ_w² κ̇(Σ^l) Θ^l,  NTK = Θ^L
+
+    Weights and biases of every layer are trained. These are the kernels of
+    ``neural_tangents.stax.serial(Dense(m, W_std, b_std), φ, …, Dense(1, W_std, b_std))``.
+
+    Inputs are (n, *features); the axes behind the first are flattened. Results have the inputs'
+    precision, float32 or float64. Under a caller's own ``jax.jit`` values cannot be inspected,
+    so only shapes and dtypes are checked there.
+
+    Attributes:
+        depth: the number L of weight layers, at least 1.
+        activation: φ: a name, an ``Activation``, or any callable (by quadrature).
+        weight_variance: σ_w² of every layer. By default 1/E[φ(z)²], z ~ N(0, 1), which keeps the
+            variance of a unit signal from layer to layer: 2 for ReLU, 1 for the identity.
+        bias_variance: σ_b² of every layer; 0, the default, is a network without biases.
+
+    Raises:
+        ValueError: ``depth`` below 1, a variance that is not finite or is negative, an unknown
+            activation name.
+    """
+
+    depth: int
+    activation: Activation
+    weight_variance: float
+    bias_variance: float
+
+    def __init__(
+        self,
+        *,
+        depth: int = 2,
+        activation: ActivationLike = "relu",
+        weight_variance: float | None = None,
+        bias_variance: float = 0.0,
+    ):
+        if int(depth) != depth or depth < 1:
+            raise ValueError(
+                f"depth must be a whole number of weight layers, at least 1; got {depth!r}"
+            )
+        self.depth = int(depth)
+        self.activation = as_activation(activation)
+        if weight_variance is None:
+            weight_variance = _variance_preserving(self.activation)
+        check_positive("weight_variance", weight_variance)
+        check_at_least("bias_variance", bias_variance, 0)
+        self.weight_variance = float(weight_variance)
+        self.bias_variance = float(bias_variance)
+
+    def __call__(self, x1: _Inputs1, x2: _Inputs2 | None = None) -> Float[Array, "n1 n"]:
+        """The neural tangent kernel: see ``ntk``."""
+        return self.ntk(x1, x2)
+
+    def ntk(self, x1: _Inputs1, x2: _Inputs2 | None = None) -> Float[Array, "n1 n"]:
+        """The neural tangent kernel Θ(x1, x2), (n1, n2).
+
+        Args:
+            x1: inputs.
+            x2: inputs with the same features; by default ``x1``, and then the matrix is exactly
+                symmetric and its diagonal is ``diagonal(x1)``.
+
+        Raises:
+            ValueError: inputs that are empty, not finite, not of one floating dtype, or whose
+                features differ.
+        """
+        return self._matrix("ntk", x1, x2)
+
+    def nngp(self, x1: _Inputs1, x2: _Inputs2 | None = None) -> Float[Array, "n1 n"]:
+        """The covariance Σ(x1, x2) of the outputs at initialisation; as ``ntk`` otherwise."""
+        return self._matrix("nngp", x1, x2)
+
+    def diagonal(
+        self, x: _Inputs1, *, kernel: Literal["ntk", "nngp"] = "ntk"
+    ) -> Float[Array, " n1"]:
+        """The kernel of each input with itself, in O(n)."""
+        return _diagonal(self, _as_rows("x", x), kernel)
+
+    def _matrix(self, kernel, x1, x2):
+        rows1 = _as_rows("x1", x1)
+        if x2 is None:
+            # Computed apart, so that the compiler cannot round the two diagonals differently.
+            return _symmetric_matrix(self, rows1, _diagonal(self, rows1, kernel), kernel)
+        check_same_features("x1", x1, "x2", x2)
+        if x1.dtype != x2.dtype:
+            raise ValueError(f"x1 and x2 must have one dtype; got {x1.dtype} and {x2.dtype}")
+        return _cross_matrix(self, rows1, _as_rows("x2", x2), kernel)
+
+
+def _variance_preserving(activation: Activation) -> float:
+    one = jnp.ones(())
+    return float(1 / activation.kappa(one, one, one))
+
+
+def _as_rows(name: str, x: AnyArray) -> Float[Array, "n d"]:
+    """Check inputs and flatten what is behind the batch axis."""
+    if not isinstance(x, jax.core.Tracer):
+        check_inputs(name, x)
+    if x.dtype not in (jnp.float32, jnp.float64):
+        raise ValueError(f"{name} must be float32 or float64; got dtype {x.dtype}")
+    precision: Precision = "float64" if x.dtype == jnp.float64 else "float32"
+    rows = as_precision(x, precision, what=f"the kernel of {name}, which is float64,")
+    return rows.reshape(rows.shape[0], -1)
+
+
+@eqx.filter_jit
+def _cross_matrix(architecture, x1, x2, kernel):
+    return _propagate(architecture, _input_pair(x1, x2, symmetric=False), x1.shape[1])[kernel]
+
+
+@eqx.filter_jit
+def _symmetric_matrix(architecture, x, diagonal, kernel):
+    matrix = _propagate(architecture, _input_pair(x, x, symmetric=True), x.shape[1])[kernel]
+    row, column = jnp.arange(x.shape[0])[:, None], jnp.arange(x.shape[0])
+    matrix = jnp.where(row < column, matrix, matrix.T)
+    return jnp.where(row == column, diagonal, matrix)
+
+
+@eqx.filter_jit
+def _diagonal(architecture, x, kernel):
+    pair = GaussianPair.identical(jnp.sum(x * x, axis=1))
+    return _propagate(architecture, pair, x.shape[1])[kernel]
+
+
+def _input_pair(x1, x2, *, symmetric):
+    """The inner products of inputs, not yet divided by the number of features."""
+    norm1, norm2 = jnp.sum(x1 * x1, axis=1), jnp.sum(x2 * x2, axis=1)
+    return GaussianPair(norm1[:, None], norm2, *angle_gaps(x1, x2, symmetric=symmetric))
+
+
+def _propagate(architecture, pair, n_features):
+    """Both kernels of the recursion in ``DenseArchitecture``, element by element."""
+    weight, bias = architecture.weight_variance, architecture.bias_variance
+    pair = pair.affine(weight / n_features, bias)
+    ntk = pair.covariance
+    for _ in range(architecture.depth - 1):
+        dual = architecture.activation.dual(pair)
+        pair = dual.post.affine(weight, bias)
+        ntk = pair.covariance + weight * dual.derivative_product * ntk
+    return {"ntk": ntk, "nngp": pair.covariance}
