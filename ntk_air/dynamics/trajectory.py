@@ -1,6 +1,7 @@
 """The one result of closed form, step-by-step simulation and network training."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -18,11 +19,13 @@ class FinalState(eqx.Module):
         predictions: f_t on the training inputs, (n_train, n_out).
         dual: c_t with f_t = f_0 + Θc_t, (n_train, n_out); ``None`` for a finite network.
         held_out_predictions: f_t on the held-out inputs, (n_test, n_out), where there are any.
+        resume: what the run goes on from, where its maker can: a pytree of arrays.
     """
 
     predictions: Targets
     dual: Targets | None = None
     held_out_predictions: TestTargets | None = None
+    resume: Any = None
 
 
 class StoredPredictions(eqx.Module):
