@@ -17,19 +17,19 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> None:
         raise ValueError(f"{name} must be one of {expected}; got {value!r}")
 
 
-def check_positive(name: str, value: float) -> None:
+def check_positive(name: str, value: float | int) -> None:
     """Require a finite number above zero."""
     if not (np.isfinite(value) and value > 0):
         raise ValueError(f"{name} must be a finite number above 0; got {value!r}")
 
 
-def check_at_least(name: str, value: float, minimum: float) -> None:
+def check_at_least(name: str, value: float | int, minimum: float | int) -> None:
     """Require a finite number that is at least ``minimum``."""
     if not (np.isfinite(value) and value >= minimum):
         raise ValueError(f"{name} must be a finite number, at least {minimum}; got {value!r}")
 
 
-def check_fraction(name: str, value: float) -> None:
+def check_fraction(name: str, value: float | int) -> None:
     """Require a number in [0, 1]."""
     if not 0 <= value <= 1:
         raise ValueError(f"{name} must lie in [0, 1]; got {value!r}")

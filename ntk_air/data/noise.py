@@ -1,0 +1,333 @@
+"""Label noise that does not look at the inputs: symmetric, pair flip, any transition matrix.
+
+Each noise knows T[a, b] = P(ỹ = b | y = a) and the mean noisy label E[ỹ | y] that centres it
+(theory.md, sections 2 and 3). Two ways to draw: independently for each label, or exactly
+round(rate · n) flips in each class (ties to even), spread as evenly as T allows. Where the
+examples come in groups, such as clusters, the exact way holds within each group.
+"""
+
+import abc
+from collections.abc import Iterator
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float, Int
+
+from ntk_air.checks import check_finite, check_fraction
+from ntk_air.data.draws import generator, rounded_counts, shuffled
+from ntk_air.data.labels import check_class_labels, encode_probabilities
+
+
+class LabelNoise(eqx.Module):
+    """A random rule from clean to noisy labels that knows its own probabilities."""
+
+    @property
+    @abc.abstractmethod
+    def kind(self) -> str:
+        """A short name for tables and file names."""
+
+    @abc.abstractmethod
+    def probabilities(
+        self,
+        labels: Int[np.ndarray, " n"],
+        inputs: Float[np.ndarray, "n *features"],
+        n_classes: int,
+        groups: Int[np.ndarray, " n"] | None = None,
+    ) -> Float[np.ndarray, "n n_classes"]:
+        """P(ỹ_i = b | y_i, x_i) as a row for each example i."""
+
+    @abc.abstractmethod
+    def apply(
+        self,
+        labels: Int[np.ndarray, " n"],
+        inputs: Float[np.ndarray, "n *features"],
+        n_classes: int,
+        seed: int,
+        *,
+        groups: Int[np.ndarray, " n"] | None = None,
+    ) -> Int[np.ndarray, " n"]:
+        """Draw noisy labels; the same seed gives the same labels on every platform."""
+
+    @abc.abstractmethod
+    def signal_scale(self, n_classes: int) -> float | None:
+        """The s with E[ỹ | y] = s·y in target coding, or ``None`` where there is no such s."""
+
+    def expected_targets(
+        self,
+        labels: Int[np.ndarray, " n"],
+        inputs: Float[np.ndarray, "n *features"],
+        n_classes: int,
+        groups: Int[np.ndarray, " n"] | None = None,
+    ) -> Float[np.ndarray, "n n_out"]:
+        """E[ỹ | y, x] in target coding, for each example (theory.md, section 2)."""
+        return encode_probabilities(self.probabilities(labels, inputs, n_classes, groups))
+
+
+class ClassConditionalNoise(LabelNoise):
+    """Noise given by a transition matrix alone."""
+
+    exact: eqx.AbstractVar[bool]
+
+    @abc.abstractmethod
+    def transition_matrix(self, n_classes: int) -> Float[np.ndarray, "n_classes n_classes"]:
+        """T[a, b] = P(ỹ = b | y = a); each row sums to one."""
+
+    def signal_scale(self, n_classes: int) -> float | None:
+        """The s of T = s·I + (1 − s)·11ᵀ/C, or ``None`` where T has another form."""
+        transition = self.transition_matrix(n_classes)
+        scale = (np.trace(transition) - 1) / (n_classes - 1)
+        symmetric = scale * np.eye(n_classes) + (1 - scale) / n_classes
+        return float(scale) if np.allclose(transition, symmetric, rtol=0, atol=1e-12) else None
+
+    def probabilities(
+        self,
+        labels: Int[np.ndarray, " n"],
+        inputs: Float[np.ndarray, "n *features"],
+        n_classes: int,
+        groups: Int[np.ndarray, " n"] | None = None,
+    ) -> Float[np.ndarray, "n n_classes"]:
+        """The row of T of each label; the exact way has the rounded rate of its cell in it."""
+        check_class_labels("labels", labels, n_classes)
+        transition = self.transition_matrix(n_classes)
+        rows = transition[labels]
+        if self.exact:
+            for label, members in _cells(labels, groups):
+                wrong = _wrong_shares(transition, label)
+                rate = _n_flips(transition, label, len(members)) / len(members)
+                rows[members] = rate * wrong / max(wrong.sum(), np.finfo(float).tiny)
+                rows[members, label] = 1 - rate
+        return rows
+
+    def apply(
+        self,
+        labels: Int[np.ndarray, " n"],
+        inputs: Float[np.ndarray, "n *features"],
+        n_classes: int,
+        seed: int,
+        *,
+        groups: Int[np.ndarray, " n"] | None = None,
+    ) -> Int[np.ndarray, " n"]:
+        """Draw noisy labels; the same seed gives the same labels on every platform."""
+        check_class_labels("labels", labels, n_classes)
+        rng = generator(seed, "label noise")
+        transition = self.transition_matrix(n_classes)
+        if not self.exact:
+            return draw_classes(transition[labels], rng)
+        noisy = labels.astype(np.int64)
+        for label, members in _cells(labels, groups):
+            n_flips = _n_flips(transition, label, len(members))
+            if n_flips:
+                counts = rounded_counts(_wrong_shares(transition, label), n_flips, rng)
+                flipped = shuffled(members, rng)[:n_flips]
+                noisy[flipped] = np.repeat(np.arange(n_classes), counts)
+        return noisy
+
+
+class SymmetricNoise(ClassConditionalNoise):
+    """With probability ``rate`` to another class, uniformly: T = (1 − p)I + p(11ᵀ − I)/(C − 1).
+
+    Its signal scale is s = 1 − pC/(C − 1) (theory.md, section 3).
+
+    Args:
+        rate: p, the probability to change, in [0, 1].
+        exact: flip exactly round(p·n) labels in each class or group, instead of iid.
+
+    Raises:
+        ValueError: a rate outside [0, 1].
+    """
+
+    rate: float = eqx.field(static=True, converter=float)
+    exact: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        check_fraction("rate", self.rate)
+
+    @property
+    def kind(self) -> str:
+        """``"symmetric"``."""
+        return "symmetric"
+
+    def transition_matrix(self, n_classes: int) -> Float[np.ndarray, "n_classes n_classes"]:
+        """T[a, b] = P(ỹ = b | y = a); each row sums to one."""
+        transition = np.full((n_classes, n_classes), self.rate / (n_classes - 1))
+        np.fill_diagonal(transition, 1 - self.rate)
+        return transition
+
+
+class PairFlipNoise(ClassConditionalNoise):
+    """With probability ``rate`` from class a to class a + 1, cyclically.
+
+    Args:
+        rate: the probability to change, in [0, 1].
+        exact: flip exactly round(rate·n) labels in each class or group, instead of iid.
+
+    Raises:
+        ValueError: a rate outside [0, 1].
+    """
+
+    rate: float = eqx.field(static=True, converter=float)
+    exact: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        check_fraction("rate", self.rate)
+
+    @property
+    def kind(self) -> str:
+        """``"pair_flip"``."""
+        return "pair_flip"
+
+    def transition_matrix(self, n_classes: int) -> Float[np.ndarray, "n_classes n_classes"]:
+        """T[a, b] = P(ỹ = b | y = a); each row sums to one."""
+        identity = np.eye(n_classes)
+        return (1 - self.rate) * identity + self.rate * np.roll(identity, 1, axis=1)
+
+
+class TransitionNoise(ClassConditionalNoise):
+    """Noise of a given transition matrix.
+
+    Args:
+        matrix: T[a, b] = P(ỹ = b | y = a), shape (C, C), rows summing to one within 1e-9.
+        exact: flip exactly round((1 − T[a, a])·n) labels in each class or group, instead of iid.
+
+    Raises:
+        ValueError: not square, not finite, negative, or rows that do not sum to one.
+    """
+
+    matrix: Float[np.ndarray, "n_classes n_classes"]
+    exact: bool = eqx.field(static=True)
+
+    def __init__(self, matrix: object, exact: bool = False):
+        self.matrix = check_transition_matrix("matrix", np.array(matrix, dtype=np.float64))
+        self.exact = exact
+
+    @property
+    def kind(self) -> str:
+        """``"transition"``."""
+        return "transition"
+
+    def transition_matrix(self, n_classes: int) -> Float[np.ndarray, "n_classes n_classes"]:
+        """The given matrix; raises ``ValueError`` where it is for another number of classes."""
+        return require_size(self.matrix, n_classes)
+
+
+class HumanNoise(ClassConditionalNoise):
+    """Noise of given annotations: T is measured by counting.
+
+    ``apply`` draws new labels from the measured T, each independently: what the annotations would
+    be if they depended on the class alone.
+    """
+
+    matrix: Float[np.ndarray, "n_classes n_classes"]
+    class_counts: Int[np.ndarray, " n_classes"]
+    annotation: str = eqx.field(static=True)
+    exact: bool = eqx.field(static=True, default=False)
+
+    @staticmethod
+    def measure(
+        clean_labels: Int[np.ndarray, " n"],
+        noisy_labels: Int[np.ndarray, " n"],
+        n_classes: int,
+        *,
+        annotation: str = "given",
+    ) -> "HumanNoise":
+        """Measure T[a, b] = #(y = a, ỹ = b) / #(y = a).
+
+        A class without examples has no measured row: it gets the row of the identity, and
+        ``class_counts`` shows its zero.
+
+        Args:
+            clean_labels: y, class indices, shape (n,).
+            noisy_labels: ỹ, class indices, shape (n,).
+            n_classes: C.
+            annotation: which annotations these are, as tables name them.
+
+        Raises:
+            ValueError: labels out of range, or of different lengths.
+        """
+        check_class_labels("clean_labels", clean_labels, n_classes)
+        check_class_labels("noisy_labels", noisy_labels, n_classes)
+        if len(clean_labels) != len(noisy_labels):
+            raise ValueError(
+                "clean_labels and noisy_labels must have the same length; "
+                f"got {len(clean_labels)} and {len(noisy_labels)}"
+            )
+        pairs = clean_labels.astype(np.int64) * n_classes + noisy_labels
+        counts = np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
+        class_counts = counts.sum(axis=1)
+        matrix = np.where(
+            class_counts[:, None] > 0,
+            counts / np.maximum(class_counts, 1)[:, None],
+            np.eye(n_classes),
+        )
+        return HumanNoise(matrix=matrix, class_counts=class_counts, annotation=annotation)
+
+    @property
+    def kind(self) -> str:
+        """``"human"``."""
+        return "human"
+
+    def transition_matrix(self, n_classes: int) -> Float[np.ndarray, "n_classes n_classes"]:
+        """The measured matrix; raises ``ValueError`` for another number of classes."""
+        return require_size(self.matrix, n_classes)
+
+
+def check_transition_matrix(
+    name: str, matrix: Float[np.ndarray, "rows columns"]
+) -> Float[np.ndarray, "rows columns"]:
+    """Require a square matrix of probabilities whose rows sum to one; return it."""
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
+        raise ValueError(f"{name} must have shape (C, C) with C ≥ 2; got shape {matrix.shape}")
+    check_finite(name, matrix)
+    if (matrix < 0).any():
+        raise ValueError(f"{name} must hold probabilities; got the entry {matrix.min()}")
+    sums = matrix.sum(axis=1)
+    worst = int(np.abs(sums - 1).argmax())
+    if abs(sums[worst] - 1) > 1e-9:
+        raise ValueError(f"{name} must have rows that sum to 1; row {worst} sums to {sums[worst]}")
+    return matrix
+
+
+def require_size(
+    matrix: Float[np.ndarray, "rows rows"], n_classes: int
+) -> Float[np.ndarray, "rows rows"]:
+    """Return the transition matrix, or raise where it is for another number of classes."""
+    if len(matrix) != n_classes:
+        raise ValueError(
+            f"the transition matrix must have as many rows as there are classes, {n_classes}; "
+            f"got {len(matrix)}"
+        )
+    return matrix
+
+
+def draw_classes(
+    probabilities: Float[np.ndarray, "n n_classes"], rng: np.random.Generator
+) -> Int[np.ndarray, " n"]:
+    """One independent class for each row of probabilities, by inversion."""
+    ends = probabilities.cumsum(axis=1)[:, :-1]
+    return (rng.random(len(probabilities))[:, None] >= ends).sum(axis=1)
+
+
+def _cells(
+    labels: Int[np.ndarray, " n"], groups: Int[np.ndarray, " n"] | None
+) -> Iterator[tuple[int, Int[np.ndarray, " members"]]]:
+    """Yield the class and the members of each cell: a class, or a class within a group."""
+    keys = np.zeros_like(labels) if groups is None else groups
+    cells, cell_of = np.unique(np.stack([keys, labels]), axis=1, return_inverse=True)
+    for cell, (_, label) in enumerate(cells.T):
+        yield int(label), np.flatnonzero(cell_of.reshape(-1) == cell)
+
+
+def _wrong_shares(
+    transition: Float[np.ndarray, "n_classes n_classes"], label: int
+) -> Float[np.ndarray, " n_classes"]:
+    """The row of T without the label itself: how flips spread over the other classes."""
+    shares = transition[label].copy()
+    shares[label] = 0.0
+    return shares
+
+
+def _n_flips(transition: Float[np.ndarray, "n_classes n_classes"], label: int, size: int) -> int:
+    """How many of ``size`` labels the exact way flips: the rounded mean, ties to even."""
+    mean = (1 - transition[label, label]) * size
+    # 1 − (1 − p) is not p in floating point, and a tie must stay a tie.
+    return round(round(mean, 9))

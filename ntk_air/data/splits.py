@@ -1,0 +1,85 @@
+"""From what a file holds to a ``Dataset``: held-out split, sizes, scaling."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int, Real
+
+from ntk_air.data.dataset import Dataset
+from ntk_air.data.draws import choose
+from ntk_air.data.noise import LabelNoise
+
+Scaling = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""``scaling(part, training_part)``: float64 inputs of ``part``, told by the training part alone."""
+
+
+def as_given(part: np.ndarray, training_part: np.ndarray) -> np.ndarray:
+    """The same numbers as float64."""
+    return part.astype(np.float64)
+
+
+def pixels(maximum: float) -> Scaling:
+    """Divide by the largest possible pixel: values in [0, 1]."""
+    return lambda part, training_part: part / maximum
+
+
+def standardised(part: np.ndarray, training_part: np.ndarray) -> np.ndarray:
+    """Mean 0 and standard deviation 1 of each training column; a constant column becomes 0."""
+    deviation = training_part.std(axis=0)
+    return (part - training_part.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+
+
+@dataclass(frozen=True)
+class RawSet:
+    """What a reader found: unscaled inputs and labels, with or without an official test part."""
+
+    inputs: Real[np.ndarray, "n_train *features"]
+    labels: Int[np.ndarray, " n_train"]
+    class_names: tuple[str, ...]
+    source: str
+    test_inputs: Real[np.ndarray, "n_test *features"] | None = None
+    test_labels: Int[np.ndarray, " n_test"] | None = None
+    noisy_labels: Int[np.ndarray, " n_train"] | None = None
+    label_noise: LabelNoise | None = None
+    scaling: Scaling = as_given
+
+
+def assemble(
+    name: str, raw: RawSet, *, n_train: int | None, n_test: int | None, seed: int
+) -> Dataset:
+    """Choose the training and held-out examples, stratified by clean label, and scale them.
+
+    Without an official test part, a fifth of the examples is held out, or what ``n_train``
+    leaves, or ``n_test``. Only the chosen examples are converted to float64.
+
+    Raises ``ValueError`` where more examples are asked for than there are.
+    """
+    everything = np.arange(len(raw.labels))
+    if raw.test_inputs is None or raw.test_labels is None:
+        test = choose("n_test", raw.labels, _held_out(n_test, n_train, len(everything)), seed=seed)
+        left = np.setdiff1d(everything, test)
+        test_inputs, test_labels = raw.inputs[test], raw.labels[test]
+    else:
+        test = choose("n_test", raw.test_labels, n_test, seed=seed)
+        left = everything
+        test_inputs, test_labels = raw.test_inputs[test], raw.test_labels[test]
+    train = left[choose("n_train", raw.labels[left], n_train, seed=seed, minimum=1)]
+    training_part = raw.inputs[train]
+    return Dataset(
+        name=name,
+        inputs=raw.scaling(training_part, training_part),
+        clean_labels=raw.labels[train],
+        noisy_labels=None if raw.noisy_labels is None else raw.noisy_labels[train],
+        test_inputs=raw.scaling(test_inputs, training_part),
+        test_labels=test_labels,
+        class_names=raw.class_names,
+        label_noise=raw.label_noise,
+        source=raw.source,
+    )
+
+
+def _held_out(n_test: int | None, n_train: int | None, n_all: int) -> int:
+    if n_test is not None:
+        return n_test
+    return max(0, min(round(n_all / 5), n_all - (n_train or 0)))
