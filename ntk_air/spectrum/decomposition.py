@@ -18,12 +18,14 @@ from ntk_air.typing import KernelMatrix
 
 __all__ = ["DecompositionError", "Method", "Spectrum", "decompose"]
 
-Method: TypeAlias = Literal["auto", "dense", "jax", "iterative"]
+Method: TypeAlias = Literal["auto", "dense", "iterative"]
 
-# n × n arrays alive at the peak: the kernel, its symmetrised copy, LAPACK's copy, two of workspace.
-_DENSE_MATRICES = 5
-# n × k arrays alive at the peak: Lanczos keeps 2k + 1 vectors, the result and its products 3k more.
-_ITERATIVE_BLOCKS = 6
+# Arrays alive at the peak, measured at n = 3,000. All modes: the kernel, its symmetrised copy,
+# eigh's copy and two of workspace, the eigenvectors reordered. Top k: the first two and one copy.
+_FULL_MATRICES = 6
+_TOP_MATRICES = 3
+# n × k blocks: Lanczos keeps 2k + 1 vectors; the result, its products and copies are 4k more.
+_BLOCKS = 6
 
 
 def decompose(
@@ -36,7 +38,7 @@ def decompose(
     max_memory_bytes: int | None = None,
     seed: int = 0,
     max_iterations: int | None = None,
-    lapack_index_limit: int = solvers.LAPACK_INDEX_LIMIT,
+    eigh_size_limit: int | None = None,
 ) -> Spectrum:
     """Decompose a kernel, Θ = V diag(λ) Vᵀ, and check the result (theory.md section 0).
 
@@ -44,18 +46,18 @@ def decompose(
         kernel: an operator, or the (n_train, n_train) matrix itself.
         top_k: how many of the largest modes to compute; ``None`` is all.
         precision: what the solver and its result run in.
-        method: ``"dense"`` is LAPACK on the host: syevd for all modes, syevr for the top k.
-            ``"jax"`` is ``jax.numpy.linalg.eigh`` on the kernel's device, for all modes.
-            ``"iterative"`` is ARPACK's Lanczos on products Θ·v, for the top k without the
-            matrix. ``"auto"`` takes the iterative one for the top k of an operator that is not
-            dense; else ``"dense"`` on a CPU and, for all modes, ``"jax"`` on an accelerator.
+        method: ``"dense"`` takes the whole matrix: for all modes ``jax.numpy.linalg.eigh`` on
+            the matrix's device, for the top k LAPACK's syevr on the host. ``"iterative"`` is
+            ARPACK's Lanczos on products Θ·v alone, for the top k. ``"auto"`` is the latter for
+            the top k of an operator that is not dense.
         symmetry_tolerance: the asymmetry that is accepted and averaged away, max |Θ − Θᵀ|
             relative to max |Θ|; more is refused.
         max_memory_bytes: refuse before the start what would need more.
         seed: of the start vector of the iterative solver and of the symmetry probe.
         max_iterations: of the iterative solver; ``None`` is ten times n.
-        lapack_index_limit: the longest workspace, in elements, that the LAPACK at hand can
-            address; a solver that needs more is replaced, and ``solver`` and ``notes`` say so.
+        eigh_size_limit: the largest n that ``jax.numpy.linalg.eigh`` is trusted with; ``None``
+            is 32,766 on a CPU, 16,000 elsewhere. Above it syevr takes its place, which is
+            slower, and ``solver`` and ``notes`` say so.
 
     Returns:
         A ``Spectrum``, eigenvalues descending.
@@ -76,18 +78,14 @@ def decompose(
         return _decompose_iteratively(
             operator, top_k, precision, symmetry_tolerance, seed, max_iterations
         )
-    return _decompose_matrix(
-        operator, top_k, precision, method, symmetry_tolerance, lapack_index_limit
-    )
+    return _decompose_matrix(operator, top_k, precision, symmetry_tolerance, eigh_size_limit)
 
 
 def _choose_method(operator: KernelOperator, top_k: int | None, method: Method) -> Method:
-    check_choice("method", method, ("auto", "dense", "jax", "iterative"))
+    check_choice("method", method, ("auto", "dense", "iterative"))
     if method != "auto":
         return method
-    if top_k is not None:
-        return "dense" if isinstance(operator, DenseKernel) else "iterative"
-    return "dense" if jax.default_backend() == "cpu" else "jax"
+    return "dense" if top_k is None or isinstance(operator, DenseKernel) else "iterative"
 
 
 def _check_arguments(
@@ -107,19 +105,19 @@ def _check_arguments(
             f"method='iterative' computes fewer than all modes: top_k must lie in 1 … {n - 1}; "
             f"got {top_k}; for all modes use method='dense'"
         )
-    if method == "jax" and top_k is not None:
-        raise ValueError("method='jax' computes all modes: top_k must be None; use method='dense'")
 
 
 def _require_memory(
     n: int, top_k: int | None, precision: Precision, method: Method, max_bytes: int | None
 ) -> None:
-    if method == "iterative":
-        elements = _ITERATIVE_BLOCKS * n * (top_k or n)
-        way_out = "ask for fewer modes with top_k"
+    way_out = "use fewer examples, precision='float32', or top_k with method='iterative'"
+    if top_k is None:
+        elements = _FULL_MATRICES * n * n
+    elif method == "dense":
+        elements = _TOP_MATRICES * n * n + _BLOCKS * n * top_k
     else:
-        elements = _DENSE_MATRICES * n * n
-        way_out = "use fewer examples, precision='float32', or top_k with method='iterative'"
+        elements = _BLOCKS * n * top_k
+        way_out = "ask for fewer modes with top_k"
     require_memory(
         what=f"decomposing a kernel of {n} examples",
         needed_bytes=elements * np.dtype(precision).itemsize,
@@ -132,9 +130,8 @@ def _decompose_matrix(
     operator: KernelOperator,
     top_k: int | None,
     precision: Precision,
-    method: Method,
     symmetry_tolerance: float,
-    index_limit: int,
+    eigh_size_limit: int | None,
 ) -> Spectrum:
     matrix = as_precision(operator.to_dense(), precision, what="the decomposition")
     check_finite("kernel", matrix)
@@ -142,7 +139,7 @@ def _decompose_matrix(
     _check_symmetry(symmetry_error, symmetry_tolerance)
     if symmetry_error > 0:
         matrix = (matrix + matrix.T) / 2
-    solver, eigenvalues, eigenvectors, notes = _solve(matrix, top_k, method, index_limit)
+    solver, eigenvalues, eigenvectors, notes = _solve(matrix, top_k, eigh_size_limit)
     return _checked_spectrum(
         DenseKernel(matrix),
         eigenvalues,
@@ -156,30 +153,22 @@ def _decompose_matrix(
 
 
 def _solve(
-    matrix: Float[Array, "n n"], top_k: int | None, method: Method, index_limit: int
+    matrix: Float[Array, "n n"], top_k: int | None, size_limit: int | None
 ) -> tuple[str, Array, Array, tuple[str, ...]]:
     """Run the solver, or the one that takes its place: (name, eigenvalues, eigenvectors, notes)."""
     n = matrix.shape[0]
     if top_k is not None and top_k < n:
-        return (
-            "lapack_syevr",
-            *_from_host(solvers.relatively_robust(np.asarray(matrix), top_k=top_k)),
-            (),
-        )
-    notes: tuple[str, ...] = ()
-    on_cpu = all(device.platform == "cpu" for device in matrix.devices())
-    fits = solvers.divide_and_conquer_fits(n, index_limit)
-    if method == "jax":
-        if fits if on_cpu else n <= solvers.ACCELERATOR_SIZE_LIMIT:
-            return "jax_eigh", *solvers.jax_eigh(matrix), ()
-        notes += (f"jax.numpy.linalg.eigh fails without a word at n = {n}: LAPACK took its place",)
-    if fits:
-        return "lapack_syevd", *_from_host(solvers.divide_and_conquer(np.asarray(matrix))), notes
-    notes += (
-        f"LAPACK's syevd cannot address its workspace at n = {n} "
-        f"(limit {index_limit} elements): the slower syevr took its place",
+        pairs = solvers.relatively_robust(np.asarray(matrix), top_k=top_k)
+        return "lapack_syevr", *_from_host(pairs), ()
+    limit = solvers.eigh_size_limit(matrix) if size_limit is None else size_limit
+    if n <= limit:
+        return "jax_eigh", *solvers.jax_eigh(matrix), ()
+    note = (
+        f"jax.numpy.linalg.eigh is not trusted at n = {n} (limit {limit}): "
+        "LAPACK's slower syevr took its place"
     )
-    return "lapack_syevr", *_from_host(solvers.relatively_robust(np.asarray(matrix))), notes
+    pairs = solvers.relatively_robust(np.asarray(matrix))
+    return "lapack_syevr", *_from_host(pairs), (note,)
 
 
 def _from_host(pairs: solvers.HostPairs) -> tuple[Array, Array]:

@@ -57,6 +57,16 @@ class Spectrum(eqx.Module):
         return self.n_train * self.epsilon * float(self.eigenvalues[0])
 
     @property
+    def zero_floor(self) -> float:
+        """n·ε·λ₁ with the solver's own ε: an eigenvalue at most this large is taken for zero.
+
+        It is ``precision_floor``, except that of a kernel built in float32 and decomposed in
+        float64 a mode below ``precision_floor`` has an uncertain eigenvalue, yet is no zero.
+        """
+        epsilon = float(jnp.finfo(self.precision).eps)
+        return self.n_train * epsilon * self.lambda_max
+
+    @property
     def resolved(self) -> Bool[Array, " n_mode"]:
         """Which modes lie above ``precision_floor``."""
         return self.eigenvalues > self.precision_floor

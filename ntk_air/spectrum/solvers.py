@@ -12,11 +12,15 @@ from jaxtyping import Float
 
 from ntk_air.kernels.operator import KernelOperator
 
-LAPACK_INDEX_LIMIT = 2**31 - 1
-"""The longest workspace that LAPACK with 32-bit integers can address, in elements."""
+EIGH_SIZE_LIMITS = {"cpu": 32_766}
+"""The largest n that ``jax.numpy.linalg.eigh`` is trusted with, by platform.
+
+On a CPU it calls LAPACK's syevd, whose workspace of 1 + 6n + 2n² elements overflows 32-bit
+integers from n = 32,767 on: the result is NaN, without an error.
+"""
 
 ACCELERATOR_SIZE_LIMIT = 16_000
-"""Up to here eigh was seen to work on GPUs; opaque errors were seen between 16k and 32k."""
+"""The same for every other platform: GPU solvers fail opaquely between 16k and 32k."""
 
 HostPairs = tuple[np.ndarray, np.ndarray]
 
@@ -25,35 +29,11 @@ class DecompositionError(RuntimeError):
     """An eigensolver failed, or returned what is not a decomposition of the kernel."""
 
 
-def divide_and_conquer_fits(n: int, index_limit: int) -> bool:
-    """Whether LAPACK's syevd can count its own workspace, 1 + 6n + 2n² elements, at size n.
-
-    Past it (n ≥ 32,767 with 32-bit integers) jnp.linalg.eigh on a CPU returns NaN.
-    """
-    return 1 + 6 * n + 2 * n * n <= index_limit
-
-
-def divide_and_conquer(matrix: Float[np.ndarray, "n n"]) -> HostPairs:
-    """All eigenpairs by LAPACK's syevd: the fastest and the most orthogonal on a CPU."""
-    return _lapack(matrix, driver="evd")
-
-
-def relatively_robust(matrix: Float[np.ndarray, "n n"], *, top_k: int | None = None) -> HostPairs:
-    """All or the largest eigenpairs by LAPACK's syevr, whose workspace grows only as n."""
-    n = matrix.shape[0]
-    wanted = None if top_k is None else (n - top_k, n - 1)
-    return _lapack(matrix, driver="evr", subset_by_index=wanted)
-
-
-def _lapack(matrix: Float[np.ndarray, "n n"], **options) -> HostPairs:
-    try:
-        # The copy is LAPACK's to overwrite: syevd puts the eigenvectors there.
-        eigenvalues, eigenvectors = scipy.linalg.eigh(
-            np.array(matrix, order="F"), overwrite_a=True, check_finite=False, **options
-        )
-    except scipy.linalg.LinAlgError as error:
-        raise DecompositionError(f"LAPACK's eigh did not converge: {error}") from error
-    return eigenvalues[::-1], eigenvectors[:, ::-1]
+def eigh_size_limit(matrix: Float[jax.Array, "n n"]) -> int:
+    """The largest n for ``jax.numpy.linalg.eigh`` on the devices that hold ``matrix``."""
+    return min(
+        EIGH_SIZE_LIMITS.get(device.platform, ACCELERATOR_SIZE_LIMIT) for device in matrix.devices()
+    )
 
 
 @jax.jit
@@ -62,6 +42,23 @@ def jax_eigh(
 ) -> tuple[Float[jax.Array, " n"], Float[jax.Array, "n n"]]:
     """All eigenpairs by ``jax.numpy.linalg.eigh``, on the device that holds the matrix."""
     eigenvalues, eigenvectors = jnp.linalg.eigh(matrix, symmetrize_input=False)
+    return eigenvalues[::-1], eigenvectors[:, ::-1]
+
+
+def relatively_robust(matrix: Float[np.ndarray, "n n"], *, top_k: int | None = None) -> HostPairs:
+    """All or the largest eigenpairs by LAPACK's syevr, whose workspace grows only as n."""
+    n = matrix.shape[0]
+    wanted = None if top_k is None else (n - top_k, n - 1)
+    try:
+        eigenvalues, eigenvectors = scipy.linalg.eigh(
+            np.array(matrix, order="F"),  # a copy, LAPACK's to overwrite
+            driver="evr",
+            subset_by_index=wanted,
+            overwrite_a=True,
+            check_finite=False,
+        )
+    except scipy.linalg.LinAlgError as error:
+        raise DecompositionError(f"LAPACK's syevr did not converge: {error}") from error
     return eigenvalues[::-1], eigenvectors[:, ::-1]
 
 
@@ -81,7 +78,7 @@ def lanczos(
             which="LA",
             v0=start,
             maxiter=max_iterations,
-            tol=tolerance,
+            tol=tolerance,  # pyright: ignore[reportArgumentType]: scipy's stub says int
         )
     except scipy.sparse.linalg.ArpackNoConvergence as error:
         raise DecompositionError(
