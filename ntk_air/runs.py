@@ -76,12 +76,12 @@ class RunFolder:
 
     @property
     def results(self) -> dict[str, Any]:
-        """The numbers of a finished run."""
+        """The numbers that were saved."""
         return files.read_json(self.path / RESULTS)
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """The curves of a finished run."""
+        """The curves that were saved."""
         return files.read_arrays(self.path / ARRAYS)
 
     @property
@@ -106,17 +106,13 @@ class RunFolder:
         files.write_arrays(path, arrays)
         return arrays
 
-    def finish(
-        self,
-        results: Mapping[str, Any],
-        arrays: Mapping[str, AnyArray],
-        *,
-        precision: str,
-        seeds: list[int],
-    ) -> None:
-        """Save results and curves, then the manifest that declares the run complete."""
+    def save(self, results: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
+        """Save results and curves, which figures are then drawn from."""
         files.write_arrays(self.path / ARRAYS, arrays)
         files.write_json(self.path / RESULTS, results)
+
+    def finish(self, *, precision: str, seeds: list[int]) -> None:
+        """Declare the run complete, once its results and figures are saved."""
         manifest = self._manifest() | {
             "status": "complete",
             "finished_at": _now(),

@@ -18,7 +18,8 @@ def open_run(path, *, experiment="demo", config=CONFIG, data="abc", **options):
 
 
 def finish(run, value=1.0):
-    run.finish({"value": value}, {"curve": np.arange(3.0)}, precision="float64", seeds=[0])
+    run.save({"value": value}, {"curve": np.arange(3.0)})
+    run.finish(precision="float64", seeds=[0])
 
 
 def test_a_finished_run_is_complete_and_readable(tmp_path):
