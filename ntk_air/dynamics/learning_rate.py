@@ -17,18 +17,21 @@ class RelativeRate:
         ValueError: for a fraction that is not a finite number above 0.
     """
 
-    fraction: float = 1.0
+    fraction: float | int = 1.0
 
     def __post_init__(self):
         check_positive("fraction", self.fraction)
 
 
-LearningRate: TypeAlias = float | RelativeRate
+LearningRate: TypeAlias = float | int | RelativeRate
 """An absolute η, or a fraction of 1/λ₁."""
+
+DEFAULT_RATE = RelativeRate(1.0)
+"""η = 1/λ₁: the largest at which no mode overshoots."""
 
 
 def stability_bound(
-    largest_eigenvalue: float, *, momentum: float = 0.0, curvature: float = 1.0
+    largest_eigenvalue: float, *, momentum: float | int = 0.0, curvature: float = 1.0
 ) -> float:
     """The rate that a stable run stays below: 2(1 + β) / (κλ₁).
 
@@ -47,7 +50,7 @@ def absolute_rate(
     learning_rate: LearningRate,
     *,
     largest_eigenvalue: float,
-    momentum: float = 0.0,
+    momentum: float | int = 0.0,
     curvature: float = 1.0,
     allow_divergence: bool = False,
 ) -> float:

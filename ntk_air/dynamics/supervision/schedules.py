@@ -22,14 +22,7 @@ DependsOn: TypeAlias = Literal["index", "pattern", "outputs"]
 
 
 class WeightSchedule(eqx.Module):
-    """α in [0, 1] as a function of the index and, for some, of the teacher's outputs.
-
-    Attributes:
-        depends_on: ``"index"`` alone, the hard-label ``"pattern"`` of the teacher's outputs, or
-            these ``"outputs"`` themselves. Exact jumps need one of the first two.
-    """
-
-    depends_on: eqx.AbstractClassVar[DependsOn]
+    """α in [0, 1] as a function of the index and, for some, of the teacher's outputs."""
 
     @abc.abstractmethod
     def __call__(self, index: Index, outputs: Rows, noisy: Rows) -> Index:
@@ -39,6 +32,14 @@ class WeightSchedule(eqx.Module):
             index: of the step or epoch, a float from 0; of any shape if α depends on it alone.
             outputs: the teacher's outputs f_τ, (rows, n_out).
             noisy: the given labels ỹ, (rows, n_out).
+        """
+
+    @abc.abstractmethod
+    def depends_on(self) -> DependsOn:
+        """What α depends on.
+
+        The ``"index"`` alone; the hard-label ``"pattern"`` of the teacher's outputs as well; or
+        these ``"outputs"`` themselves. Exact jumps need one of the first two.
         """
 
     @abc.abstractmethod
@@ -61,7 +62,6 @@ class Constant(WeightSchedule):
     """α = weight: 1 is plain descent, 0 listens to the teacher alone."""
 
     weight: float = eqx.field(converter=float)
-    depends_on = "index"
 
     def __check_init__(self):
         check_fraction("weight", self.weight)
@@ -69,6 +69,10 @@ class Constant(WeightSchedule):
     def __call__(self, index: Index, outputs: Rows, noisy: Rows) -> Index:
         """The weight."""
         return jnp.full_like(index, self.weight)
+
+    def depends_on(self) -> DependsOn:
+        """The index alone."""
+        return "index"
 
     def non_increasing_from(self) -> int | None:
         """0."""
@@ -89,7 +93,6 @@ class Linear(WeightSchedule):
     over: float = eqx.field(converter=float)
     start: float = eqx.field(default=1.0, converter=float, kw_only=True)
     end: float = eqx.field(default=0.0, converter=float, kw_only=True)
-    depends_on = "index"
 
     def __check_init__(self):
         check_positive("over", self.over)
@@ -100,6 +103,10 @@ class Linear(WeightSchedule):
         """The weight on the ramp."""
         share = jnp.minimum(index / self.over, 1.0)
         return self.start * (1.0 - share) + self.end * share
+
+    def depends_on(self) -> DependsOn:
+        """The index alone."""
+        return "index"
 
     def non_increasing_from(self) -> int | None:
         """0 for a ramp down, its end for a ramp up."""
@@ -119,7 +126,6 @@ class Geometric(WeightSchedule):
 
     decay: float = eqx.field(converter=float)
     start: float = eqx.field(default=1.0, converter=float, kw_only=True)
-    depends_on = "index"
 
     def __check_init__(self):
         check_fraction("decay", self.decay)
@@ -128,6 +134,10 @@ class Geometric(WeightSchedule):
     def __call__(self, index: Index, outputs: Rows, noisy: Rows) -> Index:
         """The weight."""
         return self.start * self.decay**index
+
+    def depends_on(self) -> DependsOn:
+        """The index alone."""
+        return "index"
 
     def non_increasing_from(self) -> int | None:
         """0."""
@@ -148,7 +158,6 @@ class Power(WeightSchedule):
     exponent: float = eqx.field(converter=float)
     scale: float = eqx.field(default=1.0, converter=float, kw_only=True)
     start: float = eqx.field(default=1.0, converter=float, kw_only=True)
-    depends_on = "index"
 
     def __check_init__(self):
         check_at_least("exponent", self.exponent, 0.0)
@@ -158,6 +167,10 @@ class Power(WeightSchedule):
     def __call__(self, index: Index, outputs: Rows, noisy: Rows) -> Index:
         """The weight."""
         return self.start * (1.0 + index / self.scale) ** -self.exponent
+
+    def depends_on(self) -> DependsOn:
+        """The index alone."""
+        return "index"
 
     def non_increasing_from(self) -> int | None:
         """0."""
@@ -177,7 +190,6 @@ class Harmonic(WeightSchedule):
 
     scale: float = eqx.field(default=1.0, converter=float)
     start: float = eqx.field(default=1.0, converter=float, kw_only=True)
-    depends_on = "index"
 
     def __check_init__(self):
         check_positive("scale", self.scale)
@@ -186,6 +198,10 @@ class Harmonic(WeightSchedule):
     def __call__(self, index: Index, outputs: Rows, noisy: Rows) -> Index:
         """The weight."""
         return self.start / (1.0 + index / self.scale)
+
+    def depends_on(self) -> DependsOn:
+        """The index alone."""
+        return "index"
 
     def non_increasing_from(self) -> int | None:
         """0."""
@@ -206,13 +222,15 @@ class Agreement(WeightSchedule):
     A tied row agrees with nothing, so α = 1, plain descent, at f_0 = 0.
     """
 
-    depends_on = "pattern"
-
     def __call__(self, index: Index, outputs: Rows, noisy: Rows) -> Index:
         """The weight at the teacher's outputs."""
         hard = Hard()
         agrees = jnp.all(hard(outputs) == hard(noisy), axis=1)
         return jnp.full_like(index, 1.0) - jnp.mean(agrees, dtype=index.dtype)
+
+    def depends_on(self) -> DependsOn:
+        """The hard labels of the teacher's outputs."""
+        return "pattern"
 
     def non_increasing_from(self) -> int | None:
         """Not known: it depends on the run."""
@@ -241,7 +259,6 @@ class FunctionOfIndex(WeightSchedule):
     tail_from: int | None = eqx.field(default=None, kw_only=True)
     finite_sum: bool | None = eqx.field(default=None, kw_only=True)
     tends_to: float | None = eqx.field(default=None, kw_only=True, static=True)
-    depends_on = "index"
 
     def __check_init__(self):
         if not callable(self.function):
@@ -254,6 +271,10 @@ class FunctionOfIndex(WeightSchedule):
     def __call__(self, index: Index, outputs: Rows, noisy: Rows) -> Index:
         """The function's value."""
         return self.function(index)
+
+    def depends_on(self) -> DependsOn:
+        """The index alone."""
+        return "index"
 
     def non_increasing_from(self) -> int | None:
         """As the user says."""

@@ -65,9 +65,9 @@ class Supervision(eqx.Module):
         teacher = CurrentStep() if teacher is None else teacher
         _check_kinds(label_function, schedule, teacher, warm_up)
         if weight_by is None:
-            weight_by = "step" if teacher.epoch_length is None else "epoch"
+            weight_by = "step" if teacher.steps_per_epoch() is None else "epoch"
         check_choice("weight_by", weight_by, ("step", "epoch"))
-        if weight_by == "epoch" and teacher.epoch_length is None:
+        if weight_by == "epoch" and teacher.steps_per_epoch() is None:
             raise ValueError(
                 "weight_by='epoch' needs a teacher with epochs, LastEpoch or Restart; "
                 f"got {type(teacher).__name__}"
@@ -80,9 +80,7 @@ class Supervision(eqx.Module):
         self.warm_up = warm_up
         self.weight_by = weight_by
 
-    def observe(
-        self, remembered: Rows, outputs: Rows, step: Clock
-    ) -> Float[Array, "rows n_out"]:
+    def observe(self, remembered: Rows, outputs: Rows, step: Clock) -> Float[Array, "rows n_out"]:
         """The teacher's outputs at this step: what ``target`` reads, and the next step remembers.
 
         Args:
@@ -110,10 +108,11 @@ class Supervision(eqx.Module):
 
     def restarts_at(self, step: Clock) -> Array:
         """Whether the student goes back to f_0 before it takes this step."""
-        if not self.teacher.restarts_student:
+        length = self.teacher.steps_per_epoch()
+        if length is None or not self.teacher.restarts_student():
             return jnp.zeros_like(step, dtype=bool)
         clock = step - self.warm_up
-        return (clock >= 0) & (clock % self.teacher.epoch_length == 0)
+        return (clock >= 0) & (clock % length == 0)
 
     def weight_index(self, step: Int[Array, "..."]) -> Int[Array, "..."]:
         """The schedule's index at a step: steps or epochs since the warm-up."""
@@ -126,10 +125,10 @@ class Supervision(eqx.Module):
         Raises:
             ValueError: for a schedule that depends on the run, or leaves [0, 1] at these steps.
         """
-        if self.schedule.depends_on != "index":
+        if self.schedule.depends_on() != "index":
             raise ValueError(
-                f"{type(self.schedule).__name__} depends on the run ({self.schedule.depends_on}): "
-                "its weights are not known beforehand"
+                f"{type(self.schedule).__name__} depends on the run's "
+                f"{self.schedule.depends_on()}: its weights are not known beforehand"
             )
         steps = jnp.asarray(steps)
         weights = _weights(trace_floats(self), steps)
@@ -155,7 +154,7 @@ class Supervision(eqx.Module):
 
     @property
     def _steps_per_index(self) -> int:
-        length = self.teacher.epoch_length
+        length = self.teacher.steps_per_epoch()
         return 1 if self.weight_by == "step" or length is None else length
 
 
@@ -166,9 +165,7 @@ def plain_descent() -> Supervision:
 
 def trace_floats(tree: Supervision) -> Supervision:
     """Turn Python floats into weakly typed arrays, so that a new value compiles nothing."""
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, tree
-    )
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, tree)
 
 
 @eqx.filter_jit

@@ -17,15 +17,7 @@ Clock = Int[Array, ""]
 
 
 class Teacher(eqx.Module):
-    """The source of f_τ(t).
-
-    Attributes:
-        epoch_length: steps between two changes of the teacher; ``None`` if it has no epochs.
-        restarts_student: whether the student goes back to f_0 at the start of each epoch.
-    """
-
-    epoch_length: eqx.AbstractVar[int | None]
-    restarts_student: eqx.AbstractClassVar[bool]
+    """The source of f_τ(t)."""
 
     @abc.abstractmethod
     def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
@@ -37,23 +29,35 @@ class Teacher(eqx.Module):
             clock: steps since supervision began.
         """
 
+    @abc.abstractmethod
+    def steps_per_epoch(self) -> int | None:
+        """Steps between two changes of the teacher; ``None`` if it has no epochs."""
+
+    @abc.abstractmethod
+    def restarts_student(self) -> bool:
+        """Whether the student goes back to f_0 at the start of each epoch."""
+
 
 class CurrentStep(Teacher):
     """f_τ(t) = f_t: the student is its own teacher at every step."""
 
-    epoch_length = None
-    restarts_student = False
-
     def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
         """The student's outputs."""
         return jnp.asarray(outputs)
+
+    def steps_per_epoch(self) -> int | None:
+        """No epochs."""
+        return None
+
+    def restarts_student(self) -> bool:
+        """No."""
+        return False
 
 
 class LastEpoch(Teacher):
     """The student's outputs at the end of the last epoch; in the first, those it began with."""
 
     epoch_length: int
-    restarts_student = False
 
     def __check_init__(self):
         _check_epoch_length(self.epoch_length)
@@ -62,12 +66,19 @@ class LastEpoch(Teacher):
         """The outputs at the last multiple of the epoch's length."""
         return jnp.where(clock % self.epoch_length == 0, outputs, remembered)
 
+    def steps_per_epoch(self) -> int | None:
+        """The epoch's length."""
+        return self.epoch_length
+
+    def restarts_student(self) -> bool:
+        """No."""
+        return False
+
 
 class Restart(Teacher):
     """As ``LastEpoch``, and the student starts again from f_0 in each epoch (5e)."""
 
     epoch_length: int
-    restarts_student = True
 
     def __check_init__(self):
         _check_epoch_length(self.epoch_length)
@@ -76,13 +87,19 @@ class Restart(Teacher):
         """The outputs at the end of the last epoch."""
         return jnp.where(clock % self.epoch_length == 0, outputs, remembered)
 
+    def steps_per_epoch(self) -> int | None:
+        """The epoch's length."""
+        return self.epoch_length
+
+    def restarts_student(self) -> bool:
+        """Yes."""
+        return True
+
 
 class ExponentialMovingAverage(Teacher):
     """m_t = decay·m_{t−1} + (1 − decay)·f_t, m_0 = f_0: decay 0 is the current step."""
 
     decay: float = eqx.field(converter=float)
-    epoch_length = None
-    restarts_student = False
 
     def __check_init__(self):
         check_fraction("decay", self.decay)
@@ -94,17 +111,31 @@ class ExponentialMovingAverage(Teacher):
         average = self.decay * remembered + (1.0 - self.decay) * outputs
         return jnp.where(clock == 0, outputs, average)
 
+    def steps_per_epoch(self) -> int | None:
+        """No epochs."""
+        return None
+
+    def restarts_student(self) -> bool:
+        """No."""
+        return False
+
 
 class Pretrained(Teacher):
     """A teacher that is finished: the same outputs at every step, as in two-stage distillation."""
 
     outputs: Float[Array, "rows n_out"] = eqx.field(converter=jnp.asarray)
-    epoch_length = None
-    restarts_student = False
 
     def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
         """Its own outputs."""
         return self.outputs
+
+    def steps_per_epoch(self) -> int | None:
+        """No epochs."""
+        return None
+
+    def restarts_student(self) -> bool:
+        """No."""
+        return False
 
 
 def _check_epoch_length(epoch_length: int) -> None:
