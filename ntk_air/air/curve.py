@@ -1,0 +1,281 @@
+"""Retrieved shares over time, the AIR curve with its area, the AIR window (theory.md section 2)."""
+
+import math
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntk_air.air.area import area_under_curve, bracket_crossing, shares_at, time_span
+from ntk_air.air.energies import batched_energy_shares, outside_share
+from ntk_air.air.rates import Dynamics, ModeRates, checked_times, retrieval_rates
+from ntk_air.checks import check_fraction
+from ntk_air.spectrum.result import Spectrum
+from ntk_air.typing import Curve, Targets, Times
+
+_POINTS = 400
+
+
+class AirCurve(eqx.Module):
+    """R_t(signal) against R_t(noise), and the area under it."""
+
+    times: Times
+    """t in steps: 0, then equal ratios until every mode that moves at all is retrieved."""
+    signal: Curve
+    """R_t of the signal."""
+    noise: Curve
+    """R_t of the noise."""
+    area: float
+    """The AIR-AUC over all times, in closed form and not from the points above: see ``area.py``.
+    1/2 for an isotropic kernel, 1 for perfect anisotropy; energy never retrieved comes last."""
+    signal_never_retrieved: float
+    """The share of the signal's energy in zero modes or outside a truncated spectrum."""
+    noise_never_retrieved: float
+    """The same of the noise."""
+    learning_rate: float
+    dynamics: Dynamics = eqx.field(static=True)
+    notes: tuple[str, ...] = eqx.field(static=True)
+    """The reasons where something fell short; empty where nothing did."""
+
+    @property
+    def area_among_retrieved(self) -> float:
+        """The area counting only energy that is retrieved at all; NaN if one side has none.
+
+        Zero modes add (1 − u)v + uv/2 to ``area``, u and v being the shares of signal and noise
+        never retrieved; this is the rest of it, over (1 − u)(1 − v).
+        """
+        u, v = self.signal_never_retrieved, self.noise_never_retrieved
+        retrieved = (1 - u) * (1 - v)
+        return (self.area - (1 - u) * v - u * v / 2) / retrieved if retrieved > 0 else math.nan
+
+
+class AirWindow(eqx.Module):
+    """The times t with R_t(signal) ≥ 1 − δ and R_t(noise) ≤ δ′, possibly none."""
+
+    start: float
+    """The earliest t with R_t(signal) ≥ 1 − δ, in steps; ∞ where it never comes."""
+    end: float
+    """The latest t with R_t(noise) ≤ δ′, in steps; ∞ where the noise stays below for ever."""
+    delta: float
+    delta_prime: float
+    reason: str = eqx.field(static=True)
+    """Why the window is empty; the empty string where it is not."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no time fulfils both conditions."""
+        return self.reason != ""
+
+    @property
+    def steps(self) -> tuple[float, float] | None:
+        """The first and the last whole step inside, or ``None``; the last may be ∞."""
+        # Bisection ends one rounding beside a crossing that falls on a whole step.
+        first = float(np.ceil(self.start * (1 - 1e-12)))
+        last = float(np.floor(self.end * (1 + 1e-12)))
+        return (first, last) if not self.is_empty and first <= last else None
+
+
+class ModeShares(eqx.Module):
+    """Rates with the energy shares of signals and noises over them, a last mode for the outside.
+
+    Attributes:
+        rates: μ per step; the last is 0.
+        signal: (n_draw, n_mode); the last column is what a truncated spectrum does not hold.
+        noise: likewise.
+    """
+
+    rates: Float[Array, " n_mode"]
+    signal: Float[Array, "n_draw n_mode"]
+    noise: Float[Array, "n_draw n_mode"]
+
+
+def with_outside(
+    spectrum: Spectrum,
+    rates: ModeRates,
+    signal: Float[Array, "n_draw n_mode"],
+    noise: Float[Array, "n_draw n_mode"],
+) -> ModeShares:
+    """Append the energy outside a truncated spectrum as a mode that is never retrieved."""
+
+    def extend(shares: Float[Array, "n_draw n_mode"]) -> Array:
+        return jnp.concatenate([shares, outside_share(spectrum, shares)[:, None]], axis=1)
+
+    return ModeShares(
+        rates=jnp.append(rates, jnp.zeros(1, rates.dtype)),
+        signal=extend(signal),
+        noise=extend(noise),
+    )
+
+
+def retrieved_share(
+    spectrum: Spectrum,
+    labels: Targets,
+    times: Times,
+    *,
+    learning_rate: float | None = None,
+    dynamics: Dynamics = "descent",
+) -> Float[Array, " n_time"]:
+    """R_t(u) = ‖g_t(Θ)u‖²/‖u‖², (n_time,): the share of u retrieved by each time.
+
+    Args:
+        spectrum: of Θ. What a truncated spectrum lacks counts as never retrieved.
+        labels: u, (n_train, n_out), any unit.
+        times: t in steps, at least 0; ∞ is allowed.
+        learning_rate: η; ``None`` is 1/λ₁.
+        dynamics: see ``retrieval_rates``.
+
+    Raises:
+        ValueError: for a negative or NaN time; see also ``energy_in_top``, ``retrieval_rates``.
+    """
+    rates = retrieval_rates(spectrum, learning_rate=learning_rate, dynamics=dynamics)
+    shares = batched_energy_shares(spectrum, labels[None], name="labels")[0]
+    return shares_at(rates, shares, checked_times(times, rates))
+
+
+def air_curve(
+    spectrum: Spectrum,
+    signal: Targets,
+    noise: Targets,
+    *,
+    learning_rate: float | None = None,
+    dynamics: Dynamics = "descent",
+    n_points: int = _POINTS,
+) -> AirCurve:
+    """R_t(y) against R_t(ζ) as t runs from 0 to ∞, with the area under it.
+
+    Args:
+        spectrum: of Θ.
+        signal: y, (n_train, n_out), any unit.
+        noise: ζ = ỹ − E[ỹ | y], centred, (n_train, n_out), any unit.
+        learning_rate: η; ``None`` is 1/λ₁.
+        dynamics: see ``retrieval_rates``.
+        n_points: how many times the curve is given at; the area does not depend on it.
+
+    Raises:
+        ValueError: for all-zero labels among others: see ``energy_in_top``, ``retrieval_rates``.
+    """
+    modes = _modes(spectrum, signal, noise, learning_rate, dynamics)
+    never = modes.rates == 0
+    never_signal, never_noise = (
+        float(jnp.sum(shares, where=never[None, :])) for shares in (modes.signal, modes.noise)
+    )
+    first, last = time_span(modes.rates)
+    times = jnp.asarray(np.append(0.0, np.geomspace(first, last, n_points - 1)), modes.rates.dtype)
+    return AirCurve(
+        times=times,
+        signal=shares_at(modes.rates, modes.signal[0], times),
+        noise=shares_at(modes.rates, modes.noise[0], times),
+        area=float(area_under_curve(modes.rates, modes.signal, modes.noise)[0]),
+        signal_never_retrieved=never_signal,
+        noise_never_retrieved=never_noise,
+        learning_rate=spectrum.default_learning_rate if learning_rate is None else learning_rate,
+        dynamics=dynamics,
+        notes=_shortfalls(spectrum, never_signal, never_noise),
+    )
+
+
+def air_window(
+    spectrum: Spectrum,
+    signal: Targets,
+    noise: Targets,
+    delta: float,
+    *,
+    delta_prime: float | None = None,
+    learning_rate: float | None = None,
+    dynamics: Dynamics = "descent",
+) -> AirWindow:
+    """The times with R_t(y) ≥ 1 − δ and R_t(ζ) ≤ δ′, by bisection to rounding.
+
+    Args:
+        spectrum: of Θ.
+        signal: y, (n_train, n_out), any unit.
+        noise: ζ = ỹ − E[ỹ | y], centred, (n_train, n_out), any unit.
+        delta: δ in [0, 1], the share of the signal that may be missing.
+        delta_prime: δ′ in [0, 1], the share of the noise that may be there; ``None`` is δ.
+        learning_rate: η; ``None`` is 1/λ₁.
+        dynamics: see ``retrieval_rates``.
+
+    Raises:
+        ValueError: for δ or δ′ outside [0, 1]; see also ``energy_in_top``, ``retrieval_rates``.
+    """
+    delta_prime = delta if delta_prime is None else delta_prime
+    check_fraction("delta", delta)
+    check_fraction("delta_prime", delta_prime)
+    modes = _modes(spectrum, signal, noise, learning_rate, dynamics)
+    _, start = _crossing(modes.rates, modes.signal[0], 1 - delta)
+    # The noise may stay at δ′ itself, so it must first exceed it.
+    above = float(np.nextafter(delta_prime, 1)) if delta_prime < 1 else math.inf
+    end, _ = _crossing(modes.rates, modes.noise[0], above)
+    return AirWindow(
+        start=start,
+        end=end,
+        delta=delta,
+        delta_prime=delta_prime,
+        reason=_why_empty(modes, start, end, delta, delta_prime),
+    )
+
+
+def _modes(
+    spectrum: Spectrum,
+    signal: Targets,
+    noise: Targets,
+    learning_rate: float | None,
+    dynamics: Dynamics,
+) -> ModeShares:
+    return with_outside(
+        spectrum,
+        retrieval_rates(spectrum, learning_rate=learning_rate, dynamics=dynamics),
+        batched_energy_shares(spectrum, signal[None], name="signal"),
+        batched_energy_shares(spectrum, noise[None], name="noise"),
+    )
+
+
+def _crossing(
+    rates: ModeRates, shares: Float[Array, " n_mode"], level: float
+) -> tuple[float, float]:
+    """The last time with R_t < level and the first with R_t ≥ level; (∞, ∞) if it never is."""
+    first, last = time_span(rates)
+    first *= 1e-9  # early enough for any level above 1e-24
+    if level <= 0:
+        return 0.0, 0.0
+    limits = shares_at(rates, shares, jnp.asarray([first, jnp.inf], rates.dtype))
+    if float(limits[1]) < level:
+        return math.inf, math.inf
+    if float(limits[0]) >= level:  # by modes that the first step retrieves wholly
+        return 0.0, float(np.nextafter(0, 1))
+    span = jnp.asarray([first, last], rates.dtype)
+    below, reached = bracket_crossing(rates, shares, jnp.asarray(level, rates.dtype), span)
+    return float(below), float(reached)
+
+
+def _why_empty(
+    modes: ModeShares, start: float, end: float, delta: float, delta_prime: float
+) -> str:
+    if start <= end and math.isfinite(start):
+        return ""
+    if math.isinf(start):
+        never = float(jnp.sum(modes.signal[0], where=modes.rates == 0))
+        return (
+            f"the signal never reaches 1 − δ = {1 - delta:g}: {never:.3g} of its energy lies in "
+            "modes that are never retrieved"
+        )
+    noise = float(
+        shares_at(modes.rates, modes.noise[0], jnp.asarray([start], modes.rates.dtype))[0]
+    )
+    return (
+        f"when the signal reaches 1 − δ = {1 - delta:g}, at step {start:.4g}, "
+        f"{noise:.3g} of the noise is there, more than δ′ = {delta_prime:g}"
+    )
+
+
+def _shortfalls(spectrum: Spectrum, signal: float, noise: float) -> tuple[str, ...]:
+    """Say what part of the curve rests on modes whose order is unknown."""
+    notes: tuple[str, ...] = ()
+    if max(signal, noise) > 1e-6:
+        where = "in zero modes" if spectrum.complete else "in zero modes or outside the modes held"
+        notes += (
+            f"{signal:.3g} of the signal's and {noise:.3g} of the noise's energy lies {where}: it "
+            "counts as never retrieved",
+        )
+    return notes

@@ -1,0 +1,81 @@
+"""Where in the spectrum a label matrix lies: E_k(u) = ‖V_kᵀu‖²/‖u‖² (theory.md section 2)."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntk_air.checks import check_finite
+from ntk_air.spectrum.result import Spectrum
+from ntk_air.typing import AnyArray, Targets
+
+LabelDraws = Float[AnyArray, "n_draw n_train n_out"]
+Shares = Float[Array, "n_draw n_mode"]
+
+
+def energy_in_top(spectrum: Spectrum, labels: Targets) -> Float[Array, " n_mode"]:
+    """E_k(u) for k = 1 … n_mode: the share of the labels' energy in the top k modes.
+
+    E_n = 1 to rounding where the spectrum is complete. Within a group of equal eigenvalues the
+    single E_k depend on the basis that the solver chose; at the group's ends they do not.
+
+    Args:
+        spectrum: of Θ.
+        labels: u, (n_train, n_out), any unit.
+
+    Raises:
+        ValueError: if ``labels`` has another number of rows, is not finite, or is all zero.
+    """
+    return jnp.cumsum(energy_shares(spectrum, labels))
+
+
+def energy_shares(spectrum: Spectrum, labels: Targets, *, name: str = "labels") -> Array:
+    """‖v_jᵀu‖²/‖u‖², the share of the labels' energy in each mode: (n_mode,).
+
+    Args:
+        spectrum: of Θ.
+        labels: u, (n_train, n_out), any unit.
+        name: what an error calls the labels.
+
+    Raises:
+        ValueError: if ``labels`` has another number of rows, is not finite, or is all zero.
+    """
+    return batched_energy_shares(spectrum, labels[None], name=name)[0]
+
+
+def batched_energy_shares(spectrum: Spectrum, draws: LabelDraws, *, name: str = "draws") -> Shares:
+    """``energy_shares`` of several label matrices, in one product with the eigenvectors.
+
+    Args:
+        spectrum: of Θ.
+        draws: (n_draw, n_train, n_out), any unit.
+        name: what an error calls them.
+
+    Raises:
+        ValueError: if one has another number of rows, is not finite, or is all zero.
+    """
+    if draws.shape[1] != spectrum.n_train:
+        raise ValueError(
+            f"{name} must have one row for each of the {spectrum.n_train} training inputs; "
+            f"got {draws.shape[1]} rows"
+        )
+    check_finite(name, draws)
+    empty = ~jnp.any(jnp.asarray(draws) != 0, axis=(1, 2))
+    if bool(jnp.any(empty)):
+        raise ValueError(f"{name} must not be all zero: a zero vector has no energy to share out")
+    return _shares(spectrum.eigenvectors, jnp.asarray(draws, spectrum.eigenvectors.dtype))
+
+
+@jax.jit
+def _shares(
+    eigenvectors: Float[Array, "n_train n_mode"], draws: Float[Array, "n_draw n_train n_out"]
+) -> Shares:
+    # Accelerators would otherwise round float32 factors to 10 or 7 bits.
+    coefficients = jnp.einsum("im,dio->dmo", eigenvectors, draws, precision="highest")
+    return jnp.sum(coefficients**2, axis=2) / jnp.sum(draws**2, axis=(1, 2))[:, None]
+
+
+def outside_share(spectrum: Spectrum, shares: Shares) -> Float[Array, " n_draw"]:
+    """The share of energy outside the modes that a truncated spectrum holds."""
+    if spectrum.complete:
+        return jnp.zeros(shares.shape[0], shares.dtype)
+    return jnp.maximum(1 - jnp.sum(shares, axis=1), 0)

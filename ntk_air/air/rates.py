@@ -1,0 +1,137 @@
+"""How fast each mode is retrieved: rates per step, half-lives, retrieved fractions.
+
+A mode of eigenvalue λ is retrieved to g_t(λ) = 1 − e^{−tμ} after t steps (theory.md section 2).
+Gradient flow has μ = ηλ. Descent has μ = −ln(1 − ηλ), so that g_t = 1 − (1 − ηλ)ᵗ at whole t and
+its only smooth interpolation between; μ = ∞ where ηλ = 1, a mode retrieved by the first step.
+"""
+
+from functools import partial
+from typing import Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntk_air.checks import check_choice, check_positive
+from ntk_air.spectrum.result import Spectrum
+from ntk_air.typing import Times
+
+Dynamics: TypeAlias = Literal["descent", "flow"]
+
+ModeRates: TypeAlias = Float[Array, " n_mode"]
+
+
+def retrieval_rates(
+    spectrum: Spectrum, *, learning_rate: float | None = None, dynamics: Dynamics = "descent"
+) -> ModeRates:
+    """μ_j, the rate at which what is left of mode j decays, per step: (n_mode,), descending.
+
+    Modes at or below ``spectrum.zero_floor`` have the rate 0: rounding gave their eigenvalues.
+
+    Args:
+        spectrum: of Θ.
+        learning_rate: η; ``None`` is 1/λ₁.
+        dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
+
+    Raises:
+        ValueError: for a rate that is not positive; for descent also if η·λ₁ > 1: modes above it
+            overshoot, and what they have retrieved is neither monotone nor defined between steps.
+    """
+    check_choice("dynamics", dynamics, ("descent", "flow"))
+    rate = spectrum.default_learning_rate if learning_rate is None else learning_rate
+    check_positive("learning_rate", rate)
+    # The rounding of 1/λ₁ is forgiven.
+    if dynamics == "descent" and rate * spectrum.lambda_max > 1 + 1e-6:
+        raise ValueError(
+            f"learning_rate must be at most 1/λ₁ = {spectrum.default_learning_rate:.6g}, where "
+            f"the retrieved share is monotone in time; got {rate:.6g}: lower it or use "
+            "dynamics='flow'"
+        )
+    scale = jnp.asarray(rate, spectrum.eigenvalues.dtype)
+    floor = jnp.asarray(spectrum.zero_floor, spectrum.eigenvalues.dtype)
+    return _rates(spectrum.eigenvalues, scale, floor, dynamics == "descent")
+
+
+def retrieval_half_lives(
+    spectrum: Spectrum, learning_rate: float | None = None, *, dynamics: Dynamics = "descent"
+) -> Float[Array, " n_mode"]:
+    """Steps until half of each mode is retrieved: ln 2/μ_j = ln 2/−ln(1 − ηλ_j), (n_mode,).
+
+    0 where ηλ_j = 1, for the first step retrieves such a mode wholly; ∞ for zero modes.
+
+    Args:
+        spectrum: of Θ.
+        learning_rate: η; ``None`` is 1/λ₁.
+        dynamics: see ``retrieval_rates``.
+
+    Raises:
+        ValueError: see ``retrieval_rates``.
+    """
+    return _half_lives(retrieval_rates(spectrum, learning_rate=learning_rate, dynamics=dynamics))
+
+
+def effective_dimension(
+    spectrum: Spectrum,
+    times: Times,
+    *,
+    learning_rate: float | None = None,
+    dynamics: Dynamics = "descent",
+) -> Float[Array, " n_time"]:
+    """Σ_j g_t(λ_j): how many modes have been retrieved by each time, (n_time,).
+
+    Args:
+        spectrum: of Θ. Modes that a truncated spectrum lacks are not counted.
+        times: t in steps, at least 0.
+        learning_rate: η; ``None`` is 1/λ₁.
+        dynamics: see ``retrieval_rates``.
+
+    Raises:
+        ValueError: for a negative or NaN time; see also ``retrieval_rates``.
+    """
+    rates = retrieval_rates(spectrum, learning_rate=learning_rate, dynamics=dynamics)
+    return _dimension(rates, checked_times(times, rates))
+
+
+def checked_times(times: Times, rates: ModeRates) -> Float[Array, " n_time"]:
+    """``times`` in the precision of ``rates``, none of them negative or NaN."""
+    converted = jnp.asarray(times, rates.dtype)
+    # Not `< 0`: NaN must not pass.
+    if not bool(jnp.all(converted >= 0)):
+        raise ValueError(f"times must be at least 0 steps; the smallest is {jnp.min(converted)}")
+    return converted
+
+
+def decayed(rates: ModeRates, time: Float[Array, ""]) -> Float[Array, " n_mode"]:
+    """−tμ of each mode, the logarithm of what is left of it; rates and time may be 0 or ∞."""
+    nothing_yet = (rates == 0) | (time == 0)
+    return jnp.where(nothing_yet, 0, -time * jnp.where(nothing_yet, 1, rates))
+
+
+def retrieved(rates: ModeRates, time: Float[Array, ""]) -> Float[Array, " n_mode"]:
+    """g_t = 1 − e^{−tμ} of each mode."""
+    return -jnp.expm1(decayed(rates, time))
+
+
+@partial(jax.jit, static_argnums=3)
+def _rates(
+    eigenvalues: Float[Array, " n_mode"],
+    learning_rate: Float[Array, ""],
+    floor: Float[Array, ""],
+    descent: bool,
+) -> ModeRates:
+    scaled = learning_rate * jnp.where(eigenvalues > floor, eigenvalues, 0)
+    if not descent:
+        return scaled
+    # 1/λ₁ times λ₁ may round to just below 1: such a mode would linger for 50 steps.
+    at_once = scaled >= 1 - 8 * jnp.finfo(scaled.dtype).eps
+    return jnp.where(at_once, jnp.inf, -jnp.log1p(-jnp.where(at_once, 0, scaled)))
+
+
+@jax.jit
+def _half_lives(rates: ModeRates) -> Float[Array, " n_mode"]:
+    return jnp.log(jnp.asarray(2, rates.dtype)) / rates
+
+
+@jax.jit
+def _dimension(rates: ModeRates, times: Float[Array, " n_time"]) -> Float[Array, " n_time"]:
+    return jax.lax.map(lambda time: jnp.sum(retrieved(rates, time)), times, batch_size=64)
