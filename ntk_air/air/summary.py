@@ -173,7 +173,7 @@ def air_over_draws(
 
 def auc_over_draws(
     spectrum: Spectrum,
-    signals: LabelDraws,
+    signals: Float[AnyArray, "#n_draw n_train n_out"],
     noises: LabelDraws,
     *,
     learning_rate: float | None = None,
@@ -201,7 +201,9 @@ def _cumulative(shares: Shares) -> Spread:
     return spread(jnp.cumsum(shares, axis=1))
 
 
-def _auc(spectrum: Spectrum, rates: ModeRates, signal: Shares, noise: Shares) -> Spread:
+def _auc(
+    spectrum: Spectrum, rates: ModeRates, signal: Float[Array, "#n_draw n_mode"], noise: Shares
+) -> Spread:
     modes = with_outside(spectrum, rates, jnp.broadcast_to(signal, noise.shape), noise)
     return spread(area_under_curve(modes.rates, modes.signal, modes.noise))
 
