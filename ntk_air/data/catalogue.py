@@ -1,11 +1,12 @@
 """A name for each data set: ``load_dataset("digits")``."""
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any
 
 from ntk_air.checks import check_choice
-from ntk_air.data import embedded, synthetic
+from ntk_air.data import cifar, embedded, idx, own_files, synthetic
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.splits import RawSet, assemble
 
@@ -14,12 +15,20 @@ _READERS: dict[str, Callable[..., RawSet]] = {
     "mnist5k": embedded.mnist5k,
     "breast_cancer": embedded.breast_cancer,
     "wine": embedded.wine,
+    "mnist": idx.mnist,
+    "fashion_mnist": idx.fashion_mnist,
+    "kmnist": idx.kmnist,
+    "cifar10": cifar.cifar10,
+    "cifar10n": cifar.cifar10n,
+    "npz": own_files.npz,
+    "csv": own_files.csv_table,
 }
 _GENERATORS: dict[str, Callable[..., Dataset]] = {
     "clusters": synthetic.clusters,
     "circle": synthetic.circle,
     "sphere": synthetic.sphere,
 }
+_SIZES = ("n_train", "n_test", "seed")
 
 
 def dataset_names() -> dict[str, str]:
@@ -29,17 +38,57 @@ def dataset_names() -> dict[str, str]:
 
 
 def load_dataset(
-    name: str,
+    name: str = "digits",
     *,
-    data_dir: Any = None,
+    data_dir: str | os.PathLike[str] | None = None,
     n_train: int | None = None,
     n_test: int | None = None,
     seed: int = 0,
     **options: Any,
 ) -> Dataset:
-    """Load a data set by its name."""
+    """Load a data set by its name, with clean labels (human ones for ``cifar10n``).
+
+    Images keep their shape (n, H, W, C), in [0, 1]: ``Dataset.flattened`` and
+    ``Dataset.normalised`` make vectors of them. Choices among examples are stratified by class.
+
+    Args:
+        name: one of ``dataset_names()``.
+        data_dir: the folder of files, for the sets that are read from one; ``None`` looks into
+            the folder named by ``NTK_AIR_DATA``, then the usual places.
+        n_train: how many training examples; ``None`` is all, or the generator's default.
+        n_test: how many held-out examples; ``None`` is the official test part, or a fifth where
+            there is none (at most what ``n_train`` leaves).
+        seed: of the choice of examples or of the generated points, at least 0.
+        options: what the set's own function takes further: see ``dataset_options``.
+
+    Returns:
+        The data set; ``with_label_noise`` adds noise.
+
+    Raises:
+        ValueError: an unknown name or option, more examples than there are.
+        DatasetNotFoundError: no file found; says where it looked and how to get it.
+        DataFileError: a damaged file, or one that is not what its name says.
+        ModuleNotFoundError: a set whose package is not installed; names the extra.
+    """
     check_choice("name", name, dataset_names())
-    sizes = {"n_train": n_train, "n_test": n_test, "seed": seed}
+    known = dataset_options(name)
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(
+            f"options of the data set {name!r} must be among {list(known)}; got {unknown}"
+        )
     if name in _GENERATORS:
-        return _GENERATORS[name](**sizes, **options)
-    return assemble(name, _READERS[name](**options), **sizes)
+        return _GENERATORS[name](n_train=n_train, n_test=n_test, seed=seed, **options)
+    reader = _READERS[name]
+    if "data_dir" in inspect.signature(reader).parameters:
+        options["data_dir"] = data_dir
+    if "path" in known and "path" not in options:
+        raise ValueError(f"path must name the file of the data set {name!r}; got none")
+    return assemble(name, reader(**options), n_train=n_train, n_test=n_test, seed=seed)
+
+
+def dataset_options(name: str) -> tuple[str, ...]:
+    """The names of the options that a data set takes besides sizes, seed and folder."""
+    entry = (_READERS | _GENERATORS)[name]
+    parameters = inspect.signature(entry).parameters
+    return tuple(key for key in parameters if key not in (*_SIZES, "data_dir"))

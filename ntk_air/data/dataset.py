@@ -16,7 +16,7 @@ from ntk_air.data.labels import (
     encode_probabilities,
     n_outputs,
 )
-from ntk_air.data.noise import LabelNoise
+from ntk_air.data.noise import LabelNoise, average_by_class
 from ntk_air.typing import Targets, TestTargets
 
 
@@ -127,6 +127,11 @@ class Dataset(eqx.Module):
         return n_outputs(self.n_classes)
 
     @property
+    def noise_fraction(self) -> float:
+        """The share of training labels whose noisy label differs from the clean one."""
+        return float(np.mean(self.noisy_labels != self.clean_labels))
+
+    @property
     def content_hash(self) -> str:
         """The sha256 of all numbers and class names, the same on every platform.
 
@@ -134,10 +139,10 @@ class Dataset(eqx.Module):
         """
         digest = hashlib.sha256(repr(self.class_names).encode())
         parts = [
-            self.inputs + 0.0,  # −0 and 0 are the same input
+            self.inputs,
             self.clean_labels,
             self.noisy_labels,
-            self.test_inputs + 0.0,
+            self.test_inputs,
             self.test_labels,
             np.zeros(0, np.int64) if self.groups is None else self.groups,
             # A softmax may differ in its last bit between platforms.
@@ -145,8 +150,10 @@ class Dataset(eqx.Module):
         ]
         for part in parts:
             digest.update(repr(part.shape).encode())
-            little = part.astype(part.dtype.newbyteorder("<"), copy=False)
-            digest.update(np.ascontiguousarray(little).data)
+            for start in range(0, len(part), 4096):
+                block = part[start : start + 4096] + 0  # −0.0 + 0 is 0.0: the same input
+                little = block.astype(block.dtype.newbyteorder("<"), copy=False)
+                digest.update(np.ascontiguousarray(little).data)
         return digest.hexdigest()
 
     def clean_targets(self) -> Targets:
@@ -170,14 +177,7 @@ class Dataset(eqx.Module):
 
         Raises ``ValueError`` for a class without training examples, which has no average.
         """
-        counts = np.bincount(self.clean_labels, minlength=self.n_classes)
-        if (counts == 0).any():
-            absent = self.class_names[int(np.argmin(counts))]
-            raise ValueError(
-                f"clean_labels must hold every class to average over it; got none of {absent!r}"
-            )
-        one_hot = np.eye(self.n_classes)[self.clean_labels]
-        return one_hot.T @ self.noise_probabilities / counts[:, None]
+        return average_by_class(self.clean_labels, self.noise_probabilities)
 
     def with_label_noise(self, noise: LabelNoise, *, seed: int) -> "Dataset":
         """The same data with noisy labels drawn from the clean ones.

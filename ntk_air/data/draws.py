@@ -60,6 +60,14 @@ def rounded_counts(
     return counts
 
 
+def draw_classes(
+    probabilities: Float[np.ndarray, "n n_classes"], rng: np.random.Generator
+) -> Int[np.ndarray, " n"]:
+    """One independent class for each row of probabilities, by inversion."""
+    ends = probabilities.cumsum(axis=1)[:, :-1]
+    return (rng.random(len(probabilities))[:, None] >= ends).sum(axis=1)
+
+
 def stratified_choice(
     strata: Int[np.ndarray, " n"], size: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " size"]:

