@@ -109,7 +109,7 @@ def decayed(rates: ModeRates, time: Float[Array, ""]) -> Float[Array, " n_mode"]
 
 def retrieved(rates: ModeRates, time: Float[Array, ""]) -> Float[Array, " n_mode"]:
     """g_t = 1 − e^{−tμ} of each mode."""
-    return -jnp.expm1(decayed(rates, time))
+    return 0 - jnp.expm1(decayed(rates, time))  # 0 −, not −: no negative zeros at time 0
 
 
 @partial(jax.jit, static_argnums=3)
