@@ -5,6 +5,7 @@ its memory can still be built. All tiles have the same shape, so that a compiled
 compiled once for tiles on the diagonal and once for the others.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
@@ -54,6 +55,17 @@ class SizedKernel(Kernel, Protocol):
         ...
 
 
+@runtime_checkable
+class AssemblingKernel(Kernel, Protocol):
+    """A kernel that chooses its own tiles, because they share work."""
+
+    def assemble(
+        self, x1: Any, x2: Any, *, max_memory_bytes: int | None, progress: Progress
+    ) -> np.ndarray:
+        """The whole matrix, under the bound on memory of ``gram_matrix``."""
+        ...
+
+
 def gram_matrix(
     kernel: Kernel,
     x1: Float[AnyArray, "n1 *features"],
@@ -68,8 +80,9 @@ def gram_matrix(
     mirrored, and the result equals its transpose in every bit.
 
     Args:
-        kernel: ``kernel(x1, x2=None)``; with a method ``tile_bytes`` (see ``SizedKernel``) its
-            own need of memory is used, otherwise ``ASSUMED_TEMPORARIES`` tiles.
+        kernel: ``kernel(x1, x2=None)``. One with a method ``assemble`` (``AssemblingKernel``)
+            does the work itself; of one with ``tile_bytes`` (``SizedKernel``) that need of
+            memory is used; any other is taken to hold ``ASSUMED_TEMPORARIES`` tiles.
         x1: inputs, shape (n1, *features).
         x2: other inputs, shape (n2, *features); ``None`` stands for ``x1``.
         max_memory_bytes: a bound in bytes on what this call holds, result and tiles together,
@@ -89,6 +102,8 @@ def gram_matrix(
     check_pair(x1, x2)
     if max_memory_bytes is not None:
         check_at_least("max_memory_bytes", max_memory_bytes, 1)
+    if isinstance(kernel, AssemblingKernel):
+        return kernel.assemble(x1, x2, max_memory_bytes=max_memory_bytes, progress=progress)
     # NumPy slices: JAX's own would compile anew for each offset.
     rows = np.asarray(x1)
     columns = rows if x2 is None else np.asarray(x2)
@@ -104,12 +119,20 @@ def gram_matrix(
         result_bytes=math.prod(shape) * dtype.itemsize,
         need=need,
         max_memory_bytes=max_memory_bytes,
+        alternative="float32 inputs need half as much" if dtype == np.float64 else None,
     )
 
     def tile_at(first: slice, second: slice | None) -> Any:
         return kernel(rows[first]) if second is None else kernel(rows[first], columns[second])
 
-    return assemble(tile_at, shape, tile=tile, symmetric=x2 is None, dtype=dtype, progress=progress)
+    return assemble(
+        tile_at,
+        shape,
+        tile=tile,
+        symmetric=x2 is None,
+        dtype=dtype,
+        progress=functools.partial(progress, "Gram matrix"),
+    )
 
 
 def check_pair(x1: AnyArray, x2: AnyArray | None) -> None:
@@ -145,8 +168,10 @@ def plan_tile(
     result_bytes: int,
     need: Callable[[int], int],
     max_memory_bytes: int | None,
+    max_tile_bytes: int | None = None,
     largest: int = LARGEST_TILE,
     smallest: int = SMALLEST_TILE,
+    alternative: str | None = None,
 ) -> int:
     """The number of rows of a tile, the most that the budget allows.
 
@@ -156,26 +181,31 @@ def plan_tile(
         result_bytes: size of the whole result.
         need: bytes held for a tile of the given number of rows and columns.
         max_memory_bytes: the budget, or ``None``.
+        max_tile_bytes: what a tile should not exceed even without a budget, or ``None``.
         largest: rows of a tile if there is memory enough.
         smallest: rows of the smallest tile worth computing.
+        alternative: another way out that an error can name.
 
     Raises:
         MemoryBudgetError: result and smallest tile exceed the budget.
     """
     tile = min(largest, max(shape))
     smallest = min(smallest, tile)
+    bounds = [] if max_tile_bytes is None else [max_tile_bytes]
+    if max_memory_bytes is not None:
+        bounds.append(max_memory_bytes - result_bytes)
+    # A shrunken tile that still does not fit has a constant share in its need: shrink on.
+    while bounds and tile > smallest and (needed := need(tile)) > min(bounds):
+        tile = max(smallest, min(tile - 1, tile * min(bounds) // needed))
     if max_memory_bytes is None:
         return tile
-    available = max_memory_bytes - result_bytes
-    # A need never grows slower than in proportion, so each step either fits or gets closer.
-    while tile > smallest and (needed := need(tile)) > available:
-        tile = max(smallest, min(tile - 1, tile * available // needed))
-    total = result_bytes + need(tile)
+    tile_bytes = need(tile)
+    ways_out = [_way_out(shape, result_bytes, tile_bytes, max_memory_bytes), alternative]
     require_memory(
         what=f"{what} of {shape[0]} × {shape[1]} inputs",
-        needed_bytes=total,
+        needed_bytes=result_bytes + tile_bytes,
         max_bytes=max_memory_bytes,
-        way_out=_way_out(shape, result_bytes, need(tile), max_memory_bytes),
+        way_out="; ".join(filter(None, ways_out)),
     )
     return tile
 
@@ -200,7 +230,7 @@ def assemble(
     tile: int,
     symmetric: bool,
     dtype: np.dtype,
-    progress: Progress,
+    progress: Callable[[int, int], None],
 ) -> np.ndarray:
     """Fill a matrix from tiles of one shape.
 
@@ -211,7 +241,7 @@ def assemble(
         tile: rows and columns of a tile, at most.
         symmetric: whether the tiles below the diagonal are mirrored instead of computed.
         dtype: the precision that every tile must have.
-        progress: called after each tile.
+        progress: called as ``progress(done, total)`` after each tile.
     """
     row_blocks, column_blocks = _cover(shape[0], tile), _cover(shape[1], tile)
     pairs = [
@@ -231,7 +261,7 @@ def assemble(
         result[first : rows.stop, second : columns.stop] = fresh
         if symmetric and not on_diagonal:
             result[second : columns.stop, first : rows.stop] = _mirrored(fresh)
-        progress("Gram matrix", done, len(pairs))
+        progress(done, len(pairs))
     return result
 
 

@@ -1,0 +1,1 @@
+"""Finite-width networks, for experiments against the infinite-width theory."""
