@@ -12,6 +12,7 @@ from ntk_air.kernels.operator import DenseKernel, KernelOperator
 from ntk_air.memory import require_memory
 from ntk_air.precision import Precision, as_precision
 from ntk_air.spectrum import solvers
+from ntk_air.spectrum.lanczos import lanczos, product
 from ntk_air.spectrum.result import Spectrum
 from ntk_air.spectrum.solvers import DecompositionError
 from ntk_air.typing import KernelMatrix
@@ -185,9 +186,9 @@ def _decompose_iteratively(
 ) -> Spectrum:
     dtype = np.dtype(precision)
     probes = jnp.asarray(np.random.default_rng(seed).standard_normal((operator.shape[0], 2)), dtype)
-    symmetry_error = float(_probed_asymmetry(probes, solvers.product(operator, probes)))
+    symmetry_error = float(_probed_asymmetry(probes, product(operator, probes)))
     _check_symmetry(symmetry_error, symmetry_tolerance)
-    pairs = solvers.lanczos(operator, top_k, dtype=dtype, seed=seed, max_iterations=max_iterations)
+    pairs = lanczos(operator, top_k, dtype=dtype, seed=seed, max_iterations=max_iterations)
     return _checked_spectrum(
         operator,
         *_from_host(pairs),
@@ -231,7 +232,7 @@ def _checked_spectrum(
             f"kernel must have a positive eigenvalue; the largest is {float(eigenvalues[0]):.3g}"
         )
     residuals, orthogonality_error = _defects(
-        solvers.product(operator, eigenvectors), eigenvalues, eigenvectors
+        product(operator, eigenvectors), eigenvalues, eigenvectors
     )
     worst = max(float(jnp.max(residuals)), float(orthogonality_error))
     if not worst <= epsilon**0.5:

@@ -1,4 +1,4 @@
-"""Symmetric eigensolvers behind one interface, with the sizes at which they break.
+"""Dense symmetric eigensolvers behind one interface, with the sizes at which they break.
 
 Each returns eigenvalues in descending order and the matching eigenvectors.
 """
@@ -7,10 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-import scipy.sparse.linalg
 from jaxtyping import Float
-
-from ntk_air.kernels.operator import KernelOperator
 
 EIGH_SIZE_LIMITS = {"cpu": 32_766}
 """The largest n that ``jax.numpy.linalg.eigh`` is trusted with, by platform.
@@ -60,47 +57,3 @@ def relatively_robust(matrix: Float[np.ndarray, "n n"], *, top_k: int | None = N
     except scipy.linalg.LinAlgError as error:
         raise DecompositionError(f"LAPACK's syevr did not converge: {error}") from error
     return eigenvalues[::-1], eigenvectors[:, ::-1]
-
-
-def lanczos(
-    operator: KernelOperator, top_k: int, *, dtype: np.dtype, seed: int, max_iterations: int | None
-) -> HostPairs:
-    """The largest eigenpairs by ARPACK's implicitly restarted Lanczos, from products alone."""
-    n = operator.shape[0]
-    # Products rounded more coarsely than the solver would keep it waiting for digits for ever.
-    coarser = np.finfo(operator.dtype).eps > np.finfo(dtype).eps
-    tolerance = float(np.finfo(operator.dtype).eps) if coarser else 0.0
-    start = np.random.default_rng(seed).standard_normal(n).astype(dtype)
-    try:
-        eigenvalues, eigenvectors = scipy.sparse.linalg.eigsh(
-            _HostOperator(operator, dtype),
-            k=top_k,
-            which="LA",
-            v0=start,
-            maxiter=max_iterations,
-            tol=tolerance,  # pyright: ignore[reportArgumentType]: scipy's stub says int
-        )
-    except scipy.sparse.linalg.ArpackNoConvergence as error:
-        raise DecompositionError(
-            f"Lanczos found {len(error.eigenvalues)} of the {top_k} modes asked for within its "
-            "iterations: ask for fewer, or use method='dense'"
-        ) from error
-    order = np.argsort(eigenvalues)[::-1]
-    return eigenvalues[order], eigenvectors[:, order]
-
-
-def product(operator: KernelOperator, vectors: Float[jax.Array, "n k"]) -> Float[jax.Array, "n k"]:
-    """Θ·vectors in the vectors' precision, whatever the operator's own is."""
-    return operator.matvec(vectors.astype(operator.dtype)).astype(vectors.dtype)
-
-
-class _HostOperator(scipy.sparse.linalg.LinearOperator):
-    """The product Θ·v on one vector, from and to NumPy."""
-
-    def __init__(self, operator: KernelOperator, dtype: np.dtype):
-        super().__init__(dtype, operator.shape)
-        self._operator = operator
-
-    def _matvec(self, x: np.ndarray) -> np.ndarray:
-        column = product(self._operator, jnp.asarray(x.reshape(-1, 1)))
-        return np.asarray(column, self.dtype).reshape(-1)
