@@ -156,6 +156,11 @@ class Dataset(eqx.Module):
                 digest.update(np.ascontiguousarray(little).data)
         return digest.hexdigest()
 
+    @property
+    def flipped_share(self) -> float:
+        """The share of the training labels that the noise changed."""
+        return float(np.mean(self.noisy_labels != self.clean_labels))
+
     def clean_targets(self) -> Targets:
         """The clean labels y in target coding, shape (n_train, n_out) (theory.md, section 0)."""
         return encode_labels(self.clean_labels, self.n_classes)
@@ -190,6 +195,10 @@ class Dataset(eqx.Module):
             self.clean_labels, self.inputs, self.n_classes, seed, groups=self.groups
         )
         return self._with(noisy_labels=noisy, label_noise=noise, noise_probabilities=None)
+
+    def without_label_noise(self) -> "Dataset":
+        """The same data with its clean labels for the noisy ones."""
+        return self._with(noisy_labels=None, label_noise=None, noise_probabilities=None)
 
     def subset(
         self, *, n_train: int | None = None, n_test: int | None = None, seed: int = 0

@@ -225,7 +225,7 @@ class HumanNoise(ClassConditionalNoise):
     @staticmethod
     def measure(
         clean_labels: Int[np.ndarray, " n"],
-        noisy_labels: Int[np.ndarray, " n"],
+        noisy_labels: Int[np.ndarray, " n_noisy"],
         n_classes: int,
         *,
         annotation: str = "given",
