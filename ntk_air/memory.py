@@ -10,7 +10,7 @@ class MemoryBudgetError(ValueError):
     """A job needs more memory than it was allowed; the message names both and a way out."""
 
 
-def format_bytes(n_bytes: float) -> str:
+def format_bytes(n_bytes: int | float) -> str:
     """Write a number of bytes for a reader: ``1.50 GiB``."""
     for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if n_bytes >= size:

@@ -47,7 +47,7 @@ def with_eigenvalues(eigenvalues: np.ndarray, seed: int = 0) -> Problem:
     )
 
 
-# 60 modes each. Condition: power_law 3,600; step 1,000; repeated 243; rank_deficient 10 on its range.
+# 60 modes each; λ₁ over the least non-zero one: 3,600, 1,000, 243, 10.
 SPECTRA = {
     "power_law": 3.0 * np.arange(1.0, 61.0) ** -2.0,
     "step": np.repeat([5.0, 0.005], [8, 52]),
