@@ -100,11 +100,15 @@ class Supervision(eqx.Module):
             step: t.
         """
         noisy = jnp.asarray(noisy)
-        index = self.weight_index(step).astype(noisy.dtype)
-        weight = jnp.asarray(self.schedule(index, teacher_outputs, noisy), noisy.dtype)
-        weight = jnp.where(step < self.warm_up, 1.0, weight)
+        weight = self.weight(teacher_outputs, noisy, step)
         labels = self.label_function(jnp.asarray(teacher_outputs))
         return Target(target=weight * noisy + (1.0 - weight) * labels, weight=weight)
+
+    def weight(self, teacher_outputs: Rows, noisy: Rows, step: Clock) -> Float[Array, ""]:
+        """α_t; arguments as of ``target``."""
+        index = self.weight_index(step).astype(noisy.dtype)
+        weight = jnp.asarray(self.schedule(index, teacher_outputs, noisy), noisy.dtype)
+        return jnp.where(step < self.warm_up, 1.0, weight)
 
     def restarts_at(self, step: Clock) -> Array:
         """Whether the student goes back to f_0 before it takes this step."""

@@ -1,0 +1,202 @@
+"""The next step at which a hard label of the current outputs changes, found without missing one.
+
+Between two changes the run is linear (theory.md section 6) and a step costs n operations.
+
+- Over a stretch of L steps each mode is compared, at every step, with the straight line between
+  its ends. The largest deviations E_j bound how far row i strays from its own straight line,
+  Σ_j |V_ij| E_j. A row whose margins at both ends exceed that bound kept its label in between.
+- The few other rows are evaluated at every step, exactly.
+- Where too many rows are in doubt the stretch is cut; one of a single step needs no proof.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from ntk_air.dynamics.modes import (
+    Frame,
+    ModeState,
+    Responses,
+    causes,
+    land,
+    leap,
+    no_response,
+    respond,
+)
+from ntk_air.dynamics.supervision import Hard
+from ntk_air.typing import Targets
+
+CLOSE_CALL = 1e-9
+"""Below this, relative to the largest output, jumps and plain steps may decide a label apart."""
+
+_ROWS_IN_DOUBT = 64
+
+
+class Stretch(eqx.Module):
+    """A stretch that has been looked at.
+
+    Attributes:
+        end: the state at its end, if no label changes before.
+        in_doubt: how many rows are not proved to keep their label in between.
+        rows: these rows, as many as are looked at step by step; the rest are others.
+    """
+
+    end: ModeState
+    in_doubt: Int[Array, ""]
+    rows: Int[Array, " n_row"]
+
+
+class Change(eqx.Module):
+    """Where rows were looked at step by step until one changed its label.
+
+    Attributes:
+        step: of the change, counted from the state; or how far was looked without finding one.
+        closest: the least positive margin seen, see ``Walker``.
+    """
+
+    step: Int[Array, ""]
+    closest: Float[Array, ""]
+
+
+class Walker:
+    """Finds the changes of the hard labels of the current step.
+
+    Attributes:
+        closest: the least positive margin between two outputs of a row that a label was decided
+            by, relative to the largest output.
+    """
+
+    def __init__(self, frame: Frame):
+        self.closest = np.inf
+        self._frame = frame
+        self._length = 1
+
+    def next_change(self, state: ModeState, limit: int) -> ModeState:
+        """The state at the next change of label, or ``limit`` steps on, or nearer if unproved."""
+        length = min(self._length, limit)
+        stretch = examine(self._frame, state, _count(length))
+        while length > 1 and int(stretch.in_doubt) > stretch.rows.shape[0]:
+            length = max(1, length // 4)
+            stretch = examine(self._frame, state, _count(length))
+        if length > 1 and int(stretch.in_doubt) > 0:
+            found = first_change(self._frame, state, stretch.rows, _count(length))
+            self.closest = min(self.closest, float(found.closest))
+            if (first := int(found.step)) < length:
+                self._length = first
+                return self._arrive(leap(self._frame, state, _count(first)))
+        self._length = 2 * length
+        return self._arrive(stretch.end)
+
+    def _arrive(self, state: ModeState) -> ModeState:
+        self.closest = min(self.closest, float(_closest(state.outputs)))
+        return state
+
+
+@eqx.filter_jit
+def examine(frame: Frame, state: ModeState, length: Int[Array, ""]) -> Stretch:
+    """Prove of as many rows as possible that they keep their label over ``length`` steps."""
+    origin = no_response(frame)
+
+    def step(s: Int[Array, ""], responses: Responses) -> Responses:
+        return respond(frame, state, responses, s)
+
+    last = jax.lax.fori_loop(0, length, step, origin)
+
+    def deviate(s: Int[Array, ""], carry: tuple[Responses, Array]) -> tuple[Responses, Array]:
+        responses, largest = carry
+        responses = step(s, responses)
+        share = ((s + 1) / length).astype(largest.dtype)
+        line = origin.value + share * (last.value - origin.value)
+        return responses, jnp.maximum(largest, jnp.abs(responses.value - line))
+
+    _, deviation = jax.lax.fori_loop(0, length, deviate, (origin, jnp.zeros_like(origin.value)))
+    end = land(frame, state, last, length)
+    doubtful = ~_kept(state, end, _stray(frame, state, deviation))
+    few = min(_ROWS_IN_DOUBT, doubtful.shape[0])
+    (rows,) = jnp.nonzero(doubtful, size=few, fill_value=0)
+    return Stretch(end=end, in_doubt=jnp.sum(doubtful), rows=rows)
+
+
+@eqx.filter_jit
+def first_change(
+    frame: Frame, state: ModeState, rows: Int[Array, " n_row"], length: Int[Array, ""]
+) -> Change:
+    """The first of the next ``length`` steps at which one of ``rows`` has changed its label."""
+    hard, driven = Hard(), causes(frame, state)
+    basis = jnp.asarray(frame.eigenvectors)[rows] * frame.eigenvalues
+    start, labels = jnp.asarray(frame.initial)[rows], jnp.asarray(state.labels)[rows]
+
+    def unfinished(carry: tuple[Change, Responses, Array]) -> Array:
+        found, _, changed = carry
+        return (found.step < length) & ~changed
+
+    def step(carry: tuple[Change, Responses, Array]) -> tuple[Change, Responses, Array]:
+        found, responses, _ = carry
+        responses = respond(frame, state, responses, found.step)
+        outputs = start + basis @ driven.combine(responses.value)
+        closest = jnp.minimum(found.closest, _closest(outputs))
+        changed = jnp.any(hard(outputs) != labels)
+        return Change(step=found.step + 1, closest=closest), responses, changed
+
+    nothing = Change(step=jnp.zeros_like(length), closest=jnp.full((), jnp.inf, labels.dtype))
+    begin = (nothing, no_response(frame), jnp.asarray(False))
+    return jax.lax.while_loop(unfinished, step, begin)[0]
+
+
+@jax.jit
+def _closest(outputs: Targets) -> Float[Array, ""]:
+    """The least positive difference between the two largest entries of a row, over all rows."""
+    classes = _classes(outputs)
+    two = jax.lax.top_k(classes, 2)[0]
+    margins = two[:, 0] - two[:, 1]
+    least = jnp.min(jnp.where(margins > 0, margins, jnp.inf))
+    return least / jnp.max(jnp.abs(classes))
+
+
+def _count(steps: int) -> Int[Array, ""]:
+    return jnp.asarray(steps, jnp.int32)
+
+
+def _stray(
+    frame: Frame, state: ModeState, deviation: Float[Array, "4 n_mode"]
+) -> Float[Array, "n_train n_out"]:
+    """How far each output can stray from the straight line between its ends.
+
+    A steady target's response is G = (1 − D)/λ, D being that of c: taking both together, the
+    mode's distance from its target decays, and what has settled strays nowhere.
+    """
+    driven, values = causes(frame, state), jnp.asarray(frame.eigenvalues)[:, None]
+    modes = deviation[0][:, None] * jnp.abs(values * driven.dual - driven.target)
+    modes += deviation[1][:, None] * values * jnp.abs(driven.velocity)
+    modes += deviation[3][:, None] * values * jnp.abs(driven.excess)
+    # Products of n terms round off by at most n·ε times the norm of what they sum.
+    size = jnp.linalg.norm(values * driven.dual) + jnp.linalg.norm(driven.target)
+    rounding = 4 * values.shape[0] * jnp.finfo(modes.dtype).eps * size
+    return frame.row_bounds(modes) + rounding
+
+
+def _kept(
+    state: ModeState, end: ModeState, stray: Float[Array, "n_train n_out"]
+) -> Bool[Array, " n_train"]:
+    """Rows that have one largest entry at both ends, by more than they can stray in between."""
+    before, after, stray = _classes(state.outputs), _classes(end.outputs), _doubled(stray)
+    labels = _classes(state.labels)
+    own = labels == jnp.max(labels, axis=1, keepdims=True)
+
+    def of_own(values: Array) -> Array:
+        return jnp.sum(jnp.where(own, values, 0.0), axis=1, keepdims=True)
+
+    margin = jnp.minimum(of_own(before) - before, of_own(after) - after)
+    return jnp.all(own | (margin > of_own(stray) + stray), axis=1) & (jnp.sum(own, axis=1) == 1)
+
+
+def _classes(outputs: Targets) -> Float[Array, "rows n_class"]:
+    """Binary outputs as the logits (f/2, −f/2) of two classes."""
+    outputs = jnp.asarray(outputs)
+    return outputs if outputs.shape[1] > 1 else jnp.concatenate([outputs, -outputs], axis=1) / 2
+
+
+def _doubled(stray: Float[Array, "n_train n_out"]) -> Float[Array, "n_train n_class"]:
+    return stray if stray.shape[1] > 1 else jnp.concatenate([stray, stray], axis=1) / 2
