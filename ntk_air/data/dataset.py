@@ -105,6 +105,11 @@ class Dataset(eqx.Module):
         if noise_probabilities is None:
             noise_probabilities = self._probabilities_of(label_noise)
         self.noise_probabilities = _frozen(noise_probabilities, np.float64)
+        if self.noise_probabilities.shape != (self.n_train, self.n_classes):
+            raise ValueError(
+                f"noise_probabilities must have shape {(self.n_train, self.n_classes)}, "
+                f"a row for each input; got {self.noise_probabilities.shape}"
+            )
 
     @property
     def n_train(self) -> int:

@@ -1,0 +1,181 @@
+"""Clean labels live in the top eigenspaces of the neural tangent kernel; label noise does not.
+
+Decomposes the kernel of a data set and measures Anisotropic Information Retrieval: energies of
+clean labels and of centred noise by eigenspace, half-lives, the AIR curve with its area, and the
+share of the labels in the top five eigenspaces against the noise rate.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ntk_air.air import (
+    air_curve,
+    air_over_draws,
+    air_summary,
+    energy_in_top,
+    kernel_target_alignment,
+    random_label_control,
+    random_labels,
+)
+from ntk_air.air.summary import spread
+from ntk_air.configs import DataConfig, KernelConfig, NoiseConfig, RunConfig
+from ntk_air.data.dataset import Dataset
+from ntk_air.experiment import Experiment, main
+from ntk_air.kernels.gram import gram_matrix
+from ntk_air.memory import parse_bytes
+from ntk_air.progress import Progress
+from ntk_air.report import eigen_spectrum as report
+from ntk_air.report.air_results import air_arrays, air_numbers, spectrum_numbers, spread_numbers
+from ntk_air.runs import RunFolder
+from ntk_air.spectrum.decomposition import decompose
+from ntk_air.spectrum.result import Spectrum
+from ntk_air.spectrum.storage import spectrum_from_arrays, spectrum_to_arrays
+from ntk_air.typing import Targets
+
+NOISE_RATES = tuple(rate / 10 for rate in range(9))
+TOP = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of eigen_spectrum."""
+
+    data: DataConfig = DataConfig()
+    noise: NoiseConfig = NoiseConfig()
+    kernel: KernelConfig = KernelConfig()
+    run: RunConfig = RunConfig()
+    delta: float = 0.2
+    """The AIR window holds the times with 1 − δ of the signal and at most δ of the noise."""
+
+    def smoke(self) -> "Config":
+        """A small subset and two seeds."""
+        return dataclasses.replace(
+            self,
+            data=dataclasses.replace(self.data, n_train=min(self.data.n_train or 200, 200)),
+            run=dataclasses.replace(self.run, seeds=2),
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two configurations the same."""
+        parts = {
+            "data": self.data.identity(),
+            "noise": dataclasses.asdict(self.noise),
+            "kernel": dataclasses.asdict(self.kernel),
+            "run": self.run.identity(),
+        }
+        return parts | {"delta": self.delta}
+
+    def run_name(self) -> str:
+        """A readable name, for the default folder."""
+        return f"{self.data.run_name()}-{self.noise.run_name()}-{self.kernel.run_name()}"
+
+
+def load(config: Config) -> Dataset:
+    """The data set as the kernel takes it, with clean labels unless it has noisy ones."""
+    return config.kernel.prepare(config.data.load(seed=config.run.seed))
+
+
+def compute(
+    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The numbers of results.json and the curves of arrays.npz."""
+    spectrum, kernel_name = decomposed(config, dataset, run, progress)
+    draws = [config.noise.apply(dataset, seed=seed) for seed in config.run.noise_seeds()]
+    noisy = np.stack([draw.noisy_targets() for draw in draws])
+    expected = np.stack([draw.expected_noisy_targets() for draw in draws])
+    clean = dataset.clean_targets()
+    summary = air_summary(spectrum, clean, expected[0], noisy[0], delta=config.delta)
+    over_draws = air_over_draws(spectrum, clean, expected, noisy)
+    control, control_curve = None, None
+    if summary.curve is not None:
+        noise, seed = noisy - expected, config.run.seed
+        control = random_label_control(spectrum, clean, noise, seed=seed)
+        control_labels = random_labels(clean, n_draw=1, seed=seed)[0]
+        control_curve = air_curve(spectrum, control_labels, noise[0])
+    arrays = air_arrays(spectrum.eigenvalues, summary, over_draws, control_curve)
+    first = draws[0]
+    results = {
+        "dataset": dataset.name,
+        "n_train": dataset.n_train,
+        "n_classes": dataset.n_classes,
+        "noise_kind": "none" if first.label_noise is None else first.label_noise.kind,
+        "noise_rate": float(np.mean([draw.flipped_share for draw in draws])),
+        "seeds": config.run.noise_seeds(),
+        "kernel": kernel_name,
+        **spectrum_numbers(spectrum),
+        **air_numbers(summary, over_draws, control, n_mode=spectrum.n_mode),
+        "kernel_target_alignment": kernel_target_alignment(spectrum, clean),
+        "top5_energy_by_noise": top_energy_by_noise(config, dataset, spectrum, progress),
+    }
+    return results, arrays
+
+
+def decomposed(
+    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
+) -> tuple[Spectrum, str]:
+    """The spectrum of the kernel on the training inputs, and the kernel's description."""
+    precision, max_memory_bytes = config.run.precision, parse_bytes(config.run.max_memory)
+    kernel, name = config.kernel.build(dataset, seed=config.run.seed, precision=precision)
+    inputs = dataset.inputs.astype(precision)
+    gram = run.stage(
+        "kernel",
+        lambda: {
+            "gram": gram_matrix(
+                kernel, inputs, max_memory_bytes=max_memory_bytes, progress=progress
+            )
+        },
+    )["gram"]
+    progress("eigendecomposition", 0, 1)
+    arrays = run.stage(
+        "spectrum",
+        lambda: spectrum_to_arrays(
+            decompose(gram, precision=precision, max_memory_bytes=max_memory_bytes)
+        ),
+    )
+    progress("eigendecomposition", 1, 1)
+    return spectrum_from_arrays(arrays), name
+
+
+def top_energy_by_noise(
+    config: Config, dataset: Dataset, spectrum: Spectrum, progress: Progress
+) -> dict[str, Any]:
+    """The share of noisy and of self-distilled labels in the top eigenspaces, by noise rate."""
+    clean_dataset = dataset.without_label_noise()
+    table: dict[str, Any] = {"k": TOP, "clean": top_energy(spectrum, dataset.clean_targets())}
+    columns: dict[str, list[Any]] = {"noise_rate": list(NOISE_RATES)}
+    for done, rate in enumerate(NOISE_RATES):
+        progress("noise rates", done, len(NOISE_RATES))
+        noise = config.noise.build(rate)
+        draws = [
+            clean_dataset.with_label_noise(noise, seed=seed) for seed in config.run.noise_seeds()
+        ]
+        labels = {"noisy": [draw.noisy_targets() for draw in draws]}
+        for name, matrices in labels.items():
+            share = spread(np.array([top_energy(spectrum, matrix) for matrix in matrices]))
+            for key, value in spread_numbers(name, share).items():
+                columns.setdefault(key, []).append(value)
+    progress("noise rates", len(NOISE_RATES), len(NOISE_RATES))
+    return table | columns
+
+
+def top_energy(spectrum: Spectrum, labels: Targets) -> float:
+    """The share of labels in the top eigenspaces."""
+    return float(energy_in_top(spectrum, labels)[TOP - 1])
+
+
+EXPERIMENT = Experiment(
+    name="eigen_spectrum",
+    load=load,
+    compute=compute,
+    save_figures=report.save_figures,
+    summary=report.summary,
+)
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))

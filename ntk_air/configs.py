@@ -1,0 +1,211 @@
+"""Typed configurations of the entry points, and what they build.
+
+Each is a frozen dataclass whose fields become command-line options; the docstring below a field is
+its help text.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+
+from ntk_air.checks import check_at_least, check_choice, check_fraction
+from ntk_air.data.catalogue import load_dataset
+from ntk_air.data.dataset import Dataset
+from ntk_air.data.instance_noise import InstanceDependentNoise
+from ntk_air.data.noise import LabelNoise, PairFlipNoise, SymmetricNoise
+from ntk_air.kernels.empirical import EmpiricalKernel
+from ntk_air.kernels.gram import Kernel
+from ntk_air.kernels.infinite_width import DenseArchitecture
+from ntk_air.networks.dense import DenseNetwork
+from ntk_air.precision import Precision
+
+NoiseKind = Literal["symmetric", "pair_flip", "instance_dependent"]
+
+_NOISES: dict[str, Callable[..., LabelNoise]] = {
+    "symmetric": SymmetricNoise,
+    "pair_flip": PairFlipNoise,
+    "instance_dependent": InstanceDependentNoise,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """The data set."""
+
+    dataset: str = "digits"
+    """Name in the catalogue: digits, mnist5k, breast_cancer, wine, clusters, circle, sphere, mnist,
+    fashion_mnist, cifar10, cifar10n, npz, csv, …"""
+    data_dir: Path | None = None
+    """Folder of data sets read from files; else NTK_AIR_DATA and the usual places."""
+    n_train: int | None = None
+    """Training inputs; all that the data set has by default."""
+    n_test: int | None = None
+    """Held-out inputs; all that the data set has by default."""
+    dataset_option: tuple[str, ...] = ()
+    """Further options of the data set as NAME=VALUE, such as annotation=worse_label."""
+
+    def load(self, *, seed: int) -> Dataset:
+        """Load the data set; ``seed`` chooses the subset, or draws a synthetic set."""
+        return load_dataset(
+            self.dataset,
+            data_dir=self.data_dir,
+            n_train=self.n_train,
+            n_test=self.n_test,
+            seed=seed,
+            **dict(_parsed(option) for option in self.dataset_option),
+        )
+
+    def run_name(self) -> str:
+        """The data set with its options and sizes, for a folder's name."""
+        sizes = [f"n{self.n_train}"] if self.n_train else []
+        return "-".join([self.dataset, *self.dataset_option, *sizes]).replace("/", "_")
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two configurations the same; where the files lie does not."""
+        fields = dataclasses.asdict(self)
+        del fields["data_dir"]
+        return fields
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseConfig:
+    """The label noise."""
+
+    noise: float = 0.4
+    """Share of labels flipped. A data set with noisy labels of its own keeps those."""
+    noise_kind: NoiseKind = "symmetric"
+    """How labels are flipped."""
+
+    def __post_init__(self):
+        check_fraction("noise", self.noise)
+        check_choice("noise_kind", self.noise_kind, _NOISES)
+
+    def run_name(self) -> str:
+        """Kind and rate, for a folder's name."""
+        return f"{self.noise_kind}{self.noise:g}"
+
+    def build(self, rate: float | None = None) -> LabelNoise:
+        """The label noise at ``rate``, by default the configured one."""
+        return _NOISES[self.noise_kind](self.noise if rate is None else rate)
+
+    def apply(self, dataset: Dataset, *, seed: int) -> Dataset:
+        """Noisy labels drawn from the clean ones, unless the data set came with its own."""
+        if dataset.label_noise is not None:
+            return dataset
+        return dataset.with_label_noise(self.build(), seed=seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelConfig:
+    """The kernel."""
+
+    kernel: str = "dense"
+    """dense (infinite width), nngp (infinite width, last layer only), empirical (of a random dense
+    network of --width), or stax:NAME (an architecture of neural_tangents.stax)."""
+    depth: int = 3
+    """Weight layers of a dense network."""
+    activation: str = "relu"
+    """Activation of a dense network."""
+    weight_variance: float | None = None
+    """Variance of the weights; by default what keeps the signal's variance."""
+    bias_variance: float = 0.0
+    """Variance of the biases."""
+    width: int = 512
+    """Width of the hidden layers (empirical only)."""
+    normalise: bool = True
+    """Scale each input to unit Euclidean norm (dense kernels only)."""
+
+    def __post_init__(self):
+        known = ("dense", "nngp", "empirical")
+        if not self.kernel.startswith("stax:"):
+            check_choice("kernel", self.kernel, (*known, "stax:NAME"))
+        check_at_least("width", self.width, 1)
+
+    def run_name(self) -> str:
+        """Kernel and network, for a folder's name."""
+        name = self.kernel.replace(":", "_")
+        if self.kernel.startswith("stax:"):
+            return name
+        width = f"-width{self.width}" if self.kernel == "empirical" else ""
+        return f"{name}-{self.activation}-depth{self.depth}{width}"
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """The data set as this kernel takes it."""
+        if self.kernel.startswith("stax:"):
+            return dataset
+        return dataset.normalised() if self.normalise else dataset.flattened()
+
+    def build(self, dataset: Dataset, *, seed: int, precision: Precision) -> tuple[Kernel, str]:
+        """The kernel for inputs of a prepared data set, and its description for a reader."""
+        if self.kernel.startswith("stax:"):
+            # neural-tangents takes seconds to import: only where it is asked for.
+            from ntk_air.kernels.stax_architectures import build_stax_kernel
+
+            name = self.kernel.removeprefix("stax:")
+            return build_stax_kernel(name), f"stax {name}, infinite width"
+        variances: dict[str, Any] = {
+            "weight_variance": self.weight_variance,
+            "bias_variance": self.bias_variance,
+        }
+        network = f"dense {self.activation}, depth {self.depth}"
+        if self.kernel == "empirical":
+            model = DenseNetwork(
+                (self.width,) * (self.depth - 1),
+                n_out=dataset.n_out,
+                activation=self.activation,
+                **variances,
+            )
+            key = jax.random.key(seed)
+            params = model.init(key, dataset.inputs.shape[1], precision=precision)
+            return EmpiricalKernel(model.apply, params), f"{network}, width {self.width}"
+        architecture = DenseArchitecture(depth=self.depth, activation=self.activation, **variances)
+        if self.kernel == "nngp":
+            return architecture.nngp, f"{network}, infinite width, NNGP"
+        return architecture, f"{network}, infinite width"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """The run."""
+
+    out: Path | None = None
+    """Folder of the run; by default runs/EXPERIMENT/ and a name made of the configuration."""
+    seed: int = 0
+    """First seed: of the subset, the network and the label noise."""
+    seeds: int = 5
+    """Number of seeds of the label noise; numbers are means with their spread."""
+    precision: Precision = "float64"
+    """Precision of kernels and spectra."""
+    max_memory: str = "8GiB"
+    """Memory the run may use; a job that needs more is refused before it starts."""
+    smoke: bool = False
+    """A small version that ends within seconds."""
+    force: bool = False
+    """Compute anew, replacing what the folder holds of this experiment."""
+
+    def __post_init__(self):
+        check_at_least("seed", self.seed, 0)
+        check_at_least("seeds", self.seeds, 1)
+
+    def noise_seeds(self) -> list[int]:
+        """The seeds of the label noise."""
+        return list(range(self.seed, self.seed + self.seeds))
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs the same."""
+        return {name: getattr(self, name) for name in ("seed", "seeds", "precision", "smoke")}
+
+
+def _parsed(option: str) -> tuple[str, Any]:
+    name, separator, value = option.partition("=")
+    if not separator or not name:
+        raise ValueError(f"dataset_option must be NAME=VALUE; got {option!r}")
+    for convert in (int, float):
+        try:
+            return name.replace("-", "_"), convert(value)
+        except ValueError:
+            continue
+    return name.replace("-", "_"), {"true": True, "false": False}.get(value.lower(), value)

@@ -1,0 +1,117 @@
+"""What every experiment does around its computation: folder, progress, figures, summary."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import tyro
+from rich.console import Console, RenderableType
+
+from ntk_air.configs import RunConfig
+from ntk_air.data.dataset import Dataset
+from ntk_air.progress import Progress
+from ntk_air.report.progress import progress_on_standard_error
+from ntk_air.runs import RunFolder
+from ntk_air.typing import AnyArray
+
+_SUMMARY_WIDTH = 100
+
+
+class ExperimentConfig(Protocol):
+    """What the configuration of every experiment has."""
+
+    @property
+    def run(self) -> RunConfig:
+        """The options of the run itself."""
+        ...
+
+    def smoke(self) -> Any:
+        """The same configuration, small enough to end within seconds."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two configurations the same."""
+        ...
+
+    def run_name(self) -> str:
+        """A readable name, for the default folder."""
+        ...
+
+
+Config = TypeVar("Config", bound=ExperimentConfig)
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment(Generic[Config]):
+    """An experiment: how to load, compute, draw and summarise.
+
+    Attributes:
+        name: of the script and of its folder under ``runs/``.
+        load: the data set of a configuration.
+        compute: results (JSON-ready) and curves, from configuration, data, run and progress.
+        save_figures: draws from saved results, curves and folder; returns the figures' names.
+        summary: what a reader sees of the results.
+    """
+
+    name: str
+    load: Callable[[Config], Dataset]
+    compute: Callable[
+        [Config, Dataset, RunFolder, Progress], tuple[Mapping[str, Any], Mapping[str, AnyArray]]
+    ]
+    save_figures: Callable[[Mapping[str, Any], Mapping[str, Any], Path], list[str]]
+    summary: Callable[[Mapping[str, Any]], RenderableType]
+
+
+def main(experiment: Experiment[Config], config_type: type[Config], description: str) -> int:
+    """Run an experiment from the command line; return the exit status.
+
+    Bad input and refused jobs end with a message and status 2, an interruption with 130.
+    """
+    config = tyro.cli(
+        config_type,
+        description=description,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    console = Console(width=None if sys.stdout.isatty() else _SUMMARY_WIDTH, highlight=False)
+    try:
+        run_experiment(experiment, config, console)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command resumes from the last finished stage", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run_experiment(experiment: Experiment[Config], config: Config, console: Console) -> None:
+    """Compute what the run's folder does not hold yet, draw it and print the summary."""
+    options = config.run
+    if options.smoke:
+        config = config.smoke()
+    dataset = experiment.load(config)
+    folder = options.out or Path("runs") / experiment.name / config.run_name()
+    with progress_on_standard_error() as progress:
+        run = RunFolder(
+            folder,
+            experiment=experiment.name,
+            config=config.identity(),
+            data_sha256=dataset.content_hash,
+            force=options.force,
+            progress=progress,
+        )
+        if run.is_complete:
+            changed = (
+                " by another version of this code; --force computes anew"
+                if (run.made_by_other_code)
+                else ""
+            )
+            console.print(f"{folder}: reused, computed before{changed}", soft_wrap=True)
+        else:
+            run.save(*experiment.compute(config, dataset, run, progress))
+            experiment.save_figures(run.results, run.arrays, folder)
+            run.finish(precision=options.precision, seeds=options.noise_seeds())
+    console.print(experiment.summary(run.results))
+    console.print(f"\nsaved in {folder}", soft_wrap=True)
