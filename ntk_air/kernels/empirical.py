@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_at_least
 from ntk_air.kernels.gram import HOST_TILES, LARGEST_TILE, assemble, check_pair, plan_tile
 from ntk_air.progress import Progress, no_progress
 from ntk_air.typing import AnyArray, ApplyFn, Parameters
@@ -63,8 +62,6 @@ def empirical_ntk(
         ValueError: inputs or parameters that are not finite, not of one precision, or empty;
             a network whose output is not of shape (n, n_out); an unknown value of ``outputs``.
     """
-    if max_memory_bytes is not None:
-        check_at_least("max_memory_bytes", max_memory_bytes, 1)
     job = _job(apply_fn, params, x1, x2, outputs)
     tile = plan_tile(
         "the empirical NTK",
@@ -113,7 +110,16 @@ class EmpiricalKernel(eqx.Module):
         max_memory_bytes: int | None,
         progress: Progress,
     ) -> Float[np.ndarray, "n1 n2 *outputs"]:
-        """The kernel under a bound on memory, for ``gram_matrix``."""
+        """The matrix under a bound on memory, for ``gram_matrix``.
+
+        Raises:
+            ValueError: ``outputs="full"``, which is no matrix; what ``empirical_ntk`` refuses.
+        """
+        if self.outputs == "full":
+            raise ValueError(
+                'outputs must not be "full" for a Gram matrix, which has two axes: use '
+                "empirical_ntk for shape (n1, n2, n_out, n_out)"
+            )
         return empirical_ntk(
             self.apply_fn,
             self.params,
@@ -125,7 +131,7 @@ class EmpiricalKernel(eqx.Module):
         )
 
 
-_Static: TypeAlias = tuple[tuple[Hashable, ...], jax.tree_util.PyTreeDef]
+_Static: TypeAlias = tuple[tuple[Hashable, ...], Any]
 
 
 class _Network(NamedTuple):

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ntk_air.checks import (
-    check_at_least,
     check_inputs,
+    check_positive,
     check_same_dtype,
     check_same_features,
 )
@@ -99,11 +99,9 @@ def gram_matrix(
             features or precision; a kernel whose values have another shape or precision, are
             not finite, or are not symmetric.
     """
-    check_pair(x1, x2)
-    if max_memory_bytes is not None:
-        check_at_least("max_memory_bytes", max_memory_bytes, 1)
     if isinstance(kernel, AssemblingKernel):
         return kernel.assemble(x1, x2, max_memory_bytes=max_memory_bytes, progress=progress)
+    check_pair(x1, x2)
     # NumPy slices: JAX's own would compile anew for each offset.
     rows = np.asarray(x1)
     columns = rows if x2 is None else np.asarray(x2)
@@ -188,13 +186,16 @@ def plan_tile(
 
     Raises:
         MemoryBudgetError: result and smallest tile exceed the budget.
+        ValueError: a budget that is not a positive number.
     """
+    if max_memory_bytes is not None:
+        check_positive("max_memory_bytes", max_memory_bytes)
     tile = min(largest, max(shape))
     smallest = min(smallest, tile)
     bounds = [] if max_tile_bytes is None else [max_tile_bytes]
     if max_memory_bytes is not None:
         bounds.append(max_memory_bytes - result_bytes)
-    # A shrunken tile that still does not fit has a constant share in its need: shrink on.
+    # A part of the need can be independent of the tile, so one proportional step may not do.
     while bounds and tile > smallest and (needed := need(tile)) > min(bounds):
         tile = max(smallest, min(tile - 1, tile * min(bounds) // needed))
     if max_memory_bytes is None:

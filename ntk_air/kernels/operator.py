@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ntk_air.checks import check_floating
 from ntk_air.typing import AnyArray
 
 
@@ -46,6 +47,7 @@ class DenseKernel(KernelOperator):
     def __init__(self, matrix: Float[AnyArray, "n n"]):
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
             raise ValueError(f"matrix must be square, (n, n); got shape {matrix.shape}")
+        check_floating("matrix", matrix)
         self.matrix = jnp.asarray(matrix)
 
     @property
@@ -69,3 +71,12 @@ class DenseKernel(KernelOperator):
     def diagonal(self) -> Float[Array, " n"]:
         """The diagonal."""
         return jnp.diagonal(self.matrix)
+
+
+def as_operator(kernel: KernelOperator | Float[AnyArray, "n n"]) -> KernelOperator:
+    """The operator itself, or that of a matrix.
+
+    Raises:
+        ValueError: a matrix that is not square or not floating-point.
+    """
+    return kernel if isinstance(kernel, KernelOperator) else DenseKernel(kernel)
