@@ -70,9 +70,10 @@ class Config:
         }
         return parts | {"delta": self.delta}
 
-    def run_name(self) -> str:
+    def run_name(self, dataset: Dataset) -> str:
         """A readable name, for the default folder."""
-        return f"{self.data.run_name()}-{self.noise.run_name()}-{self.kernel.run_name()}"
+        noise = self.noise.run_name(dataset)
+        return f"{self.data.run_name()}-{noise}-{self.kernel.run_name()}"
 
 
 def load(config: Config) -> Dataset:
@@ -85,7 +86,7 @@ def compute(
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The numbers of results.json and the curves of arrays.npz."""
     spectrum, kernel_name = decomposed(config, dataset, run, progress)
-    draws = [config.noise.apply(dataset, seed=seed) for seed in config.run.noise_seeds()]
+    draws = config.noise.draws(dataset, seeds=config.run.noise_seeds())
     noisy = np.stack([draw.noisy_targets() for draw in draws])
     expected = np.stack([draw.expected_noisy_targets() for draw in draws])
     clean = dataset.clean_targets()
@@ -93,7 +94,9 @@ def compute(
     over_draws = air_over_draws(spectrum, clean, expected, noisy)
     control, control_curve = None, None
     if summary.curve is not None:
-        noise, seed = noisy - expected, config.run.seed
+        # Labels of one's own are a single draw; the random labels beside them are still many.
+        noise = np.resize(noisy - expected, (config.run.seeds, *clean.shape))
+        seed = config.run.seed
         control = random_label_control(spectrum, clean, noise, seed=seed)
         control_labels = random_labels(clean, n_draw=1, seed=seed)[0]
         control_curve = air_curve(spectrum, control_labels, noise[0])

@@ -83,19 +83,21 @@ class NoiseConfig:
         check_fraction("noise", self.noise)
         check_choice("noise_kind", self.noise_kind, _NOISES)
 
-    def run_name(self) -> str:
+    def run_name(self, dataset: Dataset) -> str:
         """Kind and rate, for a folder's name."""
+        if dataset.label_noise is not None:
+            return f"{dataset.label_noise.kind}-labels"
         return f"{self.noise_kind}{self.noise:g}"
 
     def build(self, rate: float | None = None) -> LabelNoise:
         """The label noise at ``rate``, by default the configured one."""
         return _NOISES[self.noise_kind](self.noise if rate is None else rate)
 
-    def apply(self, dataset: Dataset, *, seed: int) -> Dataset:
-        """Noisy labels drawn from the clean ones, unless the data set came with its own."""
+    def draws(self, dataset: Dataset, *, seeds: list[int]) -> list[Dataset]:
+        """One data set for each seed; a set with noisy labels of its own is the only draw."""
         if dataset.label_noise is not None:
-            return dataset
-        return dataset.with_label_noise(self.build(), seed=seed)
+            return [dataset]
+        return [dataset.with_label_noise(self.build(), seed=seed) for seed in seeds]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,7 +35,7 @@ class ExperimentConfig(Protocol):
         """What makes two configurations the same."""
         ...
 
-    def run_name(self) -> str:
+    def run_name(self, dataset: Dataset) -> str:
         """A readable name, for the default folder."""
         ...
 
@@ -92,7 +92,7 @@ def run_experiment(experiment: Experiment[Config], config: Config, console: Cons
     if options.smoke:
         config = config.smoke()
     dataset = experiment.load(config)
-    folder = options.out or Path("runs") / experiment.name / config.run_name()
+    folder = options.out or Path("runs") / experiment.name / config.run_name(dataset)
     with progress_on_standard_error() as progress:
         run = RunFolder(
             folder,

@@ -81,8 +81,8 @@ def _air(results: Results) -> Text:
         lines.append("AIR-AUC: not defined without label noise")
     else:
         lines.append(
-            f"AIR-AUC {_spread(results, 'air_auc')} over {len(results['seeds'])} noise seeds "
-            f"(isotropic kernel: 0.5); random labels {_spread(results, 'air_auc_random_labels')}"
+            f"AIR-AUC {_spread(results, 'air_auc')}, isotropic kernel 0.5, random labels "
+            f"{_spread(results, 'air_auc_random_labels')}"
         )
         window = results["air_window"]
         lines.append(
@@ -106,8 +106,8 @@ def _air(results: Results) -> Text:
 
 
 def _spread(results: Results, name: str) -> str:
-    std = results[f"{name}_std"]
-    return f"{results[name]:.4f}" + ("" if std is None else f" ± {std:.4f}")
+    std, draws = results[f"{name}_std"], len(results[f"{name}_by_seed"])
+    return f"{results[name]:.4f}" + ("" if std is None else f" ± {std:.4f} ({draws} draws)")
 
 
 def _number(value: float | None, form: str) -> str:
