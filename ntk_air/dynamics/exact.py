@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ntk_air.checks import check_at_least, check_finite
 from ntk_air.dynamics import metrics
@@ -108,7 +108,31 @@ def exact_trajectory(
         stored=stored,
         learning_rate=float(rule.learning_rate),
         rule=rule.description,
-        notes=_notes(spectrum, steps, train),
+        notes=_notes(spectrum, float(rule.learning_rate), steps, train),
+    )
+
+
+def _kept(
+    rule: SpectralRule, frame: _Frame, last_step: float, stored_steps: np.ndarray
+) -> tuple[FinalState, StoredPredictions | None]:
+    """The state at the last step, and the predictions that were asked for."""
+    wanted = np.union1d(stored_steps, [last_step])
+    last, stored = np.searchsorted(wanted, last_step), np.searchsorted(wanted, stored_steps)
+    predictions, dual = _predictions_at(
+        rule, frame, jnp.asarray(wanted, frame.clean.dtype), jnp.asarray(last)
+    )
+    held_out = predictions.held_out
+    final = FinalState(
+        predictions=predictions.train[last],
+        dual=dual,
+        held_out_predictions=None if held_out is None else held_out[last],
+    )
+    if len(stored_steps) == 0:
+        return final, None
+    return final, StoredPredictions(
+        times=stored_steps,
+        train=predictions.train[stored],
+        held_out=None if held_out is None else held_out[stored],
     )
 
 
@@ -137,13 +161,13 @@ def _metric_curves(
 
 @jax.jit
 def _predictions_at(
-    rule: SpectralRule, frame: _Frame, steps: Float[Array, " n_step"]
-) -> tuple[_Predictions, Float[Array, "n_step n_train n_out"]]:
-    """Predictions and dual coefficients at a few steps."""
+    rule: SpectralRule, frame: _Frame, steps: Float[Array, " n_step"], last: Int[Array, ""]
+) -> tuple[_Predictions, Float[Array, "n_train n_out"]]:
+    """Predictions at a few steps, and dual coefficients at the one of index ``last``."""
     with jax.default_matmul_precision("highest"):
         carry = rule.begin(frame.eigenvalues)
         _, states = rule.advance(carry, frame.eigenvalues, _mode_labels(frame), steps)
-        dual = jnp.einsum("nm,smc->snc", frame.eigenvectors, states.dual)
+        dual = frame.eigenvectors @ states.dual[last]
         return _predict(frame, _held_basis(frame), states), dual
 
 
@@ -287,7 +311,9 @@ def _frame(
     )
 
 
-def _notes(spectrum: Spectrum, steps: np.ndarray, train: TrainMetrics) -> tuple[str, ...]:
+def _notes(
+    spectrum: Spectrum, learning_rate: float, steps: np.ndarray, train: TrainMetrics
+) -> tuple[str, ...]:
     notes = spectrum.notes
     if spectrum.n_negative:
         notes += (
@@ -297,6 +323,13 @@ def _notes(spectrum: Spectrum, steps: np.ndarray, train: TrainMetrics) -> tuple[
     if not spectrum.complete:
         notes += (
             f"only {spectrum.n_mode} of {spectrum.n_train} modes are held: the others stand still",
+        )
+    # Where the modes below precision have moved by a hundredth, their motion is a matter of luck.
+    noise_steps = 0.01 / (learning_rate * spectrum.precision_floor)
+    if spectrum.n_below_precision and steps[-1] > noise_steps:
+        notes += (
+            f"{spectrum.n_below_precision} eigenvalues are below precision: what their modes do "
+            f"beyond step {noise_steps:.1g} is noise of the arithmetic",
         )
     finite = np.isfinite(np.asarray(train.residual_norm))
     if not finite.all():

@@ -21,7 +21,7 @@ Values = Float[AnyArray, "..."] | float
 
 
 def decay(rate: Values, steps: Values) -> Float[Array, "..."]:
-    """(1 − x)ᵗ for a rate x ≥ 0 and steps t ≥ 0, by t·log1p(−x); its sign alternates for x > 1.
+    """(1 − x)ᵗ for a rate x and steps t ≥ 0, by t·log1p(−x); its sign alternates for x > 1.
 
     Args:
         rate: x, dimensionless; broadcast against ``steps``.
@@ -39,15 +39,15 @@ def geometric_sum(rate: Values, steps: Values) -> Float[Array, "..."]:
     """Σ_{s<t} (1 − x)ˢ = (1 − (1 − x)ᵗ)/x, by expm1 and log1p; its limit at x = 0 is t.
 
     Args:
-        rate: x ≥ 0, dimensionless; broadcast against ``steps``.
+        rate: x, dimensionless; broadcast against ``steps``.
         steps: t ≥ 0; whole numbers wherever x > 1.
     """
     rate, steps = jnp.asarray(rate), jnp.asarray(steps)
-    positive, safe = _above_zero(rate)
+    divides, safe = _divisor(rate)
     below_one = safe < 1
     log_decay = jnp.log1p(-jnp.where(below_one, safe, 0))
     retrieved = jnp.where(below_one, -jnp.expm1(steps * log_decay), 1 - decay(rate, steps))
-    return jnp.where(positive, retrieved / safe, steps)
+    return jnp.where(divides, retrieved / safe, steps)
 
 
 def exponential_mean(rate: Values, time: Values) -> Float[Array, "..."]:
@@ -58,8 +58,8 @@ def exponential_mean(rate: Values, time: Values) -> Float[Array, "..."]:
         time: s ≥ 0, in the inverse unit of λ.
     """
     rate, time = jnp.asarray(rate), jnp.asarray(time)
-    positive, safe = _above_zero(rate)
-    return jnp.where(positive, -jnp.expm1(-safe * time) / safe, time)
+    divides, safe = _divisor(rate)
+    return jnp.where(divides, -jnp.expm1(-safe * time) / safe, time)
 
 
 class Response(eqx.Module):
@@ -251,11 +251,11 @@ def check_descent(
     )
 
 
-def _above_zero(
+def _divisor(
     rate: Float[Array, "..."],
 ) -> tuple[Bool[Array, "..."], Float[Array, "..."]]:
     """Where a rate is large enough to divide by, and the rate made safe to divide by."""
     # Below this, products with the rate are subnormal and accelerators flush them to 0.
     info = jnp.finfo(rate.dtype)
-    positive = rate > info.tiny / info.eps
-    return positive, jnp.where(positive, rate, 1)
+    divides = jnp.abs(rate) > info.tiny / info.eps
+    return divides, jnp.where(divides, rate, 1)

@@ -78,21 +78,20 @@ class HeavyBall(ClosedForm):
     def response(self, eigenvalues: Values, steps: Values) -> Response:
         """Residual p_t and dual weight η Σ_{s=1}^t S_s; see ``ClosedForm.response``."""
         rate = self.learning_rate * jnp.maximum(jnp.asarray(eigenvalues), 0)
-        steps = jnp.asarray(steps)
-        roots = _roots(rate, self.momentum)
-        residual = _impulse(rate, self.momentum, roots, steps + 1) - self.momentum * _impulse(
-            rate, self.momentum, roots, steps
-        )
+        steps, momentum = jnp.asarray(steps), jnp.asarray(self.momentum, rate.dtype)
+        roots = _roots(rate, momentum)
+        now, after = (_impulse(rate, momentum, roots, t) for t in (steps, steps + 1))
+        residual = after - momentum * now
         return Response(
             residual=residual,
-            dual=self.learning_rate * _impulse_sum(rate, self.momentum, roots, steps, residual),
+            dual=self.learning_rate * _impulse_sum(rate, momentum, roots, steps, residual),
         )
 
 
-def _roots(rate: Float[Array, "..."], momentum: Values) -> _Roots:
+def _roots(rate: Float[Array, "..."], momentum: Float[Array, ""]) -> _Roots:
     """Both roots by w = 1 − z: w² − (1 − β + x)w + x = 0, the smaller one without cancellation."""
     middle = 1 - momentum + rate
-    root = jnp.sqrt(jnp.asarray(momentum, rate.dtype))
+    root = jnp.sqrt(momentum)
     # a² − 4β, factored at the two double roots so that it keeps its sign and digits near them.
     discriminant = (rate - (1 - root) ** 2) * (rate - (1 + root) ** 2)
     gap = jnp.sqrt(jnp.abs(discriminant))
@@ -101,7 +100,7 @@ def _roots(rate: Float[Array, "..."], momentum: Values) -> _Roots:
 
 
 def _impulse(
-    rate: Float[Array, "..."], momentum: Values, roots: _Roots, steps: Float[Array, "..."]
+    rate: Float[Array, "..."], momentum: Float[Array, ""], roots: _Roots, steps: Float[Array, "..."]
 ) -> Float[Array, "..."]:
     """S_t for t ≥ 0, over real and complex roots; S_0 = 0, S_1 = 1."""
     before = jnp.maximum(steps - 1, 0)
@@ -115,14 +114,14 @@ def _impulse(
     sine = jnp.sin(angle)
     ratio = jnp.where(sine > 0, jnp.sin(steps * angle) / jnp.where(sine > 0, sine, 1), steps)
     alternating = jnp.where((linear < 0) & (jnp.mod(steps, 2) == 0), -ratio, ratio)
-    root_size = jnp.sqrt(jnp.asarray(momentum, rate.dtype))
+    root_size = jnp.sqrt(momentum)
     complex_ = decay(1 - root_size, before) * alternating
     return jnp.where(steps == 0, 0.0, jnp.where(roots.real, real, complex_))
 
 
 def _impulse_sum(
     rate: Float[Array, "..."],
-    momentum: Values,
+    momentum: Float[Array, ""],
     roots: _Roots,
     steps: Float[Array, "..."],
     residual: Float[Array, "..."],

@@ -1,6 +1,6 @@
 """Plain NumPy stepping in float64, and small kernels: what closed forms are compared with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -32,22 +32,42 @@ def one_hot(classes: np.ndarray, n_classes: int) -> np.ndarray:
     return np.eye(n_classes)[np.asarray(classes)] - 1 / n_classes
 
 
+def noisy_problem(n: int, n_out: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Clean and noisy labels, a third of the rows flipped: ±1 for n_out = 1, else one-hot."""
+    rng = np.random.default_rng(seed)
+    flips = rng.random(n) < 1 / 3
+    if n_out == 1:
+        clean = rng.choice([-1.0, 1.0], size=(n, 1))
+        return clean, np.where(flips[:, None], -clean, clean)
+    classes = rng.integers(0, n_out, n)
+    noisy = np.where(flips, (classes + 1) % n_out, classes)
+    return one_hot(classes, n_out), one_hot(noisy, n_out)
+
+
 def step_by_step(
     kernel: np.ndarray,
     target: Callable[[int, np.ndarray], np.ndarray],
     *,
     learning_rate: float,
-    steps: list[int],
+    steps: Iterable[int],
     initial: np.ndarray,
     momentum: float = 0.0,
+    restart_every: int | None = None,
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """f ← f − ηΘ(f − target_t) in dual form: {step: (f_t, c_t)} at the given steps."""
+    """f ← f − ηΘ(f − target(t, f)) in dual form: {step: (f_t, c_t)} at the given steps.
+
+    With ``restart_every`` the student goes back to f_0 before each step that divides by it,
+    after ``target`` has seen its outputs.
+    """
     dual = velocity = np.zeros_like(initial)
     predictions, seen = initial, {}
     for step in range(max(steps) + 1):
         if step in steps:
             seen[step] = (predictions, dual)
-        velocity = momentum * velocity - learning_rate * (predictions - target(step, predictions))
+        aim = target(step, predictions)
+        if restart_every and step % restart_every == 0:
+            dual, velocity, predictions = np.zeros_like(dual), np.zeros_like(dual), initial
+        velocity = momentum * velocity - learning_rate * (predictions - aim)
         dual = dual + velocity
         predictions = initial + kernel @ dual
     return seen
