@@ -61,7 +61,7 @@ def read_human_npz(path: Path) -> dict[str, Int[np.ndarray, " n"]]:
     with opened_zip(path, _MAX_BYTES):
         pass
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (ValueError, OSError) as error:
         raise DataFileError(f"{path} is no readable .npz file of plain arrays: {error}") from error

@@ -165,7 +165,7 @@ def _with_channel(array: np.ndarray) -> np.ndarray:
 
 def _load_npz(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {_KERAS_NAMES.get(str(name), str(name)): archive[name] for name in archive}
     except FileNotFoundError:
         raise

@@ -57,6 +57,8 @@ class _StandIn:
 
 
 class _Reconstruct(_StandIn):
+    __slots__ = ()
+
     def __call__(self, subtype: object, shape: object, code: object) -> _ArrayParts:
         if not isinstance(subtype, _NdArray):
             raise pickle.UnpicklingError("an array of a subclass")
@@ -66,8 +68,12 @@ class _Reconstruct(_StandIn):
 class _NdArray(_StandIn):
     """Stands for the type ``numpy.ndarray``, which is named but never called."""
 
+    __slots__ = ()
+
 
 class _DType(_StandIn):
+    __slots__ = ()
+
     def __call__(self, code: Any, align: object = False, copy: object = True) -> _NumberType:
         if _text(code) not in _NUMBER_TYPES:
             raise pickle.UnpicklingError(f"an array of type {code!r}, not of plain numbers")
@@ -75,6 +81,8 @@ class _DType(_StandIn):
 
 
 class _Latin1(_StandIn):
+    __slots__ = ()
+
     def __call__(self, text: Any, encoding: Any) -> bytes:
         if _text(encoding) not in ("latin1", "latin-1"):
             raise pickle.UnpicklingError(f"bytes encoded as {encoding!r}")

@@ -11,7 +11,7 @@ from ntk_air.data.draws import choose
 from ntk_air.data.noise import LabelNoise
 
 Scaling = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""``scaling(part, training_part)``: float64 inputs of ``part``, told by the training part alone."""
+"""``scaling(part, training_part)``: new float64 inputs, told by the training part alone."""
 
 
 def as_given(part: np.ndarray, training_part: np.ndarray) -> np.ndarray:
@@ -68,10 +68,10 @@ def assemble(
     training_part = raw.inputs[train]
     return Dataset(
         name=name,
-        inputs=raw.scaling(training_part, training_part),
+        inputs=_handed_over(raw.scaling(training_part, training_part)),
         clean_labels=raw.labels[train],
         noisy_labels=None if raw.noisy_labels is None else raw.noisy_labels[train],
-        test_inputs=raw.scaling(test_inputs, training_part),
+        test_inputs=_handed_over(raw.scaling(test_inputs, training_part)),
         test_labels=test_labels,
         class_names=raw.class_names,
         label_noise=raw.label_noise,
@@ -83,3 +83,9 @@ def _held_out(n_test: int | None, n_train: int | None, n_all: int) -> int:
     if n_test is not None:
         return n_test
     return max(0, min(round(n_all / 5), n_all - (n_train or 0)))
+
+
+def _handed_over(array: np.ndarray) -> np.ndarray:
+    """The array, closed for writing: ``Dataset`` copies what someone may still write to."""
+    array.flags.writeable = False
+    return array
