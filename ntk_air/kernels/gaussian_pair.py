@@ -6,20 +6,12 @@ which has a cusp at θ = 0, is wrong by as much. Here the pair is (q11, q22, 1 �
 each accurate relative to its own size, and no step between layers subtracts nearly equal numbers.
 """
 
-from typing import TypeAlias
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Elementwise: TypeAlias = Float[Array, "*#pairs"]
-
-
-def safe_sqrt(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """√x for x ≥ 0, with derivative 0 in place of ∞ at x = 0."""
-    positive = x > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
+from ntk_air.kernels.elementwise import Elementwise, arctan_unit, safe_divide, safe_sqrt
 
 
 class GaussianPair(eqx.Module):
@@ -43,7 +35,8 @@ class GaussianPair(eqx.Module):
     @classmethod
     def identical(cls, variance: Float[Array, "*shape"]) -> "GaussianPair":
         """The pair (u, u): an angle of exactly zero."""
-        zero = jnp.zeros_like(variance)
+        # Behind a barrier: folding the recursion at a constant 0 keeps XLA busy, and it says so.
+        zero = jax.lax.optimization_barrier(jnp.zeros_like(variance))
         return cls(variance, variance, zero, zero + 2)
 
     @classmethod
@@ -70,6 +63,22 @@ class GaussianPair(eqx.Module):
     def sine(self) -> Elementwise:
         """Sin θ, at least 0."""
         return safe_sqrt(self.one_minus_cosine * self.one_plus_cosine)
+
+    @property
+    def folded_gap(self) -> Elementwise:
+        """1 − |cos θ|."""
+        return jnp.minimum(self.one_minus_cosine, self.one_plus_cosine)
+
+    @property
+    def folded_angle(self) -> Elementwise:
+        """min(θ, π − θ) in radians: 2 arctan √((1 − |cos θ|)/(1 + |cos θ|)), which loses nothing."""
+        return 2 * arctan_unit(safe_sqrt(self.folded_gap / (2 - self.folded_gap)))
+
+    @property
+    def angle(self) -> Elementwise:
+        """θ in radians, from 0 to π."""
+        acute = self.one_minus_cosine <= self.one_plus_cosine
+        return jnp.where(acute, self.folded_angle, jnp.pi - self.folded_angle)
 
     @property
     def covariance(self) -> Elementwise:
@@ -117,115 +126,3 @@ class GaussianPair(eqx.Module):
             safe_divide(before * self.one_minus_cosine + grown, after),
             safe_divide((after - before + b) + before * self.one_plus_cosine, after),
         )
-
-
-def safe_divide(numerator: Elementwise, denominator: Elementwise) -> Elementwise:
-    """The quotient, and 0 with derivative 0 where the denominator is 0."""
-    nonzero = denominator != 0
-    return jnp.where(nonzero, numerator / jnp.where(nonzero, denominator, 1), 0)
-
-
-_REFINED_AT_ONCE = 32
-
-
-def angle_gaps(
-    x1: Float[Array, "n1 d"], x2: Float[Array, "n2 d"], *, symmetric: bool = False
-) -> tuple[Float[Array, "n1 n2"], Float[Array, "n1 n2"]]:
-    """1 − cos θ and 1 + cos θ between the rows of ``x1`` and of ``x2``.
-
-    One matrix product of unit vectors serves the pairs at a fair angle. Pairs closer than
-    1 − |cos θ| = ε^(1/4) are computed again from the difference of their rows, so that θ is
-    accurate to ε·‖x1 − x2‖/‖x2‖ where they nearly coincide and to ε everywhere. That costs
-    O(d) for each such pair. Rows of zeros are at a right angle to everything.
-
-    Args:
-        x1: vectors.
-        x2: vectors.
-        symmetric: ``x2`` is ``x1`` and only the part above the diagonal need be accurate.
-    """
-    return _angle_gaps(symmetric, x1, x2)
-
-
-def _angle_gaps_value(symmetric, x1, x2):
-    cosine = _cosines(x1, x2)
-    # One array instead of two: 1 − cos θ for acute angles, −(1 + cos θ) for obtuse ones.
-    folded = jnp.where(cosine >= 0, jnp.maximum(1 - cosine, 0), -_at_least_tiny(1 + cosine))
-    folded = _refine(folded, x1, x2, symmetric=symmetric)
-    obtuse = folded < 0
-    return jnp.where(obtuse, 2 + folded, folded), jnp.where(obtuse, -folded, 2 - folded)
-
-
-_angle_gaps = jax.custom_jvp(_angle_gaps_value, nondiff_argnums=(0,))
-
-
-@_angle_gaps.defjvp
-def _angle_gaps_jvp(symmetric, primals, tangents):
-    """Differentiate the plain cosine: the refinement changes digits, not the function."""
-    gaps = _angle_gaps(symmetric, *primals)
-    _, slope = jax.jvp(_cosines, primals, tangents)
-    return gaps, (-slope, slope)
-
-
-def _cosines(x1, x2):
-    return jnp.matmul(_unit_rows(x1), _unit_rows(x2).T, precision="highest")
-
-
-def _unit_rows(x):
-    return safe_divide(x, safe_sqrt(jnp.sum(x * x, axis=1, keepdims=True)))
-
-
-def _at_least_tiny(x):
-    """Keep the sign of ``-x`` readable where two rows are exactly opposite."""
-    return jnp.maximum(x, jnp.finfo(x.dtype).tiny)
-
-
-def _refine(folded, x1, x2, *, symmetric):
-    """Compute again, row by row, the pairs whose angle the matrix product could not resolve."""
-    n1, n2 = folded.shape
-    threshold = float(jnp.finfo(folded.dtype).eps) ** 0.25
-    columns = jnp.arange(n2)
-
-    def is_close(values, row):
-        close = jnp.abs(values) < threshold
-        return close & (columns > row) if symmetric else close
-
-    flagged = jax.vmap(is_close)(folded, jnp.arange(n1)).any(axis=1)
-    rows = jnp.nonzero(flagged, size=n1, fill_value=0)[0]
-
-    def refine_row(k, folded):
-        row = rows[k]
-
-        def refine_some(state):
-            values, close = state
-            chosen = jnp.nonzero(close, size=min(_REFINED_AT_ONCE, n2), fill_value=n2)[0]
-            others = x2.at[chosen].get(mode="clip")
-            obtuse = values.at[chosen].get(mode="clip") < 0
-            exact = _folded_gap_from_difference(x1[row], others, obtuse)
-            return values.at[chosen].set(exact, mode="drop"), close.at[chosen].set(
-                False, mode="drop"
-            )
-
-        values, _ = jax.lax.while_loop(
-            lambda state: state[1].any(), refine_some, (folded[row], is_close(folded[row], row))
-        )
-        return folded.at[row].set(values)
-
-    return jax.lax.fori_loop(0, flagged.sum(), refine_row, folded)
-
-
-def _folded_gap_from_difference(x, others, obtuse):
-    """1 − |cos θ|, signed by ``obtuse``, from the part of ±x − other orthogonal to the shorter.
-
-    The difference of nearly equal numbers is exact, so its rounding is relative to the
-    difference, and projecting out the shorter vector keeps the error below ε of the longer.
-    """
-    x = jnp.broadcast_to(x, others.shape)
-    x = jnp.where(obtuse[:, None], -x, x)
-    x_longer = jnp.sum(x * x, axis=1, keepdims=True) > jnp.sum(others**2, axis=1, keepdims=True)
-    longer, shorter = jnp.where(x_longer, x, others), jnp.where(x_longer, others, x)
-    difference = longer - shorter
-    along = jnp.sum(shorter * difference, axis=1) / jnp.sum(shorter**2, axis=1)
-    across = difference - along[:, None] * shorter
-    sine_squared = jnp.minimum(jnp.sum(across**2, axis=1) / jnp.sum(longer**2, axis=1), 1)
-    gap = sine_squared / (1 + jnp.sqrt(1 - sine_squared))
-    return jnp.where(obtuse, -_at_least_tiny(gap), gap)

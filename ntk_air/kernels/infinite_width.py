@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 
 from ntk_air.checks import check_at_least, check_inputs, check_positive, check_same_features
 from ntk_air.kernels.activations import Activation, ActivationLike, as_activation
-from ntk_air.kernels.gaussian_pair import GaussianPair, angle_gaps
+from ntk_air.kernels.angles import angle_gaps
+from ntk_air.kernels.gaussian_pair import GaussianPair
 from ntk_air.precision import Precision, as_precision
 from ntk_air.typing import AnyArray
 
@@ -71,7 +72,7 @@ class DenseArchitecture(eqx.Module):
         self.depth = int(depth)
         self.activation = as_activation(activation)
         if weight_variance is None:
-            weight_variance = _variance_preserving(self.activation)
+            weight_variance = 1 / self.activation.unit_second_moment()
         check_positive("weight_variance", weight_variance)
         check_at_least("bias_variance", bias_variance, 0)
         self.weight_variance = float(weight_variance)
@@ -108,17 +109,12 @@ class DenseArchitecture(eqx.Module):
     def _matrix(self, kernel, x1, x2):
         rows1 = _as_rows("x1", x1)
         if x2 is None:
-            # Computed apart, so that the compiler cannot round the two diagonals differently.
-            return _symmetric_matrix(self, rows1, _diagonal(self, rows1, kernel), kernel)
+            matrix = _upper_matrix(self, rows1, kernel)
+            return _mirrored(matrix, _diagonal(self, rows1, kernel))
         check_same_features("x1", x1, "x2", x2)
         if x1.dtype != x2.dtype:
             raise ValueError(f"x1 and x2 must have one dtype; got {x1.dtype} and {x2.dtype}")
         return _cross_matrix(self, rows1, _as_rows("x2", x2), kernel)
-
-
-def _variance_preserving(activation: Activation) -> float:
-    one = jnp.ones(())
-    return float(1 / activation.kappa(one, one, one))
 
 
 def _as_rows(name: str, x: AnyArray) -> Float[Array, "n d"]:
@@ -138,11 +134,18 @@ def _cross_matrix(architecture, x1, x2, kernel):
 
 
 @eqx.filter_jit
-def _symmetric_matrix(architecture, x, diagonal, kernel):
-    matrix = _propagate(architecture, _input_pair(x, x, symmetric=True), x.shape[1])[kernel]
-    row, column = jnp.arange(x.shape[0])[:, None], jnp.arange(x.shape[0])
-    matrix = jnp.where(row < column, matrix, matrix.T)
-    return jnp.where(row == column, diagonal, matrix)
+def _upper_matrix(architecture, x, kernel):
+    return _propagate(architecture, _input_pair(x, x, symmetric=True), x.shape[1])[kernel]
+
+
+@jax.jit
+def _mirrored(matrix, diagonal):
+    """The part above the diagonal, its mirror image, and the diagonal given.
+
+    Compiled apart: in one program with the recursion, XLA computes that twice, once transposed.
+    """
+    row, column = jnp.arange(matrix.shape[0])[:, None], jnp.arange(matrix.shape[0])
+    return jnp.where(row == column, diagonal, jnp.where(row < column, matrix, matrix.T))
 
 
 @eqx.filter_jit

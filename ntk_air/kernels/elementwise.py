@@ -1,0 +1,58 @@
+"""Element-wise functions that stay accurate, finite and differentiable where JAX's do not."""
+
+import functools
+from typing import TypeAlias
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+Elementwise: TypeAlias = Float[Array, "*#pairs"]
+"""Arrays of one computation that broadcast against each other."""
+
+_ARCTAN_TERMS = 22
+
+
+def safe_sqrt(x: Elementwise) -> Elementwise:
+    """√x for x ≥ 0, with derivative 0 in place of ∞ at x = 0."""
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
+
+
+def safe_divide(numerator: Elementwise, denominator: Elementwise) -> Elementwise:
+    """The quotient, and 0 with derivative 0 where the denominator is 0."""
+    nonzero = denominator != 0
+    return jnp.where(nonzero, numerator / jnp.where(nonzero, denominator, 1), 0)
+
+
+@functools.cache
+def _arctan_coefficients() -> tuple[float, ...]:
+    """Powers of 2t² − 1 in arctan(t)/t on [0, 1], by Chebyshev interpolation.
+
+    The singularity at t² = −1 makes the error fall by 3 + √8 with each term: below 1e-16 here.
+    """
+
+    nodes = np.polynomial.chebyshev.chebpts1(_ARCTAN_TERMS + 1)
+    t = np.sqrt((nodes + 1) / 2)
+    chebyshev = np.polynomial.chebyshev.chebfit(nodes, np.arctan(t) / t, _ARCTAN_TERMS)
+    return tuple(np.polynomial.chebyshev.cheb2poly(chebyshev).tolist())
+
+
+def arctan_unit(t: Elementwise) -> Elementwise:
+    """Arctan on [−1, 1] to a few ε of its own size.
+
+    Ten times as fast as XLA's own on CPU, which is scalar code there.
+    """
+    u = 2 * t * t - 1
+    coefficients = _arctan_coefficients()
+    total = jnp.full_like(u, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total = total * u + coefficient
+    return t * total
+
+
+def arctan(x: Elementwise) -> Elementwise:
+    """Arctan to a few ε of its own size; see ``arctan_unit``."""
+    inside = jnp.abs(x) <= 1
+    angle = arctan_unit(jnp.where(inside, x, safe_divide(jnp.ones_like(x), x)))
+    return jnp.where(inside, angle, jnp.copysign(jnp.pi / 2, x) - angle)
