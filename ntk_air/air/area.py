@@ -1,54 +1,76 @@
 """The area under the AIR curve in closed form, and the times at which shares are reached.
 
-With mode shares a of the signal and b of the noise, and rates μ,
-R_t(y) = Σ_j a_j (1 − e^{−tμ_j})², likewise R_t(ζ), and the area is ∫ R_t(y) dR_t(ζ) over all times.
-Its integrand is a sum of exponentials, so that it integrates term by term to
-Σ_jk a_j b_k h(μ_k/(μ_j + μ_k)) with
+With mode shares a of the signal and b of the noise, R_t(y) = Σ_j a_j g_t(λ_j)², likewise R_t(ζ),
+and the area ∫ R_t(y) dR_t(ζ) over all times is Σ_jk a_j b_k h(j, k), where h(j, k) is the area when
+the signal is mode j alone and the noise mode k. Each h is a sum of exponentials in t, integrated
+term by term: no grid of times is involved.
 
-    h(p) = 1 − 5p + 4p/(1 + p) + 2p/(2 − p),   p = μ_k/(μ_j + μ_k),
+Gradient flow: with p = μ_k/(μ_j + μ_k), h = 1 − 5p + 4p/(1 + p) + 2p/(2 − p).
 
-the area when the signal is mode j alone and the noise mode k: h(0) = 1 (the signal comes first),
-h(1) = 0, h(½) = ½, h(p) + h(1 − p) = 1. No grid of times is involved.
+Descent: the curve joins its points at t = 0, 1, 2, … by straight lines. With x = ηλ_j, y = ηλ_k,
+u ∘ v = u + v − uv, what two factors 1 − u and 1 − v lose together, and u² := u ∘ u,
+h = 1 − (2 − x)·[2y/(x ∘ y) − y²/(x ∘ y²)] + (1 + (1 − x)²)/2·[2y/(x² ∘ y) − y²/(x² ∘ y²)],
+geometric series over t. It tends to the flow's as η → 0.
 
-Two modes that are never retrieved, or both at once, are a tie: p = ½, which joins the curve's ends
-by a straight line, as a ROC curve does. So energy in zero modes counts as retrieved after all
-else, and the area needs no other norm: it is 1/2 for any isotropic kernel, whatever its rank.
+h(j, k) + h(k, j) = 1, so that equal modes give ½; h = 1 for a signal mode and a noise mode of rate
+0, which is never retrieved. Two such modes are a tie, ½: the curve's end and (1, 1) are joined by a
+straight line, as in a ROC curve. So energy in zero modes counts as retrieved after all else, and
+the area needs no other norm.
 """
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ntk_air.air.rates import ModeRates, retrieved
+from ntk_air.air.rates import Dynamics, ModeRates, retrieved
 
 
-@jax.jit
+@partial(jax.jit, static_argnames="dynamics")
 def area_under_curve(
     rates: ModeRates,
     signal: Float[Array, "n_draw n_mode"],
     noise: Float[Array, "n_draw n_mode"],
+    *,
+    dynamics: Dynamics,
 ) -> Float[Array, " n_draw"]:
     """∫ R_t(y) dR_t(ζ) for each draw, exact to rounding.
 
     Args:
-        rates: μ_j per step, 0 … ∞.
+        rates: μ_j per step, 0 … ∞, as ``retrieval_rates`` gives them for these dynamics.
         signal: energy shares of the signal over the modes, (n_draw, n_mode).
         noise: energy shares of the noise, (n_draw, n_mode).
+        dynamics: ``"descent"`` or ``"flow"``.
     """
+    pair_area = _descent_pair_area if dynamics == "descent" else _flow_pair_area
+    speeds = -jnp.expm1(-rates) if dynamics == "descent" else rates
 
-    def against_noise(rate: Float[Array, ""]) -> Float[Array, " n_draw"]:
-        return jnp.matmul(noise, _pair_area(rate, rates), precision="highest")
+    def against_noise(speed: Float[Array, ""]) -> Float[Array, " n_draw"]:
+        tied_for_ever = (speed == 0) & (speeds == 0)
+        areas = jnp.where(tied_for_ever, 0.5, pair_area(speed, jnp.where(tied_for_ever, 1, speeds)))
+        return jnp.matmul(noise, areas, precision="highest")
 
-    weighted = jax.lax.map(against_noise, rates, batch_size=64)
+    weighted = jax.lax.map(against_noise, speeds, batch_size=64)
     return jnp.sum(signal * weighted.T, axis=1)
 
 
-def _pair_area(signal_rate: Float[Array, ""], noise_rates: ModeRates) -> Float[Array, " n_mode"]:
-    tied = signal_rate == noise_rates
-    total = signal_rate + noise_rates
-    share = jnp.where(jnp.isinf(noise_rates), 1, noise_rates / jnp.where(tied, 1, total))
-    share = jnp.where(tied, 0.5, share)
+def _flow_pair_area(signal: Float[Array, ""], noise: ModeRates) -> Float[Array, " n_mode"]:
+    share = noise / (signal + noise)
     return 1 - 5 * share + 4 * share / (1 + share) + 2 * share / (2 - share)
+
+
+def _descent_pair_area(signal: Float[Array, ""], noise: ModeRates) -> Float[Array, " n_mode"]:
+    def lost(first: Array, second: Array) -> Array:
+        return first + second - first * second
+
+    signal_squared, noise_squared = lost(signal, signal), lost(noise, noise)
+
+    def series(left: Array) -> Array:
+        return 2 * noise / lost(left, noise) - noise_squared / lost(left, noise_squared)
+
+    mean_square = (1 + (1 - signal) ** 2) / 2
+    return 1 - (2 - signal) * series(signal) + mean_square * series(signal_squared)
 
 
 @jax.jit

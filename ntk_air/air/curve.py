@@ -21,13 +21,14 @@ class AirCurve(eqx.Module):
     """R_t(signal) against R_t(noise), and the area under it."""
 
     times: Times
-    """t in steps: 0, then equal ratios until every mode that moves at all is retrieved."""
+    """t in steps, 0 first, in equal ratios until every mode that moves at all is retrieved;
+    whole steps, one by one as long as the ratios are closer, for descent."""
     signal: Curve
     """R_t of the signal."""
     noise: Curve
     """R_t of the noise."""
     area: float
-    """The AIR-AUC over all times, in closed form and not from the points above: see ``area.py``.
+    """The AIR-AUC over all times, in closed form and not from the times above: see ``area.py``.
     1/2 for an isotropic kernel, 1 for perfect anisotropy; energy never retrieved comes last."""
     signal_never_retrieved: float
     """The share of the signal's energy in zero modes or outside a truncated spectrum."""
@@ -160,13 +161,12 @@ def air_curve(
     never_signal, never_noise = (
         float(jnp.sum(shares, where=never[None, :])) for shares in (modes.signal, modes.noise)
     )
-    first, last = time_span(modes.rates)
-    times = jnp.asarray(np.append(0.0, np.geomspace(first, last, n_points - 1)), modes.rates.dtype)
+    times = jnp.asarray(_curve_times(modes.rates, dynamics, n_points), modes.rates.dtype)
     return AirCurve(
         times=times,
         signal=shares_at(modes.rates, modes.signal[0], times),
         noise=shares_at(modes.rates, modes.noise[0], times),
-        area=float(area_under_curve(modes.rates, modes.signal, modes.noise)[0]),
+        area=float(area_under_curve(modes.rates, modes.signal, modes.noise, dynamics=dynamics)[0]),
         signal_never_retrieved=never_signal,
         noise_never_retrieved=never_noise,
         learning_rate=spectrum.default_learning_rate if learning_rate is None else learning_rate,
@@ -229,6 +229,14 @@ def _modes(
         batched_energy_shares(spectrum, signal[None], name="signal"),
         batched_energy_shares(spectrum, noise[None], name="noise"),
     )
+
+
+def _curve_times(rates: ModeRates, dynamics: Dynamics, n_points: int) -> np.ndarray:
+    first, last = time_span(rates)
+    if dynamics == "flow":
+        return np.append(0.0, np.geomspace(first, last, n_points - 1))
+    later = np.round(np.geomspace(1.0, max(last, 1.0), n_points - 1))
+    return np.append(0.0, np.maximum(np.arange(1, n_points), later))
 
 
 def _crossing(

@@ -122,8 +122,8 @@ def _rates(
     scaled = learning_rate * jnp.where(eigenvalues > floor, eigenvalues, 0)
     if not descent:
         return scaled
-    # 1/λ₁ times λ₁ may round to just below 1: such a mode would linger for 50 steps.
-    at_once = scaled >= 1 - 8 * jnp.finfo(scaled.dtype).eps
+    # Eigenvalues are known to n·ε·λ₁: at η = 1/λ₁ the top ones may fall just short of 1.
+    at_once = scaled >= 1 - learning_rate * floor
     return jnp.where(at_once, jnp.inf, -jnp.log1p(-jnp.where(at_once, 0, scaled)))
 
 

@@ -159,7 +159,7 @@ def air_over_draws(
     if has_noise:
         shares = [batched_energy_shares(spectrum, draws) for draws in (centred, raw)]
         energies = [_cumulative(noise) for noise in shares]
-        aucs = [_auc(spectrum, rates, signal, noise) for noise in shares]
+        aucs = [_auc(spectrum, rates, signal, noise, dynamics) for noise in shares]
     return AirSpread(
         energy_clean=jnp.cumsum(signal[0]),
         energy_noise_centred=energies[0],
@@ -194,7 +194,7 @@ def auc_over_draws(
     rates = retrieval_rates(spectrum, learning_rate=learning_rate, dynamics=dynamics)
     signal = batched_energy_shares(spectrum, signals, name="signals")
     noise = batched_energy_shares(spectrum, noises, name="noises")
-    return _auc(spectrum, rates, signal, noise)
+    return _auc(spectrum, rates, signal, noise, dynamics)
 
 
 def _cumulative(shares: Shares) -> Spread:
@@ -202,10 +202,14 @@ def _cumulative(shares: Shares) -> Spread:
 
 
 def _auc(
-    spectrum: Spectrum, rates: ModeRates, signal: Float[Array, "#n_draw n_mode"], noise: Shares
+    spectrum: Spectrum,
+    rates: ModeRates,
+    signal: Float[Array, "#n_draw n_mode"],
+    noise: Shares,
+    dynamics: Dynamics,
 ) -> Spread:
     modes = with_outside(spectrum, rates, jnp.broadcast_to(signal, noise.shape), noise)
-    return spread(area_under_curve(modes.rates, modes.signal, modes.noise))
+    return spread(area_under_curve(modes.rates, modes.signal, modes.noise, dynamics=dynamics))
 
 
 def random_label_control(
