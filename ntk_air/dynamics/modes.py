@@ -99,10 +99,8 @@ class Causes(eqx.Module):
 
     def combine(self, responses: Float[Array, "4 n_mode"]) -> ModeBlock:
         """Their sum, each weighted with its response."""
-        parts = (self.dual, self.velocity, self.target, self.excess)
-        return sum(
-            response[:, None] * part for response, part in zip(responses, parts, strict=True)
-        )
+        parts = jnp.stack([self.dual, self.velocity, self.target, self.excess])
+        return jnp.sum(responses[:, :, None] * parts, axis=0)
 
 
 def make_frame(

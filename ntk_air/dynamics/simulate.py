@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_at_least
+from ntk_air.checks import check_at_least, check_positive
 from ntk_air.dynamics.held_out import HeldOut
 from ntk_air.dynamics.learning_rate import DEFAULT_RATE, LearningRate, absolute_rate
 from ntk_air.dynamics.losses import Loss, SquareLoss
@@ -73,7 +73,7 @@ def simulate(
         store_at: those of ``times`` at which outputs are kept.
         largest_eigenvalue: λ₁ where it is known; else found by Lanczos.
         allow_divergence: accept a rate at or above the bound of stability.
-        converged_below: stop once ‖∇L‖_F ≤ this · ‖target‖_F.
+        converged_below: stop once ‖∇L‖_F ≤ this · ‖target‖_F; a note says if that never came.
         resume: a trajectory of this very run, to go on from where it ended.
         checkpoint: called with the trajectory so far after each stretch.
         checkpoint_every: the most steps in a stretch; ``None`` is from record to record.
@@ -102,6 +102,8 @@ def simulate(
     check_supervision(supervision, setup.labels.noisy, loss, steps[-1])
     if checkpoint_every is not None:
         check_at_least("checkpoint_every", checkpoint_every, 1)
+    if converged_below is not None:
+        check_positive("converged_below", converged_below)
     rate = absolute_rate(
         learning_rate,
         largest_eigenvalue=largest_eigenvalue or find_largest_eigenvalue(operator),
@@ -188,10 +190,16 @@ class _Run:
                 checkpoint(self._trajectory(state))
             progress("simulating", stop, steps[-1])
         if int(state.status) == RUNNING:
-            return self._trajectory(state)
+            return self._trajectory(state, *self._not_converged(state))
         if self._recorder.last_step < int(state.step):
             self._recorder.record(int(state.step), self._view(state))
         return self._trajectory(state, _reason(state, steps[-1]))
+
+    def _not_converged(self, state: SimulationState) -> tuple[str, ...]:
+        asked = float(self._problem.converged_below)
+        if asked < 0:
+            return ()
+        return (f"not converged: the gradient is above converged_below at step {int(state.step)}",)
 
     def _view(self, state: SimulationState) -> View:
         distance, held_out = _see(self._problem.initial, self._setup.held_out, state)

@@ -1,0 +1,124 @@
+"""Supervised descent once more, in plain NumPy loops: what simulations are compared with."""
+
+import numpy as np
+
+from ntk_air.dynamics import supervision as sv
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def hard(outputs):
+    if outputs.shape[1] == 1:
+        return np.sign(outputs)
+    rows = np.zeros_like(outputs)
+    for row, values in zip(rows, outputs, strict=True):
+        ties = np.flatnonzero(values == values.max())
+        row[ties] = 1 / len(ties)
+    return rows - 1 / outputs.shape[1]
+
+
+def sharpened(temperature):
+    def label(outputs):
+        if outputs.shape[1] == 1:
+            return np.tanh(outputs / temperature / 2)
+        return softmax(outputs / temperature) - 1 / outputs.shape[1]
+
+    return label
+
+
+def agreement(outputs, noisy):
+    if outputs.shape[1] == 1:
+        return 1 - np.mean(np.sign(outputs) == np.sign(noisy))
+    unique = np.sort(outputs, axis=1)[:, -1] > np.sort(outputs, axis=1)[:, -2]
+    return 1 - np.mean(unique & (outputs.argmax(1) == noisy.argmax(1)))
+
+
+LABELS = {
+    "identity": (sv.Identity(), lambda outputs: outputs),
+    "sharpened": (sv.Sharpened(0.3), sharpened(0.3)),
+    "hard": (sv.Hard(), hard),
+    "own": (lambda f: f**3, lambda f: f**3),
+}
+
+SCHEDULES = {
+    "constant": (sv.Constant(0.3), lambda i, f, noisy: 0.3),
+    "linear": (sv.Linear(9, end=0.1), lambda i, f, noisy: 1 - 0.9 * min(i / 9, 1)),
+    "harmonic": (sv.Harmonic(4), lambda i, f, noisy: 4 / (4 + i)),
+    "geometric": (sv.Geometric(0.8, start=0.9), lambda i, f, noisy: 0.9 * 0.8**i),
+    "power": (sv.Power(1.5, scale=3), lambda i, f, noisy: (1 + i / 3) ** -1.5),
+    "agreement": (sv.Agreement(), lambda i, f, noisy: agreement(f, noisy)),
+    "own": (lambda i: 0.5 / (1 + i**2), lambda i, f, noisy: 0.5 / (1 + i**2)),
+}
+
+TEACHERS = {
+    "current": sv.CurrentStep(),
+    "last_epoch": sv.LastEpoch(4),
+    "restart": sv.Restart(4),
+    "average": sv.ExponentialMovingAverage(0.7),
+    "pretrained": None,  # its outputs have a run's shape
+}
+
+
+def supervised_steps(
+    kernel,
+    noisy,
+    *,
+    label,
+    schedule,
+    teacher,
+    n_steps,
+    learning_rate,
+    initial=None,
+    momentum=0.0,
+    warm_up=0,
+    link=lambda outputs: outputs,
+):
+    """f_0 … f_n and c_0 … c_n, each (n_steps + 1, n_train, n_out), by the definitions alone.
+
+    ``teacher`` is one of this package's, read for its kind and its number and never called.
+    """
+    initial = np.zeros_like(noisy) if initial is None else initial
+    outputs, dual, velocity = initial, 0 * noisy, 0 * noisy
+    seen, average = [(outputs, dual)], initial
+    for step in range(n_steps):
+        clock = max(step - warm_up, 0)
+        length = getattr(teacher, "epoch_length", None)
+        if isinstance(teacher, sv.Pretrained):
+            taught = np.asarray(teacher.outputs)
+        elif isinstance(teacher, sv.ExponentialMovingAverage):
+            decay = teacher.decay if clock else 0
+            average = taught = decay * average + (1 - decay) * outputs
+        elif length is None:
+            taught = outputs
+        else:
+            taught = seen[step - clock % length][0]
+        index = clock if length is None else clock // length
+        weight = 1 if step < warm_up else schedule(index, taught, noisy)
+        target = weight * noisy + (1 - weight) * label(taught)
+        if isinstance(teacher, sv.Restart) and step >= warm_up and clock % length == 0:
+            outputs, dual, velocity = initial, 0 * noisy, 0 * noisy
+        velocity = momentum * velocity - learning_rate * (link(outputs) - target)
+        dual = dual + velocity
+        outputs = initial + kernel @ dual
+        seen.append((outputs, dual))
+    return tuple(np.stack(parts) for parts in zip(*seen, strict=True))
+
+
+def a_problem(n_out, *, n=24, flipped=0.3, seed=0):
+    """Kernel, clean and noisy labels, and some non-zero f_0, at random."""
+    rng = np.random.default_rng(seed)
+    factor = rng.normal(size=(n, n + 2))
+    kernel = factor @ factor.T / n
+    flips = rng.random(n) < flipped
+    if n_out == 1:
+        clean = np.sign(rng.normal(size=(n, 1)))
+        noisy = np.where(flips[:, None], -clean, clean)
+    else:
+        classes = rng.integers(0, n_out, n)
+        other = (classes + rng.integers(1, n_out, n)) % n_out
+        coding = np.eye(n_out) - 1 / n_out
+        clean, noisy = coding[classes], coding[np.where(flips, other, classes)]
+    return kernel, clean, noisy, 0.1 * rng.normal(size=noisy.shape)
