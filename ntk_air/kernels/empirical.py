@@ -11,7 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air.kernels.gram import HOST_TILES, LARGEST_TILE, assemble, check_pair, plan_tile
+from ntk_air.kernels.gram import (
+    HOST_TILES,
+    LARGEST_TILE,
+    assemble,
+    block_length,
+    check_pair,
+    plan_tile,
+)
 from ntk_air.progress import Progress, no_progress
 from ntk_air.typing import AnyArray, ApplyFn, Parameters
 
@@ -19,14 +26,17 @@ Outputs: TypeAlias = Literal["mean", "full", "logit_sum"] | int
 """How the output axes of an empirical NTK are reduced."""
 
 UNBOUNDED_TILE_BYTES = 2**30
-"""Bytes of Jacobians in a tile where the caller sets no bound."""
+"""Bytes that a tile may take where the caller sets no bound."""
+
+ASSUMED_COPIES = 3
+"""Copies of a tile's Jacobians to count where the compiler does not report its memory."""
 
 
 def empirical_ntk(
     apply_fn: ApplyFn,
     params: Parameters,
-    x1: Float[AnyArray, "n1 *features"],
-    x2: Float[AnyArray, "n2 *features"] | None = None,
+    x1: Float[AnyArray, "n1 *features1"],
+    x2: Float[AnyArray, "n2 *features2"] | None = None,
     *,
     outputs: Outputs = "mean",
     max_memory_bytes: int | None = None,
@@ -70,8 +80,11 @@ def empirical_ntk(
         need=job.need,
         max_memory_bytes=max_memory_bytes,
         max_tile_bytes=UNBOUNDED_TILE_BYTES,
-        largest=job.largest_tile(max_memory_bytes or UNBOUNDED_TILE_BYTES),
+        largest=job.largest_tile(
+            min(max_memory_bytes or UNBOUNDED_TILE_BYTES, UNBOUNDED_TILE_BYTES)
+        ),
         smallest=1,
+        growth=1,
         alternative=None if outputs != "full" else 'outputs="mean" has a far smaller result',
     )
     return assemble(
@@ -96,16 +109,16 @@ class EmpiricalKernel(eqx.Module):
 
     def __call__(
         self,
-        x1: Float[AnyArray, "n1 *features"],
-        x2: Float[AnyArray, "n2 *features"] | None = None,
+        x1: Float[AnyArray, "n1 *features1"],
+        x2: Float[AnyArray, "n2 *features2"] | None = None,
     ) -> Float[np.ndarray, "n1 n2 *outputs"]:
         """The kernel between all pairs of inputs; ``x2=None`` stands for ``x1``."""
         return empirical_ntk(self.apply_fn, self.params, x1, x2, outputs=self.outputs)
 
     def assemble(
         self,
-        x1: Float[AnyArray, "n1 *features"],
-        x2: Float[AnyArray, "n2 *features"] | None,
+        x1: Float[AnyArray, "n1 *features1"],
+        x2: Float[AnyArray, "n2 *features2"] | None,
         *,
         max_memory_bytes: int | None,
         progress: Progress,
@@ -143,7 +156,7 @@ class _Network(NamedTuple):
 
 
 def _split(apply_fn: ApplyFn, params: Parameters) -> _Network:
-    params = jax.tree.map(_as_jax, params)
+    apply_fn, params = jax.tree.map(_as_jax, (apply_fn, params))
     trainable, rest = eqx.partition(params, eqx.is_inexact_array)
     fixed, static = eqx.partition((apply_fn, rest), eqx.is_array)
     leaves, structure = jax.tree.flatten(static)
@@ -165,8 +178,8 @@ def _apply(network: _Network, x: Any) -> Any:
 def _tile(
     trainable: Parameters,
     fixed: Any,
-    x1: Float[AnyArray, "n1 *features"],
-    x2: Float[AnyArray, "n2 *features"] | None,
+    x1: Float[AnyArray, "n1 *features1"],
+    x2: Float[AnyArray, "n2 *features2"] | None,
     *,
     static: _Static,
     outputs: Outputs,
@@ -241,27 +254,31 @@ class _Job(NamedTuple):
         trainable, fixed, static = self.network
         return tile(trainable, fixed, x1, x2, static=static, outputs=self.outputs, n_out=self.n_out)
 
-    def need(self, tile: int) -> int:
-        """Bytes held for a tile of that many rows and columns, as the compiler lays them out."""
-        sizes = [min(tile, n) for n in self.shape]
-        shapes = [jax.ShapeDtypeStruct((n, *self.rows.shape[1:]), self.dtype) for n in sizes]
-        single = self.columns is None and sizes[0] == len(self.rows)
-        compiled = self._evaluate(_tile.lower, shapes[0], None if single else shapes[1]).compile()
-        usage = compiled.memory_analysis()
-        inputs = sum(math.prod(shape.shape) for shape in shapes)
-        stored = HOST_TILES * math.prod(sizes) * math.prod(self.output_axes)
-        return (
-            usage.temp_size_in_bytes
-            + usage.output_size_in_bytes
-            + (inputs + stored) * self.dtype.itemsize
-        )
+    @property
+    def _pair_bytes(self) -> int:
+        """Bytes of the Jacobians of one row and one column."""
+        n_kept = self.n_out if self.outputs == "full" else 1
+        n_params = sum(leaf.size for leaf in jax.tree.leaves(self.network.trainable))
+        return 2 * n_kept * n_params * self.dtype.itemsize
 
     def largest_tile(self, max_bytes: int) -> int:
         """Rows of a tile whose Jacobians alone fill the memory."""
-        n_kept = self.n_out if self.outputs == "full" else 1
-        n_params = sum(leaf.size for leaf in jax.tree.leaves(self.network.trainable))
-        pair = 2 * n_kept * n_params * self.dtype.itemsize
-        return min(LARGEST_TILE, max(1, min(max_bytes, UNBOUNDED_TILE_BYTES) // pair))
+        return min(LARGEST_TILE, max(1, max_bytes // self._pair_bytes))
+
+    def need(self, tile: int) -> int:
+        """Bytes held for tiles of at most that many rows, as the compiler lays them out."""
+        sizes = [block_length(n, tile) for n in self.shape]
+        x1, x2 = (jax.ShapeDtypeStruct((n, *self.rows.shape[1:]), self.dtype) for n in sizes)
+        only_diagonal = self.columns is None and sizes[0] == len(self.rows)
+        lowered = self._evaluate(_tile.lower, x1, None if only_diagonal else x2)
+        usage = lowered.compile().memory_analysis()
+        if usage is None:  # not every platform tells
+            computed = ASSUMED_COPIES * max(sizes) * self._pair_bytes
+        else:
+            computed = usage.temp_size_in_bytes + usage.output_size_in_bytes
+        inputs = sum(sizes) * math.prod(self.rows.shape[1:])
+        stored = HOST_TILES * math.prod(sizes) * math.prod(self.output_axes)
+        return computed + (inputs + stored) * self.dtype.itemsize
 
 
 def _job(

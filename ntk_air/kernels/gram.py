@@ -68,8 +68,8 @@ class AssemblingKernel(Kernel, Protocol):
 
 def gram_matrix(
     kernel: Kernel,
-    x1: Float[AnyArray, "n1 *features"],
-    x2: Float[AnyArray, "n2 *features"] | None = None,
+    x1: Float[AnyArray, "n1 *features1"],
+    x2: Float[AnyArray, "n2 *features2"] | None = None,
     *,
     max_memory_bytes: int | None = None,
     progress: Progress = no_progress,
@@ -169,6 +169,7 @@ def plan_tile(
     max_tile_bytes: int | None = None,
     largest: int = LARGEST_TILE,
     smallest: int = SMALLEST_TILE,
+    growth: int = 2,
     alternative: str | None = None,
 ) -> int:
     """The number of rows of a tile, the most that the budget allows.
@@ -182,6 +183,7 @@ def plan_tile(
         max_tile_bytes: what a tile should not exceed even without a budget, or ``None``.
         largest: rows of a tile if there is memory enough.
         smallest: rows of the smallest tile worth computing.
+        growth: the power of its rows that the need of a tile grows with, about.
         alternative: another way out that an error can name.
 
     Raises:
@@ -195,9 +197,9 @@ def plan_tile(
     bounds = [] if max_tile_bytes is None else [max_tile_bytes]
     if max_memory_bytes is not None:
         bounds.append(max_memory_bytes - result_bytes)
-    # A part of the need can be independent of the tile, so one proportional step may not do.
     while bounds and tile > smallest and (needed := need(tile)) > min(bounds):
-        tile = max(smallest, min(tile - 1, tile * min(bounds) // needed))
+        share = max(0, min(bounds)) / needed
+        tile = max(smallest, min(tile - 1, int(tile * share ** (1 / growth) * (1 + 1e-9))))
     if max_memory_bytes is None:
         return tile
     tile_bytes = need(tile)
@@ -271,10 +273,14 @@ def _cover(n: int, largest: int) -> list[tuple[slice, int]]:
 
     The last slice is moved back to have the length of the others: real rows, no padding.
     """
-    count = math.ceil(n / largest)
-    length = math.ceil(n / count)
-    starts = [min(i * length, n - length) for i in range(count)]
-    return [(slice(start, start + length), i * length) for i, start in enumerate(starts)]
+    length = block_length(n, largest)
+    starts = [(min(first, n - length), first) for first in range(0, n, length)]
+    return [(slice(start, start + length), first) for start, first in starts]
+
+
+def block_length(n: int, largest: int) -> int:
+    """The length of the fewest equal blocks of at most ``largest`` rows that cover ``n``."""
+    return math.ceil(n / math.ceil(n / largest))
 
 
 def _mirrored(block: np.ndarray) -> np.ndarray:

@@ -1,0 +1,60 @@
+"""Peak memory of a piece of code, measured in a process of its own."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[1]
+
+_FRAME = """
+import sys
+import jax
+jax.config.update("jax_enable_x64", True)
+
+def status(field):
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
+
+{setup}
+
+def work():
+    {work}
+
+work()  # compiles; what follows measures a run that does not
+with open("/proc/self/clear_refs", "w") as peak:
+    peak.write("5")
+before = status("VmRSS")
+result = work()
+print(status("VmHWM") - before)
+"""
+
+
+def peak_bytes(setup: str, work: str) -> int:
+    """Bytes that the expression ``work`` adds to resident memory at its peak, result included.
+
+    Args:
+        setup: statements before it, not measured.
+        work: an expression, evaluated twice; the second time is measured.
+    """
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("resetting the peak of resident memory needs Linux")
+    code = _FRAME.format(setup=textwrap.dedent(setup), work=f"return {work}")
+    # Freed memory goes back at once, so that what the first run used is not reused unseen.
+    environment = os.environ | {
+        "MALLOC_MMAP_THRESHOLD_": "65536",
+        "MALLOC_TRIM_THRESHOLD_": "65536",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
