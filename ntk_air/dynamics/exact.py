@@ -94,17 +94,12 @@ def exact_trajectory(
     chunk = max(1, min(len(steps), chunk_elements // max(frame.clean.size, 1)))
     train, held = _metric_curves(rule, frame, _chunked(steps, chunk, frame.clean.dtype))
     train, held = jax.tree.map(lambda curve: curve[: len(steps)], (train, held))
-    predictions, dual = _predictions_at(rule, frame, jnp.asarray(steps[-1:], frame.clean.dtype))
-    last = jax.tree.map(lambda leaf: leaf[0], predictions)
-    stored = None
-    if len(stored_steps):
-        kept, _ = _predictions_at(rule, frame, jnp.asarray(stored_steps, frame.clean.dtype))
-        stored = StoredPredictions(times=stored_steps, train=kept.train, held_out=kept.held_out)
+    final, stored = _kept(rule, frame, steps[-1], stored_steps)
     return Trajectory(
         times=steps,
         train=train,
         held_out=held,
-        final=FinalState(predictions=last.train, dual=dual[0], held_out_predictions=last.held_out),
+        final=final,
         stored=stored,
         learning_rate=float(rule.learning_rate),
         rule=rule.description,
