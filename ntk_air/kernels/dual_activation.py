@@ -43,6 +43,10 @@ class Activation(eqx.Module):
     def unit_second_moment(self) -> float:
         """E[φ(z)²] for z ~ N(0, 1)."""
 
+    def numbers_per_input(self) -> int:
+        """How many numbers the dual holds for each single input, beside those for pairs."""
+        return 0
+
     def kappa(
         self,
         q11: Float[AnyArray, "*shape"],

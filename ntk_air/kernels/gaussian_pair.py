@@ -71,7 +71,7 @@ class GaussianPair(eqx.Module):
 
     @property
     def folded_angle(self) -> Elementwise:
-        """min(θ, π − θ) in radians: 2 arctan √((1 − |cos θ|)/(1 + |cos θ|)), which loses nothing."""
+        """min(θ, π − θ) in radians: 2 arctan √((1 − |cos θ|)/(1 + |cos θ|)), exactly."""
         return 2 * arctan_unit(safe_sqrt(self.folded_gap / (2 - self.folded_gap)))
 
     @property

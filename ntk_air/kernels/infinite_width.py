@@ -1,19 +1,36 @@
 """Infinitely wide fully connected networks: NTK and NNGP in closed form."""
 
-from typing import Literal
+import math
+from typing import Literal, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.core
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_at_least, check_inputs, check_positive, check_same_features
+from ntk_air.checks import (
+    check_at_least,
+    check_choice,
+    check_inputs,
+    check_positive,
+    check_same_dtype,
+    check_same_features,
+)
 from ntk_air.kernels.activations import Activation, ActivationLike, as_activation
 from ntk_air.kernels.angles import angle_gaps
 from ntk_air.kernels.gaussian_pair import GaussianPair
 from ntk_air.precision import Precision, as_precision
 from ntk_air.typing import AnyArray
+
+_HELD_MATRICES = 8
+"""Arrays of the kernel's shape that XLA holds at the peak, the result included."""
+
+_HELD_INPUTS = 2
+"""Arrays of the inputs' shape: unit rows, and a copy of the inputs."""
+
+BiasInitialisation: TypeAlias = Literal["normal", "zeros"]
 
 _Inputs1 = Float[AnyArray, "n1 *features1"]
 _Inputs2 = Float[AnyArray, "n2 *features2"]
@@ -46,6 +63,9 @@ class DenseArchitecture(eqx.Module):
         weight_variance: σ_w² of every layer. By default 1/E[φ(z)²], z ~ N(0, 1), which keeps the
             variance of a unit signal from layer to layer: 2 for ReLU, 1 for the identity.
         bias_variance: σ_b² of every layer; 0, the default, is a network without biases.
+        bias_initialisation: ``"normal"``, or ``"zeros"``: biases start at 0 and are trained, as in
+            Basri et al. 2019; then Σ is that of a network without biases, and Θ¹ = Σ¹ + σ_b²,
+            Θ^{l+1} = Σ^{l+1} + σ_b² + σ_w² κ̇(Σ^l) Θ^l.
 
     Raises:
         ValueError: ``depth`` below 1, a variance that is not finite or is negative, an unknown
@@ -56,6 +76,7 @@ class DenseArchitecture(eqx.Module):
     activation: Activation
     weight_variance: float
     bias_variance: float
+    bias_initialisation: BiasInitialisation
 
     def __init__(
         self,
@@ -64,6 +85,7 @@ class DenseArchitecture(eqx.Module):
         activation: ActivationLike = "relu",
         weight_variance: float | None = None,
         bias_variance: float = 0.0,
+        bias_initialisation: BiasInitialisation = "normal",
     ):
         if int(depth) != depth or depth < 1:
             raise ValueError(
@@ -75,8 +97,10 @@ class DenseArchitecture(eqx.Module):
             weight_variance = 1 / self.activation.unit_second_moment()
         check_positive("weight_variance", weight_variance)
         check_at_least("bias_variance", bias_variance, 0)
+        check_choice("bias_initialisation", bias_initialisation, ("normal", "zeros"))
         self.weight_variance = float(weight_variance)
         self.bias_variance = float(bias_variance)
+        self.bias_initialisation = bias_initialisation
 
     def __call__(self, x1: _Inputs1, x2: _Inputs2 | None = None) -> Float[Array, "n1 n"]:
         """The neural tangent kernel: see ``ntk``."""
@@ -104,17 +128,44 @@ class DenseArchitecture(eqx.Module):
         self, x: _Inputs1, *, kernel: Literal["ntk", "nngp"] = "ntk"
     ) -> Float[Array, " n1"]:
         """The kernel of each input with itself, in O(n)."""
-        return _diagonal(self, _as_rows("x", x), kernel)
+        check_choice("kernel", kernel, ("ntk", "nngp"))
+        return self._checked_diagonal("x", _as_rows("x", x), kernel)
+
+    def tile_bytes(self, x1: jax.ShapeDtypeStruct, x2: jax.ShapeDtypeStruct) -> int:
+        """The most bytes held during ``kernel(x1, x2)``, its result included, for ``gram_matrix``.
+
+        Args:
+            x1: shape and dtype of the first inputs.
+            x2: shape and dtype of the second inputs.
+        """
+        n_rows, n_features = len(x1) + len(x2), math.prod(x1.shape[1:])
+        numbers = _HELD_MATRICES * len(x1) * len(x2)
+        numbers += n_rows * (_HELD_INPUTS * n_features + self.activation.numbers_per_input())
+        return numbers * jnp.dtype(x1.dtype).itemsize
 
     def _matrix(self, kernel, x1, x2):
         rows1 = _as_rows("x1", x1)
+        diagonal = self._checked_diagonal("x1", rows1, kernel)
         if x2 is None:
-            matrix = _upper_matrix(self, rows1, kernel)
-            return _mirrored(matrix, _diagonal(self, rows1, kernel))
+            return _mirrored(_upper_matrix(self, rows1, kernel), diagonal)
         check_same_features("x1", x1, "x2", x2)
-        if x1.dtype != x2.dtype:
-            raise ValueError(f"x1 and x2 must have one dtype; got {x1.dtype} and {x2.dtype}")
-        return _cross_matrix(self, rows1, _as_rows("x2", x2), kernel)
+        check_same_dtype("x1", x1, "x2", x2)
+        rows2 = _as_rows("x2", x2)
+        self._checked_diagonal("x2", rows2, kernel)
+        return _cross_matrix(self, rows1, rows2, kernel)
+
+    def _checked_diagonal(self, name, rows, kernel):
+        """The diagonal, which bounds the whole matrix: if it is finite, no entry overflows."""
+        diagonal = _diagonal(self, rows, kernel)
+        if not isinstance(diagonal, jax.core.Tracer):
+            finite = np.isfinite(np.asarray(diagonal))
+            if not finite.all():
+                first = int(np.flatnonzero(~finite)[0])
+                raise ValueError(
+                    f"{name} must be small enough for its kernel to be finite in {rows.dtype}; "
+                    f"row {first} overflows, as {(~finite).sum()} of {len(finite)} rows do"
+                )
+        return diagonal
 
 
 def _as_rows(name: str, x: AnyArray) -> Float[Array, "n d"]:
@@ -163,10 +214,11 @@ def _input_pair(x1, x2, *, symmetric):
 def _propagate(architecture, pair, n_features):
     """Both kernels of the recursion in ``DenseArchitecture``, element by element."""
     weight, bias = architecture.weight_variance, architecture.bias_variance
-    pair = pair.affine(weight / n_features, bias)
-    ntk = pair.covariance
+    drawn, added = (bias, 0.0) if architecture.bias_initialisation == "normal" else (0.0, bias)
+    pair = pair.affine(weight / n_features, drawn)
+    ntk = pair.covariance + added
     for _ in range(architecture.depth - 1):
         dual = architecture.activation.dual(pair)
-        pair = dual.post.affine(weight, bias)
-        ntk = pair.covariance + weight * dual.derivative_product * ntk
+        pair = dual.post.affine(weight, drawn)
+        ntk = pair.covariance + added + weight * dual.derivative_product * ntk
     return {"ntk": ntk, "nngp": pair.covariance}

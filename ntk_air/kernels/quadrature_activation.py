@@ -67,6 +67,10 @@ class QuadratureActivation(Activation):
             value, _ = self._coefficients(jnp.ones(()))
             return float(jnp.sum(value**2))
 
+    def numbers_per_input(self) -> int:
+        """Values at the nodes and coefficients, of φ and of φ'."""
+        return 4 * self.n_nodes
+
     def dual(self, pair: GaussianPair) -> Dual:
         """κ and κ̇ for each Gaussian pair."""
         values1, slopes1 = self._coefficients(pair.variance1)
