@@ -22,9 +22,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ntk_air.air.rates import Dynamics, ModeRates, retrieved
+from ntk_air.typing import AnyArray
 
 
 @partial(jax.jit, static_argnames="dynamics")
@@ -55,18 +57,18 @@ def area_under_curve(
     return jnp.sum(signal * weighted.T, axis=1)
 
 
-def _flow_pair_area(signal: Float[Array, ""], noise: ModeRates) -> Float[Array, " n_mode"]:
+def _flow_pair_area(signal: Float[Array, ""], noise: ModeRates) -> ModeRates:
     share = noise / (signal + noise)
     return 1 - 5 * share + 4 * share / (1 + share) + 2 * share / (2 - share)
 
 
-def _descent_pair_area(signal: Float[Array, ""], noise: ModeRates) -> Float[Array, " n_mode"]:
-    def lost(first: Array, second: Array) -> Array:
+def _descent_pair_area(signal: Float[Array, ""], noise: ModeRates) -> ModeRates:
+    def lost(first: AnyArray, second: AnyArray) -> AnyArray:
         return first + second - first * second
 
     signal_squared, noise_squared = lost(signal, signal), lost(noise, noise)
 
-    def series(left: Array) -> Array:
+    def series(left: AnyArray) -> AnyArray:
         return 2 * noise / lost(left, noise) - noise_squared / lost(left, noise_squared)
 
     mean_square = (1 + (1 - signal) ** 2) / 2
@@ -78,12 +80,14 @@ def shares_at(
     rates: ModeRates, shares: Float[Array, " n_mode"], times: Float[Array, " n_time"]
 ) -> Float[Array, " n_time"]:
     """R_t = Σ_j a_j g_t(λ_j)² at each time."""
-    return jax.lax.map(lambda time: _share_at(rates, shares, time), times, batch_size=64)
+    return jax.lax.map(lambda time: share_at(rates, shares, time), times, batch_size=64)
 
 
-def _share_at(
+@jax.jit
+def share_at(
     rates: ModeRates, shares: Float[Array, " n_mode"], time: Float[Array, ""]
 ) -> Float[Array, ""]:
+    """R_t at one time."""
     return jnp.sum(shares * retrieved(rates, time) ** 2)
 
 
@@ -93,26 +97,36 @@ def bracket_crossing(
     shares: Float[Array, " n_mode"],
     level: Float[Array, ""],
     span: Float[Array, "2"],
-) -> Float[Array, "2"]:
+) -> tuple[Float[Array, "2"], Float[Array, "2"]]:
     """A time with R_t < level and a time with R_t ≥ level, neighbours to rounding.
 
-    By bisection of the logarithm of time: R_t increases. ``span`` must be such a pair of times,
-    or the result is the end of it that comes nearest.
+    By bisection of the logarithm of time: R_t increases.
+
+    Args:
+        rates: μ_j per step.
+        shares: of energy over the modes.
+        level: the share to reach.
+        span: the times to search between.
+
+    Returns:
+        The two times, which mean nothing unless ``span`` brackets the crossing; and R_t at the
+        start of ``span`` and at t = ∞, which tell whether it does.
     """
 
     def halve(_: Int[Array, ""], bracket: Float[Array, "2"]) -> Float[Array, "2"]:
         middle = jnp.sqrt(bracket[0]) * jnp.sqrt(bracket[1])
-        below = _share_at(rates, shares, middle) < level
+        below = share_at(rates, shares, middle) < level
         return jnp.where(below, jnp.stack([middle, bracket[1]]), jnp.stack([bracket[0], middle]))
 
-    return jax.lax.fori_loop(0, 80, halve, span)
+    infinity = jnp.asarray(jnp.inf, rates.dtype)
+    ends = jnp.stack([share_at(rates, shares, time) for time in (span[0], infinity)])
+    return jax.lax.fori_loop(0, 80, halve, span), ends
 
 
 def time_span(rates: ModeRates) -> tuple[float, float]:
     """Times between which everything happens: below no finite rate has acted, above all have."""
-    finite = jnp.isfinite(rates) & (rates > 0)
-    fastest = float(jnp.max(rates, where=finite, initial=0))
-    slowest = float(jnp.min(rates, where=finite, initial=jnp.inf))
-    if fastest == 0:  # nothing is retrieved but by the first step
+    values = np.asarray(rates)
+    finite = values[np.isfinite(values) & (values > 0)]
+    if len(finite) == 0:  # nothing is retrieved but by the first step
         return 0.5, 1.0
-    return 1e-3 / fastest, 50 / slowest
+    return 1e-3 / float(finite.max()), 50 / float(finite.min())

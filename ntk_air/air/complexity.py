@@ -3,10 +3,7 @@
 import math
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from ntk_air.air.energies import energy_shares
 from ntk_air.spectrum.result import Spectrum
@@ -44,13 +41,14 @@ def arora_complexity(spectrum: Spectrum, labels: Targets) -> AroraComplexity:
     """
     _require_complete(spectrum, "arora_complexity")
     shares = energy_shares(spectrum, labels)
-    zero = spectrum.eigenvalues <= spectrum.zero_floor
-    n_clipped, clipped = int(jnp.sum(zero)), float(jnp.sum(shares, where=zero))
+    zero = np.asarray(spectrum.eigenvalues) <= spectrum.zero_floor
+    n_clipped, clipped = int(np.sum(zero)), float(np.sum(np.asarray(shares)[zero]))
     if clipped > _rounding_share(spectrum):
         reason = f"{clipped:.3g} of the labels' energy lies in {n_clipped} modes of eigenvalue 0"
         return AroraComplexity(math.inf, n_clipped, clipped, reason)
-    energy = float(jnp.sum(jnp.asarray(labels) ** 2))
-    quadratic = energy * float(_inverse_moment(spectrum.eigenvalues, shares, zero))
+    energy = float(np.sum(np.asarray(labels) ** 2))
+    shares, values = np.asarray(shares)[~zero], np.asarray(spectrum.eigenvalues)[~zero]
+    quadratic = energy * float(np.sum(shares / values))
     reason = f"{n_clipped} zero modes, without label energy, were left out" if n_clipped else ""
     return AroraComplexity(math.sqrt(2 * quadratic / spectrum.n_train), n_clipped, clipped, reason)
 
@@ -68,13 +66,11 @@ def kernel_target_alignment(spectrum: Spectrum, labels: Targets) -> float:
         ValueError: for a truncated spectrum; see also ``energy_in_top``.
     """
     _require_complete(spectrum, "kernel_target_alignment")
-    energies = energy_shares(spectrum, labels) * jnp.sum(jnp.asarray(labels) ** 2).astype(
-        spectrum.eigenvalues.dtype
-    )
     # ‖yyᵀ‖_F = ‖yᵀy‖_F, and the second is n_out × n_out.
     gram = np.asarray(labels).T @ np.asarray(labels)
-    inner = float(jnp.sum(spectrum.eigenvalues * energies))
-    return inner / (float(jnp.linalg.norm(spectrum.eigenvalues)) * float(np.linalg.norm(gram)))
+    values, shares = np.asarray(spectrum.eigenvalues), np.asarray(energy_shares(spectrum, labels))
+    inner = float(values @ shares) * float(np.trace(gram))
+    return inner / float(np.linalg.norm(values) * np.linalg.norm(gram))
 
 
 def _require_complete(spectrum: Spectrum, function: str) -> None:
@@ -90,14 +86,5 @@ def _rounding_share(spectrum: Spectrum) -> float:
 
     Eigenvectors are rotated by at most the rounding of Θ over the gap (Davis, Kahan 1970).
     """
-    above = spectrum.eigenvalues > spectrum.zero_floor
-    smallest = float(jnp.min(spectrum.eigenvalues, where=above, initial=jnp.inf))
-    return (spectrum.zero_floor / smallest) ** 2
-
-
-@jax.jit
-def _inverse_moment(
-    eigenvalues: Float[Array, " n_mode"], shares: Float[Array, " n_mode"], zero: Array
-) -> Float[Array, ""]:
-    """Σ share_j/λ_j over the modes that are not zero."""
-    return jnp.sum(jnp.where(zero, 0, shares / jnp.where(zero, 1, eigenvalues)))
+    values = np.asarray(spectrum.eigenvalues)
+    return (spectrum.zero_floor / float(values[values > spectrum.zero_floor][-1])) ** 2

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_air.air.area import area_under_curve, bracket_crossing, shares_at, time_span
-from ntk_air.air.energies import batched_energy_shares, outside_share
+from ntk_air.air.energies import Shares, batched_energy_shares
 from ntk_air.air.rates import Dynamics, ModeRates, checked_times, retrieval_rates
 from ntk_air.checks import check_fraction
 from ntk_air.spectrum.result import Spectrum
@@ -86,24 +86,20 @@ class ModeShares(eqx.Module):
         noise: likewise.
     """
 
-    rates: Float[Array, " n_mode"]
-    signal: Float[Array, "n_draw n_mode"]
-    noise: Float[Array, "n_draw n_mode"]
+    rates: Float[np.ndarray, " n_mode"]
+    signal: Float[np.ndarray, "n_draw n_mode"]
+    noise: Float[np.ndarray, "n_draw n_mode"]
 
 
-def with_outside(
-    spectrum: Spectrum,
-    rates: ModeRates,
-    signal: Float[Array, "n_draw n_mode"],
-    noise: Float[Array, "n_draw n_mode"],
-) -> ModeShares:
+def with_outside(spectrum: Spectrum, rates: ModeRates, signal: Shares, noise: Shares) -> ModeShares:
     """Append the energy outside a truncated spectrum as a mode that is never retrieved."""
 
-    def extend(shares: Float[Array, "n_draw n_mode"]) -> Array:
-        return jnp.concatenate([shares, outside_share(spectrum, shares)[:, None]], axis=1)
+    def extend(shares: Shares) -> np.ndarray:
+        outside = np.maximum(1 - np.sum(shares, axis=1, keepdims=True), 0)
+        return np.hstack([shares, np.zeros_like(outside) if spectrum.complete else outside])
 
     return ModeShares(
-        rates=jnp.append(rates, jnp.zeros(1, rates.dtype)),
+        rates=np.append(rates, np.zeros(1, rates.dtype)),
         signal=extend(signal),
         noise=extend(noise),
     )
@@ -159,9 +155,9 @@ def air_curve(
     modes = _modes(spectrum, signal, noise, learning_rate, dynamics)
     never = modes.rates == 0
     never_signal, never_noise = (
-        float(jnp.sum(shares, where=never[None, :])) for shares in (modes.signal, modes.noise)
+        float(np.sum(shares[0, never])) for shares in (modes.signal, modes.noise)
     )
-    times = jnp.asarray(_curve_times(modes.rates, dynamics, n_points), modes.rates.dtype)
+    times = jnp.asarray(_curve_times(modes.rates, dynamics, n_points).astype(modes.rates.dtype))
     return AirCurve(
         times=times,
         signal=shares_at(modes.rates, modes.signal[0], times),
@@ -240,21 +236,21 @@ def _curve_times(rates: ModeRates, dynamics: Dynamics, n_points: int) -> np.ndar
 
 
 def _crossing(
-    rates: ModeRates, shares: Float[Array, " n_mode"], level: float
+    rates: Float[np.ndarray, " n_mode"], shares: Float[np.ndarray, " n_mode"], level: float
 ) -> tuple[float, float]:
     """The last time with R_t < level and the first with R_t ≥ level; (∞, ∞) if it never is."""
     first, last = time_span(rates)
     first *= 1e-9  # early enough for any level above 1e-24
     if level <= 0:
         return 0.0, 0.0
-    limits = shares_at(rates, shares, jnp.asarray([first, jnp.inf], rates.dtype))
-    if float(limits[1]) < level:
+    bracket, ends = bracket_crossing(
+        rates, shares, np.asarray(level, rates.dtype), np.asarray([first, last], rates.dtype)
+    )
+    if float(ends[1]) < level:
         return math.inf, math.inf
-    if float(limits[0]) >= level:  # by modes that the first step retrieves wholly
+    if float(ends[0]) >= level:  # by modes that the first step retrieves wholly
         return 0.0, float(np.nextafter(0, 1))
-    span = jnp.asarray([first, last], rates.dtype)
-    below, reached = bracket_crossing(rates, shares, jnp.asarray(level, rates.dtype), span)
-    return float(below), float(reached)
+    return float(bracket[0]), float(bracket[1])
 
 
 def _why_empty(
@@ -263,7 +259,7 @@ def _why_empty(
     if start <= end and math.isfinite(start):
         return ""
     if math.isinf(start):
-        never = float(jnp.sum(modes.signal[0], where=modes.rates == 0))
+        never = float(np.sum(modes.signal[0, modes.rates == 0]))
         return (
             f"the signal never reaches 1 − δ = {1 - delta:g}: {never:.3g} of its energy lies in "
             "modes that are never retrieved"

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_air.checks import check_finite
@@ -9,7 +10,7 @@ from ntk_air.spectrum.result import Spectrum
 from ntk_air.typing import AnyArray, Targets
 
 LabelDraws = Float[AnyArray, "n_draw n_train n_out"]
-Shares = Float[Array, "n_draw n_mode"]
+Shares = Float[AnyArray, "n_draw n_mode"]
 
 
 def energy_in_top(spectrum: Spectrum, labels: Targets) -> Float[Array, " n_mode"]:
@@ -59,8 +60,7 @@ def batched_energy_shares(spectrum: Spectrum, draws: LabelDraws, *, name: str = 
             f"got {draws.shape[1]} rows"
         )
     check_finite(name, draws)
-    empty = ~jnp.any(jnp.asarray(draws) != 0, axis=(1, 2))
-    if bool(jnp.any(empty)):
+    if not np.any(np.asarray(draws), axis=(1, 2)).all():
         raise ValueError(f"{name} must not be all zero: a zero vector has no energy to share out")
     return _shares(spectrum.eigenvectors, jnp.asarray(draws, spectrum.eigenvectors.dtype))
 
@@ -72,10 +72,3 @@ def _shares(
     # Accelerators would otherwise round float32 factors to 10 or 7 bits.
     coefficients = jnp.einsum("im,dio->dmo", eigenvectors, draws, precision="highest")
     return jnp.sum(coefficients**2, axis=2) / jnp.sum(draws**2, axis=(1, 2))[:, None]
-
-
-def outside_share(spectrum: Spectrum, shares: Shares) -> Float[Array, " n_draw"]:
-    """The share of energy outside the modes that a truncated spectrum holds."""
-    if spectrum.complete:
-        return jnp.zeros(shares.shape[0], shares.dtype)
-    return jnp.maximum(1 - jnp.sum(shares, axis=1), 0)

@@ -10,15 +10,16 @@ from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_air.checks import check_choice, check_positive
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import Times
+from ntk_air.typing import AnyArray, Times
 
 Dynamics: TypeAlias = Literal["descent", "flow"]
 
-ModeRates: TypeAlias = Float[Array, " n_mode"]
+ModeRates: TypeAlias = Float[AnyArray, " n_mode"]
 
 
 def retrieval_rates(
@@ -47,8 +48,9 @@ def retrieval_rates(
             f"the retrieved share is monotone in time; got {rate:.6g}: lower it or use "
             "dynamics='flow'"
         )
-    scale = jnp.asarray(rate, spectrum.eigenvalues.dtype)
-    floor = jnp.asarray(spectrum.zero_floor, spectrum.eigenvalues.dtype)
+    scale, floor = (
+        np.asarray(value, spectrum.eigenvalues.dtype) for value in (rate, spectrum.zero_floor)
+    )
     return _rates(spectrum.eigenvalues, scale, floor, dynamics == "descent")
 
 
@@ -94,11 +96,11 @@ def effective_dimension(
 
 def checked_times(times: Times, rates: ModeRates) -> Float[Array, " n_time"]:
     """``times`` in the precision of ``rates``, none of them negative or NaN."""
-    converted = jnp.asarray(times, rates.dtype)
+    converted = np.asarray(times, rates.dtype)
     # Not `< 0`: NaN must not pass.
-    if not bool(jnp.all(converted >= 0)):
-        raise ValueError(f"times must be at least 0 steps; the smallest is {jnp.min(converted)}")
-    return converted
+    if not (converted >= 0).all():
+        raise ValueError(f"times must be at least 0 steps; the smallest is {converted.min()}")
+    return jnp.asarray(converted)
 
 
 def decayed(rates: ModeRates, time: Float[Array, ""]) -> Float[Array, " n_mode"]:

@@ -19,17 +19,17 @@ _NO_NOISE = "the noise is zero: what compares with it is None"
 class Spread(eqx.Module):
     """A number, or a curve, over independent draws."""
 
-    values: Float[Array, "n_draw *shape"]
-    mean: Float[Array, "*shape"]
-    std: Float[Array, "*shape"] | None
+    values: Float[np.ndarray, "n_draw *shape"]
+    mean: Float[np.ndarray, "*shape"]
+    std: Float[np.ndarray, "*shape"] | None
     """With n_draw − 1 in the denominator; ``None`` for a single draw."""
 
 
 def spread(values: Float[AnyArray, "n_draw *shape"]) -> Spread:
     """Mean and standard deviation over the leading axis."""
-    values = jnp.asarray(values)
-    std = jnp.std(values, axis=0, ddof=1) if values.shape[0] > 1 else None
-    return Spread(values=values, mean=jnp.mean(values, axis=0), std=std)
+    values = np.asarray(values)
+    std = np.asarray(np.std(values, axis=0, ddof=1)) if len(values) > 1 else None
+    return Spread(values=values, mean=np.asarray(np.mean(values, axis=0)), std=std)
 
 
 class AirSummary(eqx.Module):
@@ -198,17 +198,17 @@ def auc_over_draws(
 
 
 def _cumulative(shares: Shares) -> Spread:
-    return spread(jnp.cumsum(shares, axis=1))
+    return spread(np.cumsum(shares, axis=1))
 
 
 def _auc(
     spectrum: Spectrum,
     rates: ModeRates,
-    signal: Float[Array, "#n_draw n_mode"],
+    signal: Float[AnyArray, "#n_draw n_mode"],
     noise: Shares,
     dynamics: Dynamics,
 ) -> Spread:
-    modes = with_outside(spectrum, rates, jnp.broadcast_to(signal, noise.shape), noise)
+    modes = with_outside(spectrum, rates, np.broadcast_to(signal, noise.shape), noise)
     return spread(area_under_curve(modes.rates, modes.signal, modes.noise, dynamics=dynamics))
 
 

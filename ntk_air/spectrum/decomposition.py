@@ -72,14 +72,15 @@ def decompose(
     as_precision(0.0, precision, what="the decomposition")  # refuses before anything is computed
     operator = kernel if isinstance(kernel, KernelOperator) else DenseKernel(kernel)
     method = _choose_method(operator, top_k, method)
-    _check_arguments(operator, top_k, method, symmetry_tolerance)
+    trace = _checked_trace(operator)
+    _check_arguments(operator.shape[0], top_k, method, symmetry_tolerance)
     _require_memory(operator.shape[0], top_k, precision, method, max_memory_bytes)
     if method == "iterative":
         assert top_k is not None  # _check_arguments saw to it
         return _decompose_iteratively(
-            operator, top_k, precision, symmetry_tolerance, seed, max_iterations
+            operator, top_k, trace, precision, symmetry_tolerance, seed, max_iterations
         )
-    return _decompose_matrix(operator, top_k, precision, symmetry_tolerance, eigh_size_limit)
+    return _decompose_matrix(operator, top_k, trace, precision, symmetry_tolerance, eigh_size_limit)
 
 
 def _choose_method(operator: KernelOperator, top_k: int | None, method: Method) -> Method:
@@ -89,15 +90,16 @@ def _choose_method(operator: KernelOperator, top_k: int | None, method: Method) 
     return "dense" if top_k is None or isinstance(operator, DenseKernel) else "iterative"
 
 
-def _check_arguments(
-    operator: KernelOperator, top_k: int | None, method: Method, symmetry_tolerance: float
-) -> None:
-    n = operator.shape[0]
-    if n == 0:
+def _checked_trace(operator: KernelOperator) -> float:
+    if operator.shape[0] == 0:
         raise ValueError("kernel must not be empty; got shape (0, 0)")
     diagonal = operator.diagonal()
     check_floating("kernel", diagonal)
     check_finite("kernel diagonal", diagonal)
+    return float(np.sum(np.asarray(diagonal), dtype=np.float64))
+
+
+def _check_arguments(n: int, top_k: int | None, method: Method, symmetry_tolerance: float) -> None:
     check_at_least("symmetry_tolerance", symmetry_tolerance, 0.0)
     if top_k is not None and not 1 <= top_k <= n:
         raise ValueError(f"top_k must lie in 1 … n_train = {n}; got {top_k}")
@@ -130,6 +132,7 @@ def _require_memory(
 def _decompose_matrix(
     operator: KernelOperator,
     top_k: int | None,
+    trace: float,
     precision: Precision,
     symmetry_tolerance: float,
     eigh_size_limit: int | None,
@@ -145,6 +148,7 @@ def _decompose_matrix(
         DenseKernel(matrix),
         eigenvalues,
         eigenvectors,
+        trace=trace,
         symmetry_error=symmetry_error,
         epsilon=_epsilon(operator, precision),
         precision=precision,
@@ -179,6 +183,7 @@ def _from_host(pairs: solvers.HostPairs) -> tuple[Array, Array]:
 def _decompose_iteratively(
     operator: KernelOperator,
     top_k: int,
+    trace: float,
     precision: Precision,
     symmetry_tolerance: float,
     seed: int,
@@ -192,6 +197,7 @@ def _decompose_iteratively(
     return _checked_spectrum(
         operator,
         *_from_host(pairs),
+        trace=trace,
         symmetry_error=symmetry_error,
         epsilon=_epsilon(operator, precision),
         precision=precision,
@@ -219,6 +225,7 @@ def _checked_spectrum(
     eigenvalues: Float[Array, " n_mode"],
     eigenvectors: Float[Array, "n_train n_mode"],
     *,
+    trace: float,
     symmetry_error: float,
     epsilon: float,
     precision: Precision,
@@ -227,20 +234,21 @@ def _checked_spectrum(
 ) -> Spectrum:
     """Measure the defining equations, refuse a gross failure, and note the small ones."""
     n, n_mode = eigenvectors.shape
-    if eigenvalues[0] <= 0:
-        raise ValueError(
-            f"kernel must have a positive eigenvalue; the largest is {float(eigenvalues[0]):.3g}"
-        )
+    values = np.asarray(eigenvalues)
+    if values[0] <= 0:
+        raise ValueError(f"kernel must have a positive eigenvalue; the largest is {values[0]:.3g}")
     residuals, orthogonality_error = _defects(
         product(operator, eigenvectors), eigenvalues, eigenvectors
     )
-    worst = max(float(jnp.max(residuals)), float(orthogonality_error))
-    if not worst <= epsilon**0.5:
+    residual, orthogonality_error = float(np.max(residuals)), float(orthogonality_error)
+    # Not max(…): it drops NaN.
+    if not (residual <= epsilon**0.5 and orthogonality_error <= epsilon**0.5):
         raise DecompositionError(
             f"{solver} at n = {n} in {precision} returned no decomposition: max ‖Θv − λv‖/λ₁ = "
-            f"{float(jnp.max(residuals)):.3g}, max |VᵀV − I| = {float(orthogonality_error):.3g}"
+            f"{residual:.3g}, max |VᵀV − I| = {orthogonality_error:.3g}"
         )
-    floor = n * epsilon * float(eigenvalues[0])
+    floor = n * epsilon * float(values[0])
+    worst = max(residual, orthogonality_error)
     if worst > n * epsilon:
         notes += (
             f"residuals or orthogonality ({worst:.3g}) are above rounding, n·ε = {n * epsilon:.3g}",
@@ -249,19 +257,17 @@ def _checked_spectrum(
         notes += (
             f"the kernel was asymmetric beyond rounding ({symmetry_error:.3g}) and was averaged",
         )
-    if eigenvalues[-1] < -floor:
-        notes += (
-            f"not positive semi-definite: the smallest eigenvalue is {float(eigenvalues[-1]):.3g}",
-        )
+    if values[-1] < -floor:
+        notes += (f"not positive semi-definite: the smallest eigenvalue is {values[-1]:.3g}",)
     return Spectrum(
         eigenvalues=eigenvalues,
         eigenvectors=eigenvectors,
         residuals=residuals,
-        trace=float(jnp.sum(operator.diagonal())),
+        trace=trace,
         symmetry_error=symmetry_error,
-        orthogonality_error=float(orthogonality_error),
-        n_negative=int(jnp.sum(eigenvalues < 0)),
-        n_below_precision=int(jnp.sum(eigenvalues <= floor)),
+        orthogonality_error=orthogonality_error,
+        n_negative=int(np.sum(values < 0)),
+        n_below_precision=int(np.sum(values <= floor)),
         epsilon=epsilon,
         precision=precision,
         complete=n_mode == n,

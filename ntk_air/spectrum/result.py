@@ -3,6 +3,8 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+import scipy.special
 from jaxtyping import Array, Bool, Float
 
 from ntk_air.precision import Precision
@@ -67,9 +69,9 @@ class Spectrum(eqx.Module):
         return self.n_train * epsilon * self.lambda_max
 
     @property
-    def resolved(self) -> Bool[Array, " n_mode"]:
+    def resolved(self) -> Bool[np.ndarray, " n_mode"]:
         """Which modes lie above ``precision_floor``."""
-        return self.eigenvalues > self.precision_floor
+        return np.asarray(self.eigenvalues) > self.precision_floor
 
     @property
     def lambda_max(self) -> float:
@@ -88,9 +90,7 @@ class Spectrum(eqx.Module):
         Where ``n_below_precision`` is not zero this is the condition number on the range that
         the arithmetic resolves; the whole kernel's is at least 1/(n·ε) and may be infinite.
         """
-        return self.lambda_max / float(
-            jnp.min(self.eigenvalues, where=self.resolved, initial=jnp.inf)
-        )
+        return self.lambda_max / float(np.asarray(self.eigenvalues)[self.resolved][-1])
 
     @property
     def largest_stable_learning_rate(self) -> float:
@@ -105,12 +105,13 @@ class Spectrum(eqx.Module):
     @property
     def effective_rank(self) -> float:
         """exp(−Σ p ln p) with p = λ/Σλ over the positive modes held (Roy, Vetterli 2007)."""
-        return float(_entropy_rank(self.eigenvalues))
+        positive = np.maximum(np.asarray(self.eigenvalues), 0)
+        return float(np.exp(np.sum(scipy.special.entr(positive / np.sum(positive)))))
 
     @property
     def trace_share(self) -> float:
         """The share of the trace that the modes held carry: 1 to rounding where complete."""
-        return float(jnp.sum(self.eigenvalues)) / self.trace
+        return float(np.sum(self.eigenvalues)) / self.trace
 
     def project(self, labels: Targets) -> Float[Array, "n_mode n_out"]:
         """The coefficients Vᵀ·labels.
@@ -127,13 +128,6 @@ class Spectrum(eqx.Module):
                 f"got shape {labels.shape}"
             )
         return _project(self.eigenvectors, jnp.asarray(labels, self.eigenvectors.dtype))
-
-
-@jax.jit
-def _entropy_rank(eigenvalues: Float[Array, " n_mode"]) -> Float[Array, ""]:
-    positive = jnp.maximum(eigenvalues, 0)
-    share = positive / jnp.sum(positive)
-    return jnp.exp(jnp.sum(jax.scipy.special.entr(share)))
 
 
 @jax.jit
