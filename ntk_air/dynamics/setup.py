@@ -1,7 +1,7 @@
 """What every run is given, checked before work starts and brought to one precision."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -15,7 +15,8 @@ from ntk_air.dynamics.supervision import Supervision
 from ntk_air.dynamics.supervision.label_functions import check_label_function
 from ntk_air.typing import Targets
 
-Steps: TypeAlias = Sequence[float] | Sequence[int] | np.ndarray
+Steps: TypeAlias = Sequence[Any] | np.ndarray
+"""Numbers of steps, whole, of any kind of number."""
 
 # The schedule is checked at all steps up to here, beyond it at these and at the recorded ones.
 _STEPS_CHECKED = 1_000_000

@@ -132,7 +132,8 @@ def _move(problem: Problem, state: SimulationState) -> _Moved:
 
     gradient = problem.loss.gradient(outputs, taught.target)
     velocity = problem.momentum * velocity - problem.learning_rate * gradient
-    settled = jnp.linalg.norm(gradient) <= problem.converged_below * jnp.linalg.norm(taught.target)
+    enough = problem.converged_below * jnp.linalg.norm(taught.target)
+    settled = (problem.converged_below >= 0) & (jnp.linalg.norm(gradient) <= enough)
     weight_is_fine = (taught.weight >= 0) & (taught.weight <= 1)
     status = jnp.where(settled, CONVERGED, RUNNING)
     # NaN in f or its target makes a weight NaN too, but is its own reason to stop.

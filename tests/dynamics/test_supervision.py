@@ -2,7 +2,6 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import pytest
 
@@ -11,6 +10,7 @@ from ntk_air.dynamics.supervision.label_functions import check_label_function
 from ntk_air.dynamics.supervision.supervision import trace_floats
 from tests.dynamics import supervised
 from tests.lowering import assert_lowers
+from tests.type_checks import without_type_checks
 
 LABEL_FUNCTIONS = [sv.Identity(), sv.Sharpened(0.2), sv.Hard()]
 SCHEDULES = [pair[0] for name, pair in supervised.SCHEDULES.items() if name != "own"]
@@ -271,14 +271,6 @@ def test_bad_supervision_is_refused(make, match):
         ((sv.Hard(), sv.Constant(0.5), "current"), "teacher must be a Teacher; got 'current'"),
     ],
 )
-def test_parts_of_the_wrong_kind_are_refused(parts, match, without_type_checks):
-    with pytest.raises(ValueError, match=match):
+def test_parts_of_the_wrong_kind_are_refused(parts, match):
+    with pytest.raises(ValueError, match=match), without_type_checks():
         sv.Supervision(*parts)
-
-
-@pytest.fixture
-def without_type_checks():
-    """As a user runs the library: the checks of annotations are for tests alone."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,0 +1,304 @@
+"""Propositions 5a to 6g of theory.md by simulation, against closed forms where there are any."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ntk_air.dynamics import supervision as sv
+from ntk_air.dynamics.distill import distill
+from ntk_air.dynamics.distillation_filters import (
+    DistillationRounds,
+    LastEpochTeacher,
+    RestartedStudent,
+    StoppedTeacher,
+)
+from ntk_air.dynamics.exact import exact_trajectory
+from ntk_air.dynamics.filters import GradientDescent
+from ntk_air.dynamics.held_out import HeldOut
+from ntk_air.dynamics.momentum import HeavyBall
+from ntk_air.dynamics.scheduled_filters import HardPatternTail, IdentityDistillation
+from ntk_air.dynamics.simulate import simulate
+from tests.dynamics import supervised
+from tests.dynamics.reference import SPECTRA, kernel_with, spectrum_of
+
+N, LAST = 24, 10_000
+TIMES = [0, 1, 2, 10, 37, 100, 1000, LAST]
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """A spectrum with zero modes, and random labels: nothing that a closed form could lean on."""
+    kernel = kernel_with(SPECTRA["rank_deficient"](N))
+    _, clean, noisy, initial = supervised.a_problem(3, n=N)
+    return kernel, spectrum_of(kernel), {"clean": clean, "initial": initial}, noisy
+
+
+def assert_same(simulated, exact, *, rtol=1e-9):
+    np.testing.assert_array_equal(simulated.times, exact.times)
+    curves, dual = simulated.curves(), np.asarray(simulated.final.dual)
+    # Modes with λ = 0 grow in c without an end; cᵀΘc cannot tell them from 0 better than this.
+    leak = N * np.finfo(float).eps * np.sum(dual**2)
+    expected = exact.curves()
+    distance = "train_parameter_distance"
+    np.testing.assert_allclose(
+        curves.pop(distance) ** 2, expected.pop(distance) ** 2, rtol=rtol, atol=leak
+    )
+    for name, curve in expected.items():
+        np.testing.assert_allclose(curves[name], curve, rtol=rtol, atol=1e-11, err_msg=name)
+    for got, expected in (
+        (simulated.final.predictions, exact.final.predictions),
+        (simulated.final.dual, exact.final.dual),
+    ):
+        distance = np.linalg.norm(np.asarray(got) - np.asarray(expected))
+        assert distance <= rtol * np.linalg.norm(np.asarray(expected))
+
+
+RATE = 0.9
+SCHEDULES = {"finite": sv.Power(1.5), "endless": sv.Harmonic(), "none": sv.Constant(0.2)}
+CLOSED_FORMS = {
+    "descent": (sv.plain_descent(), lambda: GradientDescent(RATE), 0.0),
+    "heavy ball": (sv.plain_descent(), lambda: HeavyBall(RATE, 0.8), 0.8),
+    "rounds (5c)": (
+        sv.Supervision(sv.Identity(), sv.Constant(0.0), sv.Restart(30), warm_up=30),
+        lambda: DistillationRounds(GradientDescent(RATE), round_steps=30),
+        0.0,
+    ),
+    "last epoch (5e)": (
+        sv.Supervision(sv.Identity(), sv.Constant(0.3), sv.LastEpoch(7)),
+        lambda: LastEpochTeacher(RATE, 7, 0.3),
+        0.0,
+    ),
+    "restart (5e)": (
+        sv.Supervision(sv.Identity(), sv.Constant(0.3), sv.Restart(7)),
+        lambda: RestartedStudent(RATE, 7, 0.3),
+        0.0,
+    ),
+}
+for _name, _schedule in SCHEDULES.items():
+    _supervision = sv.Supervision(sv.Identity(), _schedule)
+    CLOSED_FORMS[f"identity, {_name} sum (5d)"] = (
+        _supervision,
+        lambda s=_supervision: IdentityDistillation(RATE, s.weights(np.arange(LAST))),
+        0.0,
+    )
+_average = sv.Supervision(sv.Identity(), sv.Harmonic(50.0), sv.ExponentialMovingAverage(0.9))
+CLOSED_FORMS["identity, average"] = (
+    _average,
+    lambda: IdentityDistillation(RATE, _average.weights(np.arange(LAST)), average_decay=0.9),
+    0.0,
+)
+
+
+@pytest.mark.parametrize("name", CLOSED_FORMS)
+def test_ten_thousand_steps_agree_with_the_closed_form(name, problem):
+    kernel, spectrum, options, noisy = problem
+    supervision, rule, momentum = CLOSED_FORMS[name]
+    simulated = simulate(
+        kernel,
+        noisy,
+        supervision,
+        times=TIMES,
+        learning_rate=RATE,
+        momentum=momentum,
+        largest_eigenvalue=1.0,
+        **options,
+    )
+    assert_same(simulated, exact_trajectory(spectrum, noisy, rule(), times=TIMES, **options))
+
+
+def test_5a_a_converged_student_is_its_stopped_teacher_on_every_input():
+    kernel, clean, noisy, _ = supervised.a_problem(3, n=40)
+    kernel = kernel + 0.5 * np.eye(40)
+    train, test = slice(0, 25), slice(25, 40)
+    got = distill(
+        kernel[train, train],
+        noisy[train],
+        teacher_times=[5],
+        student_times=[0, 10**5],
+        student_converged_below=1e-13,
+        clean=clean[train],
+        held_out=HeldOut(kernel[test, train], clean[test]),
+    )
+    assert "converged" in got.student.notes[0]
+    teacher, student = got.teacher.final, got.student.final
+    np.testing.assert_allclose(student.predictions, teacher.predictions, atol=1e-11)
+    np.testing.assert_allclose(
+        student.held_out_predictions, teacher.held_out_predictions, atol=1e-11
+    )
+    # The teacher had not converged: its student is not just another fit of the noisy labels.
+    assert got.teacher.train.residual_norm[-1] > 0.1
+
+
+def test_5b_a_converged_teacher_passes_on_nothing():
+    kernel, clean, noisy, _ = supervised.a_problem(3)
+    kernel = kernel + 0.5 * np.eye(24)
+    times = [0, 3, 50]
+    got = distill(
+        kernel,
+        noisy,
+        teacher_times=[10**5],
+        teacher_converged_below=1e-13,
+        student_times=times,
+        clean=clean,
+    )
+    plain = simulate(kernel, noisy, sv.plain_descent(), times=times, clean=clean)
+    for name, curve in plain.curves().items():
+        np.testing.assert_allclose(
+            got.student.curves()[name], curve, rtol=1e-10, atol=1e-12, err_msg=name
+        )
+
+
+def test_5c_a_stopped_student_of_a_stopped_teacher_has_the_product_filter(problem):
+    kernel, spectrum, options, noisy = problem
+    got = distill(
+        kernel,
+        noisy,
+        teacher_times=[20],
+        student_times=TIMES,
+        learning_rate=RATE,
+        clean=options["clean"],
+        largest_eigenvalue=1.0,
+    )
+    rule = StoppedTeacher(GradientDescent(RATE), teacher_steps=20)
+    exact = exact_trajectory(spectrum, noisy, rule, times=TIMES, clean=options["clean"])
+    assert_same(got.student, exact)
+
+
+def test_5d_a_finite_sum_of_weights_is_a_stopping_time():
+    """Identity self-distillation with Σα = 5 flow-like steps never goes beyond them."""
+    kernel, clean, noisy, _ = supervised.a_problem(3)
+    schedule = sv.Geometric(1 - 1e-3, start=5e-3)  # Σα = 5, each step so small that it is a flow
+    got = simulate(
+        kernel,
+        noisy,
+        sv.Supervision(sv.Identity(), schedule),
+        times=[40_000],
+        clean=clean,
+    )
+    values, vectors = np.linalg.eigh(kernel)
+    stopped = vectors @ ((1 - np.exp(-5 * values / values[-1]))[:, None] * (vectors.T @ noisy))
+    np.testing.assert_allclose(got.final.predictions, stopped, atol=2e-3)
+    assert got.train.residual_norm[-1] > 0.3 * np.linalg.norm(noisy)
+
+
+def clusters(flipped, *, n_clusters=4, size=15, seed=0):
+    """Tight clusters with one label each, exactly ``flipped`` of each cluster's labels wrong."""
+    rng = np.random.default_rng(seed)
+    centres, _ = np.linalg.qr(rng.normal(size=(12, n_clusters)))
+    points = np.repeat(centres.T, size, axis=0) + 0.05 * rng.normal(size=(n_clusters * size, 12))
+    squares = np.sum((points[:, None] - points[None]) ** 2, axis=2)
+    clean = np.repeat(np.where(np.arange(n_clusters) % 2, 1.0, -1.0), size)[:, None]
+    wrong = np.tile(np.arange(size) < round(flipped * size), n_clusters)
+    noisy = np.where(wrong[:, None], -clean, clean)
+    return np.exp(-squares / 2), clean, noisy
+
+
+def test_6a_constant_weight_ends_at_its_share_of_the_noise():
+    kernel, clean, noisy = clusters(0.2)
+    kernel = kernel + np.eye(60)
+    got = simulate(
+        kernel, noisy, sv.Supervision(sv.Hard(), sv.Constant(0.3)), times=[2000], clean=clean
+    )
+    np.testing.assert_allclose(
+        got.final.predictions, clean + 0.3 * (noisy - clean), rtol=0, atol=1e-10
+    )
+    np.testing.assert_allclose(got.train.rms_distance, 0.3 * 2 * np.sqrt(0.2), rtol=1e-9)
+
+
+def test_6b_once_the_pattern_holds_the_run_is_linear_and_ends_at_the_clean_labels():
+    kernel, clean, noisy = clusters(0.4)
+    spectrum = spectrum_of(kernel)
+    supervision = sv.Supervision(sv.Hard(), sv.Harmonic(20.0))
+    rate, held, last = 1 / spectrum.lambda_max, 100, LAST
+    run = {"clean": clean, "learning_rate": rate}
+    whole = simulate(kernel, noisy, supervision, times=[held, 500, last], store_at=[held], **run)
+    assert whole.train.zero_one_error[0] == 0
+    tail = exact_trajectory(
+        spectrum,
+        noisy,
+        HardPatternTail(rate, supervision.weights(np.arange(held, last))),
+        times=[0, 500 - held, last - held],
+        initial=whole.stored.train[0],
+        clean=clean,
+    )
+    np.testing.assert_allclose(whole.final.predictions, tail.final.predictions, atol=1e-11)
+    np.testing.assert_allclose(whole.train.rms_distance, tail.train.rms_distance, rtol=1e-9)
+    distances = np.asarray(whole.train.rms_distance)
+    assert (np.diff(distances) < 0).all()
+    assert distances[-1] < 0.02
+
+
+def test_6b_modes_without_eigenvalue_never_move():
+    kernel = kernel_with(SPECTRA["rank_deficient"](N))
+    reached = np.linalg.eigh(kernel)[1][:, N // 2 :]
+    _, clean, _, _ = supervised.a_problem(1, n=N)
+    for _ in range(N):  # labels whose signs the modes that move can tell
+        clean = np.sign(reached @ (reached.T @ clean))
+    got = simulate(
+        kernel, clean, sv.Supervision(sv.Hard(), sv.Harmonic(300.0)), times=[20_000], clean=clean
+    )
+    vectors = np.linalg.eigh(kernel)[1][:, : N // 2]
+    assert np.linalg.norm(vectors.T @ clean) > 0.1
+    remainder = np.linalg.norm(vectors.T @ clean) / np.sqrt(N)
+    assert got.train.zero_one_error[0] == 0
+    np.testing.assert_allclose(got.train.rms_distance, remainder, rtol=1e-6)
+    np.testing.assert_allclose(vectors.T @ got.final.predictions, 0, atol=1e-12)
+
+
+def test_6f_agreement_has_a_fixed_point_for_each_pattern_that_most_labels_agree_with():
+    """From near 0 the run ends at d = ρ·2√ρ, from ỹ it stays there; a start with signs keeps some.
+
+    With Θ > 0 a fixed point has f = αỹ + (1 − α)P, α the share of rows where P and ỹ differ, and
+    P = sign f: any P that differs from ỹ on less than half of the rows. d = 0 would need α = 0
+    with P = y, so it is none as soon as one label is flipped.
+    """
+    flipped = 0.2
+    kernel, clean, noisy = clusters(flipped)
+    kernel = kernel + np.eye(60)
+    supervision = sv.Supervision(sv.Hard(), sv.Agreement())
+    some = np.random.default_rng(1).normal(size=clean.shape)
+
+    def end(initial):
+        got = simulate(kernel, noisy, supervision, times=[3000], clean=clean, initial=initial)
+        outputs = np.asarray(got.final.predictions)
+        weight = np.mean(np.sign(outputs) != noisy)
+        fixed = weight * noisy + (1 - weight) * np.sign(outputs)
+        np.testing.assert_allclose(outputs, fixed, atol=1e-9)
+        return float(got.train.rms_distance[0])
+
+    to_clean, to_noisy = flipped * 2 * np.sqrt(flipped), 2 * np.sqrt(flipped)
+    for start in (0 * clean, clean, 0.01 * some):
+        np.testing.assert_allclose(end(start), to_clean, rtol=1e-9)
+    np.testing.assert_allclose(end(noisy), to_noisy, rtol=1e-9)
+    assert 2 * to_clean < end(0.1 * some) < 0.9 * to_noisy
+
+
+def test_6g_only_a_label_function_that_sharpens_carries_signs_to_the_labels():
+    kernel, clean, noisy = clusters(0.4)
+    floor, times = 2 * 0.4, [0, *np.unique(np.geomspace(1, LAST, 60).astype(int))]
+
+    def distances(label_function, schedule, teacher=None):
+        got = simulate(
+            kernel,
+            noisy,
+            sv.Supervision(label_function, schedule, teacher),
+            times=times,
+            clean=clean,
+        )
+        return np.asarray(got.train.rms_distance)
+
+    decaying = sv.Harmonic(20.0)
+    for schedule, teacher in ((decaying, None), (sv.Constant(0.3), sv.LastEpoch(20))):
+        assert distances(sv.Identity(), schedule, teacher).min() > 0.99 * floor
+    assert distances(sv.Hard(), decaying)[-1] < 0.03 * floor
+    assert distances(sv.Sharpened(0.05), decaying)[-1] < 0.03 * floor
+
+
+def test_a_majority_of_wrong_labels_wins():
+    kernel, clean, noisy = clusters(0.6)
+    got = simulate(
+        kernel, noisy, sv.Supervision(sv.Hard(), sv.Harmonic(20.0)), times=[LAST], clean=clean
+    )
+    assert got.train.zero_one_error[0] == 1
+    np.testing.assert_allclose(got.final.predictions, -clean, atol=0.1)
+    assert jnp.all(got.final.predictions * clean < 0)
