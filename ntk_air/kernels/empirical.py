@@ -174,6 +174,12 @@ def _apply(network: _Network, x: Any) -> Any:
     return apply_fn(eqx.combine(network.trainable, rest), x)
 
 
+@functools.partial(jax.jit, static_argnames="static")
+def _values(trainable: Parameters, fixed: Any, x: Any, *, static: _Static) -> Any:
+    """The network's outputs; jitted so that a second look at their shape traces nothing."""
+    return _apply(_Network(trainable, fixed, static), x)
+
+
 @functools.partial(jax.jit, static_argnames=("static", "outputs", "n_out"))
 def _tile(
     trainable: Parameters,
@@ -323,9 +329,8 @@ def _count_outputs(network: _Network, features: tuple[int, ...], dtype: np.dtype
     """The number of outputs, from abstract batches of one and two."""
     n_out = 0
     for n in (1, 2):
-        result = jax.eval_shape(
-            functools.partial(_apply, network), jax.ShapeDtypeStruct((n, *features), dtype)
-        )
+        batch = jax.ShapeDtypeStruct((n, *features), dtype)
+        result = _values.eval_shape(network.trainable, network.fixed, batch, static=network.static)
         shape = getattr(result, "shape", None)
         if shape is None or len(shape) != 2 or shape[0] != n or 0 in shape:
             got = f"shape {shape}" if shape is not None else f"a {type(result).__name__}"
