@@ -256,10 +256,7 @@ def _checked(labels: Int[np.ndarray, " m"], n_images: int, what: str) -> Int[np.
 
 
 def _from_strips(folder: Path) -> CifarImages:
-    present = sorted(
-        (path.name for path in folder.glob("cifar10_batch_*.png")),
-        key=lambda name: (len(name), name),
-    )
+    present = [path.name for path in folder.glob("cifar10_batch_*.png")]
     names = [f"cifar10_batch_{index}.png" for index in range(len(present))]
     _check_gapless(names, present, folder)
     images = np.concatenate([_read_strip(folder / name) for name in names])

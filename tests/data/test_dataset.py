@@ -8,6 +8,7 @@ from ntk_air.data import (
     Dataset,
     HumanNoise,
     InstanceDependentNoise,
+    PairFlipNoise,
     SymmetricNoise,
     TransitionNoise,
 )
@@ -64,12 +65,12 @@ def test_targets_are_those_of_the_labels():
 
 def test_noise_is_drawn_from_the_clean_labels_each_time():
     data = Dataset(**_fields())
-    once = data.with_label_noise(SymmetricNoise(0.5), seed=1)
-    again = once.with_label_noise(SymmetricNoise(0.5), seed=1)
-    np.testing.assert_array_equal(once.noisy_labels, again.noisy_labels)
-    assert once.noise_fraction > 0
-    assert once.label_noise == SymmetricNoise(0.5)
-    np.testing.assert_array_equal(once.clean_labels, data.clean_labels)
+    once = data.with_label_noise(PairFlipNoise(1.0), seed=1)
+    again = once.with_label_noise(PairFlipNoise(1.0), seed=1)
+    for noisy in (once, again):
+        np.testing.assert_array_equal(noisy.noisy_labels, (data.clean_labels + 1) % 3)
+        np.testing.assert_array_equal(noisy.clean_labels, data.clean_labels)
+        assert noisy.label_noise == PairFlipNoise(1.0)
 
 
 def test_exact_noise_holds_within_the_groups_of_the_data_set():

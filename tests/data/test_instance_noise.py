@@ -28,12 +28,24 @@ def test_rows_are_the_flip_rate_times_a_softmax_over_wrong_classes():
     np.testing.assert_allclose(
         rows[np.arange(len(labels)), labels], 1 - noise.flip_rates(len(labels)), atol=1e-12
     )
-    # Within a class, log ratios of two wrong classes are linear in the input: x·(w_b − w_c).
-    of_class = labels == 0
-    ratios = np.log(rows[of_class, 1] / rows[of_class, 2])
-    flat = inputs[of_class].reshape(of_class.sum(), -1)
-    residual = np.linalg.lstsq(flat, ratios)[1]
-    assert residual < 1e-20 * np.sum(ratios**2) + 1e-18
+
+
+def test_log_ratios_of_wrong_classes_are_gaussian_projections_of_the_input():
+    noise, (labels, inputs, n_classes) = InstanceDependentNoise(0.3), _problem()
+    rows = noise.probabilities(labels, inputs, n_classes)
+    slopes = []
+    for label in range(n_classes):
+        one, other, third = np.delete(np.arange(n_classes), label)
+        flat = inputs[labels == label].reshape(-1, 6)
+        ratios = np.log(rows[labels == label])
+        # softmax(x·w)_b / softmax(x·w)_c = exp(x·(w_b − w_c)): linear in x, without a constant.
+        fit, residual, *_ = np.linalg.lstsq(flat, ratios[:, [one]] - ratios[:, [other, third]])
+        assert (residual < 1e-18).all()
+        slopes.append(fit)
+    slopes = np.stack(slopes)
+    # w_b − w_c has variance 2, and each class has its own.
+    assert stats.kstest(slopes[..., 0].reshape(-1) / np.sqrt(2), "norm").pvalue > 1e-3
+    assert np.abs(slopes[0] - slopes[1]).max() > 0.1
 
 
 def test_the_average_matrix_is_the_mean_of_the_rows_and_agrees_with_counts():
