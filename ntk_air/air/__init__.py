@@ -24,6 +24,7 @@ from ntk_air.air.summary import (
     auc_over_draws,
     random_label_control,
     random_labels,
+    spread,
 )
 
 __all__ = [
@@ -49,4 +50,5 @@ __all__ = [
     "retrieval_half_lives",
     "retrieval_rates",
     "retrieved_share",
+    "spread",
 ]

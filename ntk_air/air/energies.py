@@ -61,7 +61,7 @@ def batched_energy_shares(spectrum: Spectrum, draws: LabelDraws, *, name: str = 
         )
     check_finite(name, draws)
     if not np.any(np.asarray(draws), axis=(1, 2)).all():
-        raise ValueError(f"{name} must not be all zero: a zero vector has no energy to share out")
+        raise ValueError(f"{name} must not be all zero: zero has no energy to share out")
     return _shares(spectrum.eigenvectors, jnp.asarray(draws, spectrum.eigenvectors.dtype))
 
 

@@ -49,6 +49,15 @@ def test_without_noise_there_is_nothing_to_compare_with():
     assert "the noise is zero" in spread.notes[0]
 
 
+def test_one_draw_without_noise_is_enough_to_refuse():
+    spectrum = decompose(spectral_problem("power_law").matrix)
+    clean, expected, draws = noisy_labels(2)
+    noises = (draws - expected) * np.array([1.0, 0.0])[:, None, None]
+    with pytest.raises(ValueError, match="noises must not be all zero"):
+        air.auc_over_draws(spectrum, clean[None], noises)
+    assert air.air_over_draws(spectrum, clean, expected, expected + noises).auc is None
+
+
 def test_draws_together_equal_draws_one_by_one():
     spectrum = decompose(spectral_problem("power_law").matrix)
     clean, expected, draws = noisy_labels(4)

@@ -36,28 +36,29 @@ def test_top_modes_equal_the_full_ones(name, solver, top_k):
 
 
 @pytest.mark.parametrize(
-    "matrix",
+    ("matrix", "top_k"),
     [
-        np.diag(np.repeat(3.0 ** -np.arange(6.0), 10)),
-        np.kron(spectral_problem("power_law").matrix[:10, :10], np.eye(10)),
+        (np.diag(np.repeat(3.0 ** -np.arange(6.0), 30)), 10),
+        (np.kron(spectral_problem("power_law").matrix[:10, :10], np.eye(20)), 25),
     ],
-    ids=["diagonal", "kernel_of_ten_outputs"],
+    ids=["diagonal", "kernel_of_twenty_outputs"],
 )
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_equal_eigenvalues_are_not_missed(matrix, precision):
-    # One Krylov vector sees one direction of each eigenspace: ARPACK alone misses copies here.
-    wanted = np.linalg.eigvalsh(matrix)[::-1][:25]
-    found = decompose(ProductOnly(matrix), top_k=25, precision=precision)
+def test_equal_eigenvalues_are_not_missed(matrix, top_k, precision):
+    # One Krylov vector sees one direction of each eigenspace: ARPACK alone is wrong by 2/3 of λ₁.
+    wanted = np.linalg.eigvalsh(matrix)[::-1][:top_k]
+    found = decompose(ProductOnly(matrix), top_k=top_k, precision=precision)
     accuracy = len(matrix) * np.finfo(precision).eps * wanted[0]
     np.testing.assert_allclose(found.eigenvalues, wanted, rtol=0, atol=accuracy)
 
 
 def test_the_same_seed_gives_the_same_modes():
-    kernel = ProductOnly(spectral_problem("repeated").matrix)
+    # Signs come from the start vector. Bits may differ: threads and alignment reorder sums.
+    kernel = ProductOnly(spectral_problem("power_law").matrix)
     first, again = (decompose(kernel, top_k=9, seed=3) for _ in range(2))
-    np.testing.assert_array_equal(first.eigenvectors, again.eigenvectors)
+    np.testing.assert_allclose(first.eigenvectors, again.eigenvectors, rtol=0, atol=1e-10)
     other = decompose(kernel, top_k=9, seed=4)
-    assert np.abs(np.asarray(first.eigenvectors - other.eigenvectors)).max() > 0
+    assert np.abs(np.asarray(first.eigenvectors - other.eigenvectors)).max() > 0.1
 
 
 def test_a_float32_kernel_in_a_float64_solver():
