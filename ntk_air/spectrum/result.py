@@ -60,13 +60,15 @@ class Spectrum(eqx.Module):
 
     @property
     def zero_floor(self) -> float:
-        """n·ε·λ₁ with the solver's own ε: an eigenvalue at most this large is taken for zero.
+        """What the solver cannot tell from zero: four times the largest residual, measured.
 
-        It is ``precision_floor``, except that of a kernel built in float32 and decomposed in
-        float64 a mode below ``precision_floor`` has an uncertain eigenvalue, yet is no zero.
+        A residual bounds the distance to an eigenvalue of the kernel (Weyl), so that this is
+        much finer than the worst case n·ε·λ₁ with the solver's ε, which it never exceeds. A mode
+        between it and ``precision_floor`` has an uncertain eigenvalue, yet is no zero.
         """
-        epsilon = float(jnp.finfo(self.precision).eps)
-        return self.n_train * epsilon * self.lambda_max
+        epsilon = float(np.finfo(self.precision).eps)
+        measured = max(4 * float(np.max(self.residuals)), 8 * epsilon)
+        return min(measured, self.n_train * epsilon) * self.lambda_max
 
     @property
     def resolved(self) -> Bool[np.ndarray, " n_mode"]:

@@ -130,9 +130,19 @@ def test_a_float32_kernel_keeps_its_own_floor_in_a_float64_solver():
     double = decompose(problem.matrix)
     floor = 20 * np.finfo("float32").eps
     assert single.precision_floor == pytest.approx(floor, rel=1e-5)
-    assert single.zero_floor == pytest.approx(double.zero_floor, rel=1e-5)
+    assert max(single.zero_floor, double.zero_floor) <= 20 * np.finfo(float).eps * (1 + 1e-6)
     assert single.n_below_precision == np.sum(problem.eigenvalues <= floor) > 0
     assert double.n_below_precision == 0
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("rank", [1, 25, 300])
+def test_the_zero_floor_parts_zero_modes_from_small_ones(precision, rank):
+    problem = with_eigenvalues(np.append(np.geomspace(1, 2e-5, rank), np.zeros(400 - rank)))
+    spectrum = decompose(problem.matrix, precision=precision)
+    zero = np.asarray(spectrum.eigenvalues) <= spectrum.zero_floor
+    np.testing.assert_array_equal(zero, problem.eigenvalues == 0)
+    assert np.abs(spectrum.eigenvalues[zero]).max() > 0  # rounding, not exact zeros
 
 
 def test_projection_on_the_eigenvectors():
