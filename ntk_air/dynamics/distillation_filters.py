@@ -14,6 +14,7 @@ from ntk_air.dynamics.filters import (
     ClosedForm,
     Response,
     Values,
+    as_values,
     check_descent,
     decay,
     geometric_sum,
@@ -56,7 +57,7 @@ class StoppedTeacher(ClosedForm):
     def response(self, eigenvalues: Values, steps: Values) -> Response:
         """1 − g_t·g_T = r_T + g_T·r_t and (g_t/λ)·g_T; see ``ClosedForm.response``."""
         teacher = self.student.response(eigenvalues, self.teacher_steps)
-        retrieved = jnp.maximum(jnp.asarray(eigenvalues), 0) * teacher.dual
+        retrieved = jnp.maximum(as_values(eigenvalues), 0) * teacher.dual
         student = self.student.response(eigenvalues, steps)
         return Response(
             residual=teacher.residual + retrieved * student.residual,
@@ -98,7 +99,7 @@ class DistillationRounds(ClosedForm):
 
     def response(self, eigenvalues: Values, steps: Values) -> Response:
         """1 − g_m·g_Tᵏ and (g_m/λ)·g_Tᵏ; see ``ClosedForm.response``."""
-        steps = jnp.asarray(steps)
+        steps = as_values(steps)
         rounds = jnp.maximum(jnp.ceil(steps / self.round_steps) - 1, 0)
         inside = self.student.response(eigenvalues, steps - rounds * self.round_steps)
         whole = self.student.response(eigenvalues, jnp.full_like(steps, self.round_steps))
@@ -209,8 +210,9 @@ class _Part(eqx.Module):
 
 
 def _descent_parts(learning_rate: Values, eigenvalues: Values, steps: Values) -> _Part:
-    eigenvalues = jnp.maximum(jnp.asarray(eigenvalues), 0)
-    dual = learning_rate * geometric_sum(learning_rate * eigenvalues, steps)
+    eigenvalues = jnp.maximum(as_values(eigenvalues), 0)
+    rate = as_values(learning_rate)
+    dual = rate * geometric_sum(rate * eigenvalues, steps)
     return _Part(retrieved=eigenvalues * dual, dual=dual)
 
 
@@ -222,7 +224,7 @@ def _epoch_parts(
     end_counts: bool = False,
 ) -> tuple[Float[Array, "..."], _Part, _Part]:
     """Finished epochs, one whole epoch's filter, and that of the steps since."""
-    steps = jnp.asarray(steps)
+    steps = as_values(steps)
     length = rule.epoch_steps
     epochs = jnp.maximum(jnp.ceil(steps / length) - 1, 0) if end_counts else steps // length
     inside = _descent_parts(rule.learning_rate, eigenvalues, steps - epochs * length)

@@ -6,7 +6,7 @@ divided by. Eigenvalues at or below 0 take the limits at λ = 0: residual 1, dua
 """
 
 import abc
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -17,7 +17,13 @@ from ntk_air.checks import check_positive
 from ntk_air.dynamics.learning_rate import absolute_rate
 from ntk_air.typing import AnyArray
 
-Values = Float[AnyArray, "..."] | float
+Values: TypeAlias = Float[AnyArray, "..."] | np.floating | float | int
+"""Eigenvalues, rates or steps: arrays that broadcast, or one number."""
+
+
+def as_values(values: Values) -> Float[Array, "..."]:
+    """The values as an array; a Python number takes the precision of what it meets."""
+    return jnp.asarray(float(values) if isinstance(values, int) else values)
 
 
 def decay(rate: Values, steps: Values) -> Float[Array, "..."]:
@@ -27,7 +33,7 @@ def decay(rate: Values, steps: Values) -> Float[Array, "..."]:
         rate: x, dimensionless; broadcast against ``steps``.
         steps: t; whole numbers wherever x > 1.
     """
-    rate, steps = jnp.asarray(rate), jnp.asarray(steps)
+    rate, steps = as_values(rate), as_values(steps)
     at_one = rate == 1
     size = jnp.where(rate < 1, -jnp.where(rate < 1, rate, 0), jnp.where(at_one, 0, rate - 2))
     power = jnp.exp(steps * jnp.log1p(size))
@@ -42,7 +48,7 @@ def geometric_sum(rate: Values, steps: Values) -> Float[Array, "..."]:
         rate: x, dimensionless; broadcast against ``steps``.
         steps: t ≥ 0; whole numbers wherever x > 1.
     """
-    rate, steps = jnp.asarray(rate), jnp.asarray(steps)
+    rate, steps = as_values(rate), as_values(steps)
     divides, safe = _divisor(rate)
     below_one = safe < 1
     log_decay = jnp.log1p(-jnp.where(below_one, safe, 0))
@@ -57,7 +63,7 @@ def exponential_mean(rate: Values, time: Values) -> Float[Array, "..."]:
         rate: λ ≥ 0; broadcast against ``time``.
         time: s ≥ 0, in the inverse unit of λ.
     """
-    rate, time = jnp.asarray(rate), jnp.asarray(time)
+    rate, time = as_values(rate), as_values(time)
     divides, safe = _divisor(rate)
     return jnp.where(divides, -jnp.expm1(-safe * time) / safe, time)
 
@@ -145,7 +151,7 @@ class ClosedForm(SpectralRule):
 
     def retrieved(self, eigenvalues: Values, steps: Values) -> Float[Array, "..."]:
         """g_t(λ): the share of a mode of the labels that has been fitted."""
-        return jnp.maximum(jnp.asarray(eigenvalues), 0) * self.response(eigenvalues, steps).dual
+        return jnp.maximum(as_values(eigenvalues), 0) * self.response(eigenvalues, steps).dual
 
     def begin(self, eigenvalues: Float[Array, " n_mode"]) -> tuple[()]:
         """Nothing is carried: every step is a formula of its own."""
@@ -194,7 +200,7 @@ class GradientDescent(ClosedForm):
 
     def response(self, eigenvalues: Values, steps: Values) -> Response:
         """(1 − ηλ)ᵗ and η Σ_{s<t} (1 − ηλ)ˢ; see ``ClosedForm.response``."""
-        rate = self.learning_rate * jnp.maximum(jnp.asarray(eigenvalues), 0)
+        rate = self.learning_rate * jnp.maximum(as_values(eigenvalues), 0)
         return Response(
             residual=decay(rate, steps), dual=self.learning_rate * geometric_sum(rate, steps)
         )
@@ -219,8 +225,8 @@ class GradientFlow(ClosedForm):
 
     def response(self, eigenvalues: Values, steps: Values) -> Response:
         """e^{−sλ} and (1 − e^{−sλ})/λ at s = ηt; see ``ClosedForm.response``."""
-        rate = jnp.maximum(jnp.asarray(eigenvalues), 0)
-        time = self.learning_rate * jnp.asarray(steps)
+        rate = jnp.maximum(as_values(eigenvalues), 0)
+        time = self.learning_rate * as_values(steps)
         return Response(residual=jnp.exp(-rate * time), dual=exponential_mean(rate, time))
 
 

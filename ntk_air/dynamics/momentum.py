@@ -15,6 +15,7 @@ from ntk_air.dynamics.filters import (
     ClosedForm,
     Response,
     Values,
+    as_values,
     check_descent,
     decay,
     geometric_sum,
@@ -77,8 +78,8 @@ class HeavyBall(ClosedForm):
 
     def response(self, eigenvalues: Values, steps: Values) -> Response:
         """Residual p_t and dual weight η Σ_{s=1}^t S_s; see ``ClosedForm.response``."""
-        rate = self.learning_rate * jnp.maximum(jnp.asarray(eigenvalues), 0)
-        steps, momentum = jnp.asarray(steps), jnp.asarray(self.momentum, rate.dtype)
+        rate = self.learning_rate * jnp.maximum(as_values(eigenvalues), 0)
+        steps, momentum = as_values(steps), jnp.asarray(self.momentum, rate.dtype)
         roots = _roots(rate, momentum)
         now, after = (_impulse(rate, momentum, roots, t) for t in (steps, steps + 1))
         residual = after - momentum * now

@@ -46,7 +46,7 @@ def certify(
     if not isinstance(supervision.label_function, Hard):
         name = type(supervision.label_function).__name__
         against = f"the label function is {name}: only hard labels stay put with their pattern"
-    elif teacher.restarts_student:
+    elif teacher.restarts_student():
         against = "the student restarts: its later steps do not follow from this one"
     elif teacher_outputs is None and not (isinstance(teacher, CurrentStep) or renewed):
         against = f"what the teacher {type(teacher).__name__} holds at step {step} was not given"

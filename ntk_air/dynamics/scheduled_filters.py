@@ -47,7 +47,7 @@ class IdentityDistillation(SpectralRule):
     def __init__(
         self,
         learning_rate: float,
-        weights: Sequence[float] | AnyArray,
+        weights: float | Sequence[float] | AnyArray,
         *,
         average_decay: float = 0.0,
     ):
@@ -111,7 +111,7 @@ class HardPatternTail(SpectralRule):
     learning_rate: float
     weights: Float[Array, " n_step"]
 
-    def __init__(self, learning_rate: float, weights: Sequence[float] | AnyArray):
+    def __init__(self, learning_rate: float, weights: float | Sequence[float] | AnyArray):
         self.learning_rate = float(learning_rate)
         self.weights = _checked_weights(weights)
 
@@ -171,7 +171,7 @@ def _follow(carry: Any, one_step: Any, steps: Float[Array, " n_step"]) -> tuple[
     return jax.lax.scan(to_next, carry, steps.astype(jnp.int32))
 
 
-def _checked_weights(weights: Sequence[float] | AnyArray) -> Float[Array, " n_step"]:
+def _checked_weights(weights: float | Sequence[float] | AnyArray) -> Float[Array, " n_step"]:
     """Weights as a vector of values in [0, 1], or ``ValueError``."""
     array = np.asarray(weights, dtype=float)
     if array.ndim != 1 or not ((array >= 0) & (array <= 1)).all():

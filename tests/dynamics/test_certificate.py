@@ -194,6 +194,19 @@ def test_constant_weight_that_memorises_is_refused():
     assert "exceeds its margin" in refused.reason
 
 
+def test_noise_that_is_still_to_come_is_reckoned_with():
+    """At f = y nothing is wrong yet; what breaks the pattern is α alone."""
+    kernel = clustered_kernel()
+    basis = tail_basis(spectrum_of(kernel))
+    clean, noisy = clustered_labels(1, flips_per_cluster=[2] * 4)
+    rate = 1.0 / basis.largest
+    run = self_distilled(kernel, noisy, lambda step: 0.6, rate=rate, steps=[20_000], initial=clean)
+    assert (hard(run[20_000]) != clean).any()
+    refused = certify_pattern(basis, clean, noisy, weights=0.6, learning_rate=rate)
+    assert not refused.issued
+    assert certify_pattern(basis, clean, noisy, weights=0.05, learning_rate=rate).issued
+
+
 def test_a_small_constant_weight_keeps_its_own_remainder():
     certificate = certificate_at(500, weights=lambda step: np.full_like(step, 0.02, dtype=float))
     assert certificate.issued
