@@ -107,7 +107,7 @@ def compute(
         "n_train": dataset.n_train,
         "n_classes": dataset.n_classes,
         "noise_kind": "none" if first.label_noise is None else first.label_noise.kind,
-        "noise_rate": float(np.mean([draw.flipped_share for draw in draws])),
+        "noise_rate": float(np.mean([draw.noise_fraction for draw in draws])),
         "seeds": config.run.noise_seeds(),
         "kernel": kernel_name,
         **spectrum_numbers(spectrum),

@@ -78,10 +78,16 @@ class NoiseConfig:
     """Share of labels flipped. A data set with noisy labels of its own keeps those."""
     noise_kind: NoiseKind = "symmetric"
     """How labels are flipped."""
+    exact: bool = False
+    """Flip exactly this share of each class, or cluster, instead of each label independently."""
 
     def __post_init__(self):
         check_fraction("noise", self.noise)
         check_choice("noise_kind", self.noise_kind, _NOISES)
+        if self.exact and self.noise_kind == "instance_dependent":
+            raise ValueError(
+                "exact must be off for instance_dependent noise: rates differ by input"
+            )
 
     def run_name(self, dataset: Dataset) -> str:
         """Kind and rate, for a folder's name."""
@@ -91,7 +97,8 @@ class NoiseConfig:
 
     def build(self, rate: float | None = None) -> LabelNoise:
         """The label noise at ``rate``, by default the configured one."""
-        return _NOISES[self.noise_kind](self.noise if rate is None else rate)
+        options = {"exact": True} if self.exact else {}
+        return _NOISES[self.noise_kind](self.noise if rate is None else rate, **options)
 
     def draws(self, dataset: Dataset, *, seeds: list[int]) -> list[Dataset]:
         """One data set for each seed; a set with noisy labels of its own is the only draw."""

@@ -161,11 +161,6 @@ class Dataset(eqx.Module):
                 digest.update(np.ascontiguousarray(little).data)
         return digest.hexdigest()
 
-    @property
-    def flipped_share(self) -> float:
-        """The share of the training labels that the noise changed."""
-        return float(np.mean(self.noisy_labels != self.clean_labels))
-
     def clean_targets(self) -> Targets:
         """The clean labels y in target coding, shape (n_train, n_out) (theory.md, section 0)."""
         return encode_labels(self.clean_labels, self.n_classes)

@@ -1,0 +1,18 @@
+"""Claims of the theory, each with a prediction, an independent measurement and a control."""
+
+from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, Verdict
+from ntk_air.claims.registry import all_claims
+from ntk_air.claims.scene import Scene, make_scene
+from ntk_air.claims.verification import verify_claim, verify_claims
+
+__all__ = [
+    "Claim",
+    "DoesNotApply",
+    "Measurement",
+    "Scene",
+    "Verdict",
+    "all_claims",
+    "make_scene",
+    "verify_claim",
+    "verify_claims",
+]
