@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from ntk_air.kernels.gram import (
     HOST_TILES,
     LARGEST_TILE,
+    TILES_IN_FLIGHT,
     assemble,
     block_length,
     check_pair,
@@ -269,7 +270,7 @@ class _Job(NamedTuple):
 
     def largest_tile(self, max_bytes: int) -> int:
         """Rows of a tile whose Jacobians alone fill the memory."""
-        return min(LARGEST_TILE, max(1, max_bytes // self._pair_bytes))
+        return min(LARGEST_TILE, max(1, max_bytes // (TILES_IN_FLIGHT * self._pair_bytes)))
 
     def need(self, tile: int) -> int:
         """Bytes held for tiles of at most that many rows, as the compiler lays them out."""
@@ -284,7 +285,7 @@ class _Job(NamedTuple):
             computed = usage.temp_size_in_bytes + usage.output_size_in_bytes
         inputs = sum(sizes) * math.prod(self.rows.shape[1:])
         stored = HOST_TILES * math.prod(sizes) * math.prod(self.output_axes)
-        return computed + (inputs + stored) * self.dtype.itemsize
+        return TILES_IN_FLIGHT * computed + (inputs + stored) * self.dtype.itemsize
 
 
 def _job(

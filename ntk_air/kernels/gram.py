@@ -30,8 +30,12 @@ LARGEST_TILE = 1024
 SMALLEST_TILE = 32
 """Rows below which a tile is not worth its overhead: less memory than it needs is refused."""
 
-ASSUMED_TEMPORARIES = 12
-"""Tile-sized arrays that a kernel without ``tile_bytes`` is taken to hold at its peak."""
+ASSUMED_TEMPORARIES = 10
+"""Tile-sized arrays that a kernel without ``tile_bytes`` is taken to hold at its peak: at least
+as many as those of ``DenseArchitecture``, where the compiler counts up to 8."""
+
+TILES_IN_FLIGHT = 2
+"""Tiles whose temporaries count at once: JAX may free those of one after the next has begun."""
 
 HOST_TILES = 2
 """Copies of a tile that ``assemble`` makes: one from the device, one to make it symmetric."""
@@ -82,7 +86,7 @@ def gram_matrix(
     Args:
         kernel: ``kernel(x1, x2=None)``. One with a method ``assemble`` (``AssemblingKernel``)
             does the work itself; of one with ``tile_bytes`` (``SizedKernel``) that need of
-            memory is used; any other is taken to hold ``ASSUMED_TEMPORARIES`` tiles.
+            memory counts; any other is taken to hold ``ASSUMED_TEMPORARIES`` tiles.
         x1: inputs, shape (n1, *features).
         x2: other inputs, shape (n2, *features); ``None`` stands for ``x1``.
         max_memory_bytes: a bound in bytes on what this call holds, result and tiles together,
@@ -156,7 +160,7 @@ def _tile_need(
         kernel_bytes = kernel.tile_bytes(*shapes)
     else:
         kernel_bytes = ASSUMED_TEMPORARIES * tile_bytes
-    return kernel_bytes + HOST_TILES * tile_bytes
+    return TILES_IN_FLIGHT * kernel_bytes + HOST_TILES * tile_bytes
 
 
 def plan_tile(

@@ -8,6 +8,7 @@ import pytest
 from ntk_air.kernels.gram import (
     ASSUMED_TEMPORARIES,
     HOST_TILES,
+    TILES_IN_FLIGHT,
     assemble,
     gram_matrix,
 )
@@ -36,7 +37,7 @@ def dense_gaussian(x1, x2):
 
 def budget(n1, n2, tile, itemsize=8):
     """Bytes that just allow tiles of this size, for a kernel that states no need of its own."""
-    return (n1 * n2 + (ASSUMED_TEMPORARIES + HOST_TILES) * tile * tile) * itemsize
+    return (n1 * n2 + (TILES_IN_FLIGHT * ASSUMED_TEMPORARIES + HOST_TILES) * tile**2) * itemsize
 
 
 class Recorded:
@@ -156,36 +157,36 @@ def test_a_matrix_that_cannot_fit_is_refused_before_the_kernel_runs():
     kernel = Recorded()
     with pytest.raises(
         MemoryBudgetError,
-        match=r"Gram matrix of 200 × 200 inputs needs .* budget is 292\.97 KiB: allow "
-        r"max_memory_bytes=434688, or pass at most \d+ inputs; float32 inputs need half as much",
+        match=r"Gram matrix of 200 × 200 inputs needs .* budget is 390\.62 KiB: allow "
+        r"max_memory_bytes=500224, or pass at most \d+ inputs; float32 inputs need half as much",
     ):
-        gram_matrix(kernel, inputs(200), max_memory_bytes=300_000)
+        gram_matrix(kernel, inputs(200), max_memory_bytes=400_000)
     assert not kernel.calls
 
 
 def test_the_ways_out_of_a_refusal_work():
     x = inputs(200)
     with pytest.raises(MemoryBudgetError) as refusal:
-        gram_matrix(gaussian, x, max_memory_bytes=300_000)
+        gram_matrix(gaussian, x, max_memory_bytes=400_000)
     text = str(refusal.value)
     enough = int(text.split("max_memory_bytes=")[1].split(",")[0])
     n_fitting = int(text.split("at most ")[1].split(" ")[0])
     gram_matrix(gaussian, x, max_memory_bytes=enough)
-    gram_matrix(gaussian, x[:n_fitting], max_memory_bytes=300_000)
-    gram_matrix(gaussian, x.astype(np.float32), max_memory_bytes=300_000)
+    gram_matrix(gaussian, x[:n_fitting], max_memory_bytes=400_000)
+    gram_matrix(gaussian, x.astype(np.float32), max_memory_bytes=400_000)
     with pytest.raises(MemoryBudgetError):
         gram_matrix(gaussian, x, max_memory_bytes=enough - 1)
     with pytest.raises(MemoryBudgetError):
-        gram_matrix(gaussian, x[: n_fitting + 1], max_memory_bytes=300_000)
+        gram_matrix(gaussian, x[: n_fitting + 1], max_memory_bytes=400_000)
 
 
 def test_a_refused_cross_matrix_says_how_many_rows_fit():
     with pytest.raises(MemoryBudgetError, match=r"at most (\d+) inputs in x1 at a time"):
-        gram_matrix(gaussian, inputs(400), inputs(100), max_memory_bytes=250_000)
+        gram_matrix(gaussian, inputs(400), inputs(100), max_memory_bytes=400_000)
 
 
 def test_a_budget_below_one_tile_says_so():
-    with pytest.raises(MemoryBudgetError, match=r"one tile alone needs 112\.00 KiB"):
+    with pytest.raises(MemoryBudgetError, match=r"one tile alone needs 176\.00 KiB"):
         gram_matrix(gaussian, inputs(200), max_memory_bytes=1000)
 
 
@@ -201,7 +202,7 @@ def test_a_kernel_may_state_its_own_need():
     assert frugal.calls == [(150, None)]
     assert hungry.calls[0][0] < 60
     with pytest.raises(MemoryBudgetError, match="needs"):
-        gram_matrix(hungry, inputs(150), max_memory_bytes=150 * 150 * 8 + 900_000)
+        gram_matrix(hungry, inputs(150), max_memory_bytes=150 * 150 * 8 + 2_000_000)
 
 
 SETUP = """
