@@ -32,7 +32,7 @@ from ntk_air.dynamics.supervision import (
     Pretrained,
     Supervision,
 )
-from ntk_air.dynamics.supervision.supervision import trace_floats
+from ntk_air.dynamics.supervision.label_functions import trace_floats
 from ntk_air.dynamics.trajectory import FinalState, Trajectory
 from ntk_air.progress import Progress, no_progress
 from ntk_air.spectrum.result import Spectrum

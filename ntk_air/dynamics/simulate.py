@@ -25,7 +25,7 @@ from ntk_air.dynamics.stepping import (
     start,
 )
 from ntk_air.dynamics.supervision import Supervision
-from ntk_air.dynamics.supervision.supervision import trace_floats
+from ntk_air.dynamics.supervision.label_functions import trace_floats
 from ntk_air.dynamics.trajectory import FinalState, Trajectory
 from ntk_air.kernels.operator import DenseKernel, KernelOperator
 from ntk_air.progress import Progress, no_progress

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from ntk_air.dynamics import supervision as sv
-from ntk_air.dynamics.supervision.label_functions import check_label_function
-from ntk_air.dynamics.supervision.supervision import trace_floats
+from ntk_air.dynamics.supervision.label_functions import check_label_function, trace_floats
 from tests.dynamics import supervised
 from tests.lowering import assert_lowers
 from tests.type_checks import without_type_checks
@@ -254,7 +253,7 @@ def test_a_new_temperature_or_decay_compiles_nothing():
         ),
         (
             lambda: check_label_function(lambda f: f[:, :1], 3, np.dtype(float)),
-            r"label_function must map \(2, 3\) float64 to the same; got \(2, 1\) float64",
+            r"label_function must map \(21, 3\) float64 to the same; got \(21, 1\) float64",
         ),
     ],
 )

@@ -9,7 +9,7 @@ A user's own is any callable from (rows, n_out) to (rows, n_out) with h(0) = 0, 
 
 import abc
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
@@ -88,20 +88,41 @@ class Hard(LabelFunction):
         return shares / jnp.sum(shares, axis=1, keepdims=True) - 1.0 / n_out
 
 
-def check_label_function(label_function: LabelFunctionLike, n_out: int, dtype: np.dtype) -> None:
+def check_label_function(
+    label_function: LabelFunctionLike, n_out: int, dtype: np.dtype
+) -> Float[Array, "rows n_out"]:
     """Require that h keeps shape and precision and has no opinion at 0.
 
+    Returns:
+        h of single outputs between −9 and 9, for what else there is to check.
+
     Raises:
-        ValueError: naming what h(0) was, (2, n_out) rows of it.
+        ValueError: naming what h(0) was.
     """
-    got = label_function(jnp.zeros((2, n_out), dtype))
-    if got.shape != (2, n_out) or got.dtype != dtype:
+    probes = [scale * np.eye(n_out) for scale in (0, -9, -1, -0.1, 0.1, 1, 9)]
+    rows = np.concatenate(probes).astype(dtype)
+    got = _label(trace_floats(label_function), rows)
+    if got.shape != rows.shape or got.dtype != dtype:
         raise ValueError(
-            f"label_function must map ({2}, {n_out}) {np.dtype(dtype)} to the same; "
+            f"label_function must map {rows.shape} {np.dtype(dtype)} to the same; "
             f"got {got.shape} {got.dtype}"
         )
-    if not bool(jnp.all(got == 0)):
+    if np.asarray(got[0]).any():
         raise ValueError(
             "label_function must have no opinion at 0, h(0) = 0: otherwise it labels every row "
             f"alike at f_0 = 0; got h(0) = {np.asarray(got[0]).tolist()}"
         )
+    return got
+
+
+@eqx.filter_jit
+def _label(label_function: LabelFunctionLike, rows: Rows) -> Array:
+    return label_function(jnp.asarray(rows))
+
+
+_Tree = TypeVar("_Tree")
+
+
+def trace_floats(tree: _Tree) -> _Tree:
+    """Turn Python floats into weakly typed arrays, so that a new value compiles nothing."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, tree)

@@ -3,15 +3,23 @@
 from typing import Literal, TypeAlias
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ntk_air.checks import check_choice
-from ntk_air.dynamics.supervision.label_functions import Identity, LabelFunctionLike, Rows
+from ntk_air.dynamics.supervision.label_functions import (
+    Identity,
+    LabelFunctionLike,
+    Rows,
+    trace_floats,
+)
 from ntk_air.dynamics.supervision.schedules import Constant, FunctionOfIndex, WeightSchedule
 from ntk_air.dynamics.supervision.teachers import Clock, CurrentStep, Teacher
+from ntk_air.typing import AnyArray
+
+_CHUNK = 4096
+"""Weights are made for so many steps at once: one program for any number of steps."""
 
 WeightBy: TypeAlias = Literal["step", "epoch"]
 
@@ -123,8 +131,8 @@ class Supervision(eqx.Module):
         clock = jnp.maximum(step - self.warm_up, 0)
         return clock // self._steps_per_index
 
-    def weights(self, steps: Int[Array | np.ndarray, " n_step"]) -> Float[Array, " n_step"]:
-        """α at the given steps, for a schedule that depends on the index alone.
+    def weights(self, steps: Int[AnyArray, " n_step"]) -> Float[np.ndarray, " n_step"]:
+        """α at the given steps, at least one, for a schedule that depends on the index alone.
 
         Raises:
             ValueError: for a schedule that depends on the run, or leaves [0, 1] at these steps.
@@ -134,14 +142,16 @@ class Supervision(eqx.Module):
                 f"{type(self.schedule).__name__} depends on the run's "
                 f"{self.schedule.depends_on()}: its weights are not known beforehand"
             )
-        steps = jnp.asarray(steps)
-        weights = _weights(trace_floats(self), steps)
-        outside = ~((weights >= 0) & (weights <= 1))
-        if bool(jnp.any(outside)):
-            first = int(jnp.argmax(outside))
+        chunks = np.pad(np.asarray(steps), (0, -len(steps) % _CHUNK), mode="edge")
+        traced = trace_floats(self)
+        weights = np.concatenate(
+            [np.asarray(_weights(traced, part)) for part in chunks.reshape(-1, _CHUNK)]
+        )[: len(steps)]
+        outside = np.flatnonzero(~((weights >= 0) & (weights <= 1)))
+        if outside.size:
             raise ValueError(
-                f"schedule must give weights in [0, 1]; got {float(weights[first])!r} at step "
-                f"{int(steps[first])}"
+                f"schedule must give weights in [0, 1]; got {float(weights[outside[0]])!r} at "
+                f"step {int(steps[outside[0]])}"
             )
         return weights
 
@@ -167,13 +177,9 @@ def plain_descent() -> Supervision:
     return Supervision(Identity(), Constant(1.0))
 
 
-def trace_floats(tree: Supervision) -> Supervision:
-    """Turn Python floats into weakly typed arrays, so that a new value compiles nothing."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, tree)
-
-
 @eqx.filter_jit
-def _weights(supervision: Supervision, steps: Int[Array, " n_step"]) -> Float[Array, " n_step"]:
+def _weights(supervision: Supervision, steps: Int[AnyArray, " n_step"]) -> Float[Array, " n_step"]:
+    steps = jnp.asarray(steps)
     index = supervision.weight_index(steps).astype(float)
     nothing = jnp.zeros((1, 1))
     weights = supervision.schedule(index, nothing, nothing)
