@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air.air.area import area_under_curve, bracket_crossing, shares_at, time_span
+from ntk_air.air.area import area_under_curve, bracket_crossing, share_at, shares_at, time_span
 from ntk_air.air.energies import Shares, batched_energy_shares
 from ntk_air.air.rates import Dynamics, ModeRates, checked_times, retrieval_rates
-from ntk_air.checks import check_fraction
+from ntk_air.checks import check_at_least, check_fraction
 from ntk_air.spectrum.result import Spectrum
 from ntk_air.typing import Curve, Targets, Times
 
@@ -147,11 +147,12 @@ def air_curve(
         noise: ζ = ỹ − E[ỹ | y], centred, (n_train, n_out), any unit.
         learning_rate: η; ``None`` is 1/λ₁.
         dynamics: see ``retrieval_rates``.
-        n_points: how many times the curve is given at; the area does not depend on it.
+        n_points: how many times the curve is given at, at least 3; the area is the same for all.
 
     Raises:
         ValueError: for all-zero labels among others: see ``energy_in_top``, ``retrieval_rates``.
     """
+    check_at_least("n_points", float(n_points), 3.0)
     modes = _modes(spectrum, signal, noise, learning_rate, dynamics)
     never = modes.rates == 0
     never_signal, never_noise = (
@@ -264,9 +265,7 @@ def _why_empty(
             f"the signal never reaches 1 − δ = {1 - delta:g}: {never:.3g} of its energy lies in "
             "modes that are never retrieved"
         )
-    noise = float(
-        shares_at(modes.rates, modes.noise[0], jnp.asarray([start], modes.rates.dtype))[0]
-    )
+    noise = float(share_at(modes.rates, modes.noise[0], np.asarray(start, modes.rates.dtype)))
     return (
         f"when the signal reaches 1 − δ = {1 - delta:g}, at step {start:.4g}, "
         f"{noise:.3g} of the noise is there, more than δ′ = {delta_prime:g}"

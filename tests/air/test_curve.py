@@ -137,3 +137,10 @@ def test_numbers_do_not_depend_on_the_basis_or_the_order_of_inputs(name):
     for q in (turn, shuffle):
         again = numbers(q @ problem.matrix @ q.T, q @ y, q @ z)
         np.testing.assert_allclose(again, expected, rtol=1e-8, atol=1e-11)
+
+
+def test_a_curve_has_three_points_or_more():
+    spectrum = decompose(spectral_problem("step").matrix)
+    assert len(air.air_curve(spectrum, labels(seed=1), labels(seed=2), n_points=3).times) == 3
+    with pytest.raises(ValueError, match=r"n_points must be .* at least 3"):
+        air.air_curve(spectrum, labels(seed=1), labels(seed=2), n_points=2)
