@@ -23,18 +23,16 @@ from ntk_air.air import (
     random_labels,
 )
 from ntk_air.air.summary import spread
-from ntk_air.configs import DataConfig, KernelConfig, NoiseConfig, RunConfig
+from ntk_air.configs import ExperimentConfig
 from ntk_air.data.dataset import Dataset
 from ntk_air.experiment import Experiment, main
-from ntk_air.kernels.gram import gram_matrix
 from ntk_air.memory import parse_bytes
 from ntk_air.progress import Progress
 from ntk_air.report import eigen_spectrum as report
 from ntk_air.report.air_results import air_arrays, air_numbers, spectrum_numbers, spread_numbers
 from ntk_air.runs import RunFolder
-from ntk_air.spectrum.decomposition import decompose
+from ntk_air.scene import make_scene
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.spectrum.storage import spectrum_from_arrays, spectrum_to_arrays
 from ntk_air.typing import Targets
 
 NOISE_RATES = tuple(rate / 10 for rate in range(9))
@@ -42,13 +40,9 @@ TOP = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(ExperimentConfig):
     """Options of eigen_spectrum."""
 
-    data: DataConfig = DataConfig()
-    noise: NoiseConfig = NoiseConfig()
-    kernel: KernelConfig = KernelConfig()
-    run: RunConfig = RunConfig()
     delta: float = 0.2
     """The AIR window holds the times with 1 − δ of the signal and at most δ of the noise."""
 
@@ -60,32 +54,23 @@ class Config:
             run=dataclasses.replace(self.run, seeds=2),
         )
 
-    def identity(self) -> dict[str, Any]:
-        """What makes two configurations the same."""
-        parts = {
-            "data": self.data.identity(),
-            "noise": dataclasses.asdict(self.noise),
-            "kernel": dataclasses.asdict(self.kernel),
-            "run": self.run.identity(),
-        }
-        return parts | {"delta": self.delta}
-
-    def run_name(self, dataset: Dataset) -> str:
-        """A readable name, for the default folder."""
-        noise = self.noise.run_name(dataset)
-        return f"{self.data.run_name()}-{noise}-{self.kernel.run_name()}"
-
-
-def load(config: Config) -> Dataset:
-    """The data set as the kernel takes it, with clean labels unless it has noisy ones."""
-    return config.kernel.prepare(config.data.load(seed=config.run.seed))
-
 
 def compute(
     config: Config, dataset: Dataset, run: RunFolder, progress: Progress
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The numbers of results.json and the curves of arrays.npz."""
-    spectrum, kernel_name = decomposed(config, dataset, run, progress)
+    kernel, kernel_name = config.kernel.build(
+        dataset, seed=config.run.seed, precision=config.run.precision
+    )
+    scene = make_scene(
+        dataset.subset(n_test=0),
+        kernel,
+        precision=config.run.precision,
+        max_memory_bytes=parse_bytes(config.run.max_memory),
+        stage=run.stage,
+        progress=progress,
+    )
+    spectrum = scene.spectrum
     draws = config.noise.draws(dataset, seeds=config.run.noise_seeds())
     noisy = np.stack([draw.noisy_targets() for draw in draws])
     expected = np.stack([draw.expected_noisy_targets() for draw in draws])
@@ -118,32 +103,6 @@ def compute(
     return results, arrays
 
 
-def decomposed(
-    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
-) -> tuple[Spectrum, str]:
-    """The spectrum of the kernel on the training inputs, and the kernel's description."""
-    precision, max_memory_bytes = config.run.precision, parse_bytes(config.run.max_memory)
-    kernel, name = config.kernel.build(dataset, seed=config.run.seed, precision=precision)
-    inputs = dataset.inputs.astype(precision)
-    gram = run.stage(
-        "kernel",
-        lambda: {
-            "gram": gram_matrix(
-                kernel, inputs, max_memory_bytes=max_memory_bytes, progress=progress
-            )
-        },
-    )["gram"]
-    progress("eigendecomposition", 0, 1)
-    arrays = run.stage(
-        "spectrum",
-        lambda: spectrum_to_arrays(
-            decompose(gram, precision=precision, max_memory_bytes=max_memory_bytes)
-        ),
-    )
-    progress("eigendecomposition", 1, 1)
-    return spectrum_from_arrays(arrays), name
-
-
 def top_energy_by_noise(
     config: Config, dataset: Dataset, spectrum: Spectrum, progress: Progress
 ) -> dict[str, Any]:
@@ -173,7 +132,6 @@ def top_energy(spectrum: Spectrum, labels: Targets) -> float:
 
 EXPERIMENT = Experiment(
     name="eigen_spectrum",
-    load=load,
     compute=compute,
     save_figures=report.save_figures,
     summary=report.summary,

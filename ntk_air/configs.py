@@ -7,7 +7,7 @@ its help text.
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jax
 
@@ -218,3 +218,38 @@ def _parsed(option: str) -> tuple[str, Any]:
         except ValueError:
             continue
     return name.replace("-", "_"), {"true": True, "false": False}.get(value.lower(), value)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentConfig:
+    """What every experiment can be told; each adds its own options."""
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    noise: NoiseConfig = dataclasses.field(default_factory=NoiseConfig)
+    kernel: KernelConfig = dataclasses.field(default_factory=KernelConfig)
+    run: RunConfig = dataclasses.field(default_factory=RunConfig)
+
+    def smoke(self) -> Self:
+        """The same configuration, small enough to end within seconds."""
+        return self
+
+    def load(self) -> Dataset:
+        """The data set as the kernel takes it, with clean labels unless it has noisy ones."""
+        return self.kernel.prepare(self.data.load(seed=self.run.seed))
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two configurations the same."""
+        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {
+            name: part.identity()
+            if isinstance(part, DataConfig | RunConfig)
+            else dataclasses.asdict(part)
+            if isinstance(part, NoiseConfig | KernelConfig)
+            else part
+            for name, part in parts.items()
+        }
+
+    def run_name(self, dataset: Dataset) -> str:
+        """A readable name, for the default folder."""
+        noise = self.noise.run_name(dataset)
+        return f"{self.data.run_name()}-{noise}-{self.kernel.run_name()}"

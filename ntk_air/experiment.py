@@ -4,12 +4,12 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import tyro
 from rich.console import Console, RenderableType
 
-from ntk_air.configs import RunConfig
+from ntk_air.configs import ExperimentConfig
 from ntk_air.data.dataset import Dataset
 from ntk_air.progress import Progress
 from ntk_air.report.progress import progress_on_standard_error
@@ -19,44 +19,21 @@ from ntk_air.typing import AnyArray
 _SUMMARY_WIDTH = 100
 
 
-class ExperimentConfig(Protocol):
-    """What the configuration of every experiment has."""
-
-    @property
-    def run(self) -> RunConfig:
-        """The options of the run itself."""
-        ...
-
-    def smoke(self) -> Any:
-        """The same configuration, small enough to end within seconds."""
-        ...
-
-    def identity(self) -> dict[str, Any]:
-        """What makes two configurations the same."""
-        ...
-
-    def run_name(self, dataset: Dataset) -> str:
-        """A readable name, for the default folder."""
-        ...
-
-
 Config = TypeVar("Config", bound=ExperimentConfig)
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment(Generic[Config]):
-    """An experiment: how to load, compute, draw and summarise.
+    """An experiment: how to compute, draw and summarise.
 
     Attributes:
         name: of the script and of its folder under ``runs/``.
-        load: the data set of a configuration.
         compute: results (JSON-ready) and curves, from configuration, data, run and progress.
         save_figures: draws from saved results, curves and folder; returns the figures' names.
         summary: what a reader sees of the results.
     """
 
     name: str
-    load: Callable[[Config], Dataset]
     compute: Callable[
         [Config, Dataset, RunFolder, Progress], tuple[Mapping[str, Any], Mapping[str, AnyArray]]
     ]
@@ -69,13 +46,9 @@ def main(experiment: Experiment[Config], config_type: type[Config], description:
 
     Bad input and refused jobs end with a message and status 2, an interruption with 130.
     """
-    config = tyro.cli(
-        config_type,
-        description=description,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
     console = Console(width=None if sys.stdout.isatty() else _SUMMARY_WIDTH, highlight=False)
     try:
+        config = tyro.cli(config_type, description=description, config=(tyro.conf.OmitArgPrefixes,))
         run_experiment(experiment, config, console)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -91,7 +64,7 @@ def run_experiment(experiment: Experiment[Config], config: Config, console: Cons
     options = config.run
     if options.smoke:
         config = config.smoke()
-    dataset = experiment.load(config)
+    dataset = config.load()
     folder = options.out or Path("runs") / experiment.name / config.run_name(dataset)
     with progress_on_standard_error() as progress:
         run = RunFolder(
@@ -103,12 +76,9 @@ def run_experiment(experiment: Experiment[Config], config: Config, console: Cons
             progress=progress,
         )
         if run.is_complete:
-            changed = (
-                " by another version of this code; --force computes anew"
-                if (run.made_by_other_code)
-                else ""
-            )
-            console.print(f"{folder}: reused, computed before{changed}", soft_wrap=True)
+            other = " by another version of this code; --force computes anew"
+            by_whom = other if run.made_by_other_code else ""
+            console.print(f"{folder}: reused, computed before{by_whom}", soft_wrap=True)
         else:
             run.save(*experiment.compute(config, dataset, run, progress))
             experiment.save_figures(run.results, run.arrays, folder)

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ntk_air.claims.scene import Scene
+from ntk_air.scene import Scene
 from ntk_air.typing import AnyArray
 
 Status: TypeAlias = Literal["holds", "fails", "control passed", "does not apply"]

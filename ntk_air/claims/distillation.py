@@ -4,7 +4,6 @@ import numpy as np
 
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, array_agreement
 from ntk_air.claims.runs import exact, held_out_outputs, stepped, train_outputs
-from ntk_air.claims.scene import Scene
 from ntk_air.dynamics.distillation_filters import (
     DistillationRounds,
     LastEpochTeacher,
@@ -23,6 +22,7 @@ from ntk_air.dynamics.supervision import (
     Supervision,
     plain_descent,
 )
+from ntk_air.scene import Scene
 
 PAPER = "Dong et al. 2019 (P2)"
 TEACHER_STEPS = 200.0

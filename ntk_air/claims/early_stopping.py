@@ -4,10 +4,10 @@ import numpy as np
 
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, agreement
 from ntk_air.claims.runs import exact, stepped
-from ntk_air.claims.scene import Scene
 from ntk_air.dynamics.filters import GradientDescent
 from ntk_air.dynamics.supervision import plain_descent
 from ntk_air.dynamics.trajectory import Trajectory
+from ntk_air.scene import Scene
 
 PAPER = "Dong et al. 2019 (P4); Li, Soltanolkotabi, Oymak 2019"
 LOG_TIMES = (0.0, *np.unique(np.round(np.geomspace(1, 1e8, 400))))

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air.claims.scene import Scene
 from ntk_air.dynamics.exact import exact_trajectory
 from ntk_air.dynamics.filters import SpectralRule
 from ntk_air.dynamics.jumps import simulate_by_jumps
 from ntk_air.dynamics.simulate import simulate
 from ntk_air.dynamics.supervision import Supervision
 from ntk_air.dynamics.trajectory import Trajectory
+from ntk_air.scene import Scene
 from ntk_air.typing import Targets
 
 Steps = Sequence[float]

@@ -13,7 +13,6 @@ from ntk_air.claims.claim import (
 )
 from ntk_air.claims.early_stopping import descent, predicted_floor
 from ntk_air.claims.runs import exact, jumped, stepped, train_outputs
-from ntk_air.claims.scene import Scene
 from ntk_air.data.noise import SymmetricNoise
 from ntk_air.dynamics.certificate import Certificate
 from ntk_air.dynamics.noise_estimate import estimate_noise
@@ -31,6 +30,7 @@ from ntk_air.dynamics.supervision import (
 )
 from ntk_air.dynamics.tail_bounds import tail_basis
 from ntk_air.dynamics.trajectory import Trajectory
+from ntk_air.scene import Scene
 
 PAPER = "Dong et al. 2019 (P3, P4)"
 LATE = 1e7

@@ -74,7 +74,13 @@ def decompose(
     method = _choose_method(operator, top_k, method)
     trace = _checked_trace(operator)
     _check_arguments(operator.shape[0], top_k, method, symmetry_tolerance)
-    _require_memory(operator.shape[0], top_k, precision, method, max_memory_bytes)
+    require_decomposition_memory(
+        operator.shape[0],
+        top_k=top_k,
+        precision=precision,
+        method=method,
+        max_bytes=max_memory_bytes,
+    )
     if method == "iterative":
         assert top_k is not None  # _check_arguments saw to it
         return _decompose_iteratively(
@@ -110,9 +116,21 @@ def _check_arguments(n: int, top_k: int | None, method: Method, symmetry_toleran
         )
 
 
-def _require_memory(
-    n: int, top_k: int | None, precision: Precision, method: Method, max_bytes: int | None
+def require_decomposition_memory(
+    n: int,
+    *,
+    top_k: int | None = None,
+    precision: Precision = "float64",
+    method: Method = "dense",
+    max_bytes: int | None,
 ) -> None:
+    """Refuse a decomposition of n examples that needs more than ``max_bytes``.
+
+    ``decompose`` asks this itself; asked before the kernel is evaluated it saves that work.
+
+    Raises:
+        MemoryBudgetError: naming the need and a way out.
+    """
     way_out = "use fewer examples, precision='float32', or top_k with method='iterative'"
     if top_k is None:
         elements = _FULL_MATRICES * n * n

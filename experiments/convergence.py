@@ -1,0 +1,197 @@
+"""Self-distillation reaches the clean labels in ℓ2; early stopping only has their signs right.
+
+Follows gradient descent and self-distillation with identity, sharpened and hard labels: RMS
+distance to the clean labels, zero–one error and smallest margin against steps, with the predicted
+floor and memorisation level, exact curves over simulated points, and the certified step.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ntk_air.configs import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig
+from ntk_air.data.dataset import Dataset
+from ntk_air.dynamics.distance_predictions import early_stopping_floor, memorisation_level
+from ntk_air.dynamics.exact import exact_trajectory
+from ntk_air.dynamics.filters import GradientDescent
+from ntk_air.dynamics.jumps import simulate_by_jumps
+from ntk_air.dynamics.noise_estimate import estimate_noise
+from ntk_air.dynamics.run_certificate import first_certified_step
+from ntk_air.dynamics.scheduled_filters import IdentityDistillation
+from ntk_air.dynamics.simulate import simulate
+from ntk_air.dynamics.supervision import (
+    Hard,
+    Identity,
+    LabelFunction,
+    Power,
+    Sharpened,
+    Supervision,
+    plain_descent,
+)
+from ntk_air.dynamics.tail_bounds import tail_basis
+from ntk_air.experiment import Experiment, main
+from ntk_air.memory import parse_bytes
+from ntk_air.progress import Progress
+from ntk_air.report import convergence as report
+from ntk_air.report.trajectory_results import (
+    certificate_numbers,
+    curves,
+    largest_difference,
+    run_numbers,
+)
+from ntk_air.runs import RunFolder
+from ntk_air.scene import make_scene
+
+MEMORISED_STEPS = 1e15
+N_TIMES = 200
+N_POINTS = 13
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(ExperimentConfig):
+    """Options of convergence."""
+
+    data: DataConfig = dataclasses.field(default_factory=lambda: DataConfig(dataset="clusters"))
+    noise: NoiseConfig = dataclasses.field(
+        default_factory=lambda: NoiseConfig(noise=0.2, exact=True)
+    )
+    kernel: KernelConfig = dataclasses.field(default_factory=lambda: KernelConfig(depth=2))
+    steps: int = 1_000_000
+    """Steps of the exact curves and of the jumps."""
+    plain_steps: int = 10_000
+    """Steps taken one by one: the sharpened labels, and the points over the exact curves."""
+    warm_up: int | None = None
+    """Plain steps before self-distillation; by default estimated from the noisy labels."""
+    exponent: float = 1.5
+    """Of the weight on the noisy labels, (1 + t/warm_up)^−exponent after the warm-up."""
+    temperature: float = 0.3
+    """Of the sharpened labels, in label units."""
+
+    def smoke(self) -> "Config":
+        """Few inputs and steps."""
+        data = dataclasses.replace(self.data, n_train=80)
+        return dataclasses.replace(self, data=data, steps=20_000, plain_steps=500)
+
+
+def compute(
+    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The numbers of results.json and the curves of arrays.npz."""
+    noisy_dataset = config.noise.draws(dataset, seeds=[config.run.seed])[0]
+    precision = config.run.precision
+    kernel, kernel_name = config.kernel.build(dataset, seed=config.run.seed, precision=precision)
+    scene = make_scene(
+        noisy_dataset,
+        kernel,
+        precision=precision,
+        max_memory_bytes=parse_bytes(config.run.max_memory),
+        stage=run.stage,
+        progress=progress,
+    )
+    warm_up = config.warm_up or estimate_noise(scene.spectrum, scene.noisy).steps
+    schedule = Power(exponent=config.exponent, scale=float(warm_up))
+
+    def supervise(label_function: LabelFunction) -> Supervision:
+        return Supervision(label_function, schedule, warm_up=warm_up)
+
+    hard, rate = supervise(Hard()), scene.learning_rate
+    times = np.unique(np.round(np.geomspace(1, config.steps, N_TIMES)))
+    weights = hard.weights(np.arange(config.steps))
+    common: dict[str, Any] = scene.labels()
+    runs = {
+        "gradient_descent": exact_trajectory(
+            scene.spectrum,
+            rule=GradientDescent(rate),
+            times=[*times, MEMORISED_STEPS],
+            **common,
+        ),
+        "self_distillation_identity": exact_trajectory(
+            scene.spectrum, rule=IdentityDistillation(rate, weights), times=times, **common
+        ),
+        "self_distillation_hard": simulate_by_jumps(
+            scene.spectrum,
+            supervision=hard,
+            times=times,
+            learning_rate=rate,
+            store_at=times,
+            progress=progress,
+            **common,
+        ),
+    }
+
+    def plain_steps(supervision: Supervision, at: np.ndarray) -> Any:
+        return simulate(
+            scene.theta,
+            supervision=supervision,
+            times=at,
+            learning_rate=rate,
+            largest_eigenvalue=scene.spectrum.lambda_max,
+            progress=progress,
+            **common,
+        )
+
+    points = np.intersect1d(
+        times, times[np.linspace(0, np.sum(times <= config.plain_steps) - 1, N_POINTS).astype(int)]
+    )
+    simulated = {
+        "gradient_descent": plain_steps(plain_descent(), points),
+        "self_distillation_identity": plain_steps(supervise(Identity()), points),
+        "self_distillation_hard": plain_steps(hard, points),
+    }
+    runs["self_distillation_sharpened"] = plain_steps(
+        supervise(Sharpened(config.temperature)), times[times <= config.plain_steps]
+    )
+    stored = runs["self_distillation_hard"].stored
+    assert stored is not None  # asked for above
+    certificate = first_certified_step(
+        tail_basis(scene.spectrum),
+        stored,
+        scene.noisy,
+        hard,
+        learning_rate=rate,
+        clean=scene.clean,
+    )
+    noise = noisy_dataset.label_noise
+    signal = None if noise is None else noise.signal_scale(dataset.n_classes)
+    results = {
+        "dataset": dataset.name,
+        "n_train": dataset.n_train,
+        "n_classes": dataset.n_classes,
+        "noise_kind": "none" if noise is None else noise.kind,
+        "noise_rate": noisy_dataset.noise_fraction,
+        "kernel": kernel_name,
+        "precision": scene.spectrum.precision,
+        "learning_rate": rate,
+        "warm_up_steps": warm_up,
+        "floor_predicted": None
+        if signal is None
+        else early_stopping_floor(scene.clean, signal=signal),
+        "memorised_predicted": memorisation_level(scene.clean, scene.noisy),
+        **{name: run_numbers(trajectory) for name, trajectory in runs.items()},
+        "certificate": certificate_numbers(certificate),
+        "closed_form_max_abs_error": max(
+            largest_difference(runs[name], steps) for name, steps in simulated.items()
+        ),
+    }
+    arrays = {}
+    for name, trajectory in runs.items():
+        arrays |= curves(name, trajectory)
+    for name, trajectory in simulated.items():
+        arrays |= curves(f"simulated_{name}", trajectory)
+    return results, arrays
+
+
+EXPERIMENT = Experiment(
+    name="convergence",
+    compute=compute,
+    save_figures=report.save_figures,
+    summary=report.summary,
+)
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))

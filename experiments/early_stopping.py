@@ -1,0 +1,160 @@
+"""What helps in distillation is that the teacher stopped early.
+
+Follows the student of a teacher stopped at T, over T: its distance to the clean labels, its
+held-out accuracy, and whether it is the teacher's own function; the student of a converged
+teacher; and self-distillation with the identity on its own clock against plain descent.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ntk_air.configs import ExperimentConfig
+from ntk_air.data.dataset import Dataset
+from ntk_air.dynamics.distillation_filters import StoppedTeacher
+from ntk_air.dynamics.exact import exact_trajectory
+from ntk_air.dynamics.filters import GradientDescent, SpectralRule
+from ntk_air.dynamics.interpolant import interpolant
+from ntk_air.dynamics.metrics import zero_one_error
+from ntk_air.dynamics.scheduled_filters import IdentityDistillation
+from ntk_air.dynamics.supervision import Identity, Power, Supervision
+from ntk_air.dynamics.trajectory import Trajectory
+from ntk_air.experiment import Experiment, main
+from ntk_air.memory import parse_bytes
+from ntk_air.progress import Progress
+from ntk_air.report import early_stopping as report
+from ntk_air.report.trajectory_results import curves, run_numbers
+from ntk_air.runs import RunFolder
+from ntk_air.scene import Scene, make_scene
+
+CONVERGED_STEPS = 1e18
+N_TEACHERS = 40
+N_TIMES = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(ExperimentConfig):
+    """Options of early_stopping."""
+
+    steps: int = 100_000
+    """The longest that teachers are trained and students watched."""
+    decay_steps: int = 200
+    """Of the weight (1 + t/decay_steps)^−1.5 in self-distillation with the identity."""
+
+    def smoke(self) -> "Config":
+        """Few inputs and steps."""
+        data = dataclasses.replace(self.data, n_train=min(self.data.n_train or 150, 150))
+        return dataclasses.replace(self, data=data, steps=2_000)
+
+
+def compute(
+    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The numbers of results.json and the curves of arrays.npz."""
+    if dataset.n_test == 0:
+        raise ValueError("dataset must have held-out inputs to compare functions on; got none")
+    noisy_dataset = config.noise.draws(dataset, seeds=[config.run.seed])[0]
+    precision = config.run.precision
+    kernel, kernel_name = config.kernel.build(dataset, seed=config.run.seed, precision=precision)
+    scene = make_scene(
+        noisy_dataset,
+        kernel,
+        precision=precision,
+        max_memory_bytes=parse_bytes(config.run.max_memory),
+        stage=run.stage,
+        progress=progress,
+    )
+    descent = GradientDescent(scene.learning_rate)
+    teacher_steps = np.unique(np.round(np.geomspace(1, config.steps, N_TEACHERS)))
+    teachers = follow(scene, descent, teacher_steps, store=True)
+    students = converged_students(scene, teachers)
+    times = np.unique(np.round(np.geomspace(1, config.steps, N_TIMES)))
+    plain = follow(scene, descent, times)
+    of_converged = follow(scene, StoppedTeacher(descent, teacher_steps=CONVERGED_STEPS), times)
+    clock = identity_clock(scene, config, times)
+    results = {
+        "dataset": dataset.name,
+        "n_train": dataset.n_train,
+        "n_test": dataset.n_test,
+        "n_classes": dataset.n_classes,
+        "noise_rate": noisy_dataset.noise_fraction,
+        "kernel": kernel_name,
+        "precision": scene.spectrum.precision,
+        "learning_rate": scene.learning_rate,
+        "modes_below_precision": scene.spectrum.n_below_precision,
+        "teacher_steps": teacher_steps,
+        "max_abs_difference_student_teacher": np.max(students["difference"]),
+        "max_abs_difference_converged_teacher": largest_curve_difference(plain, of_converged),
+        "best_teacher": run_numbers(teachers),
+        "gradient_descent": run_numbers(plain),
+        "student_of_converged_teacher": run_numbers(of_converged),
+        "identity_self_distillation": clock["numbers"],
+    }
+    arrays = {
+        **curves("teacher", teachers),
+        **{f"student_{name}": values for name, values in students.items()},
+        **curves("plain", plain),
+        **curves("of_converged", of_converged),
+        **clock["arrays"],
+    }
+    return results, arrays
+
+
+def follow(
+    scene: Scene, rule: SpectralRule, times: np.ndarray, *, store: bool = False
+) -> Trajectory:
+    """A closed form at given steps."""
+    stored = times if store else ()
+    return exact_trajectory(
+        scene.spectrum, rule=rule, times=times, store_at=stored, **scene.labels()
+    )
+
+
+def converged_students(scene: Scene, teachers: Trajectory) -> dict[str, np.ndarray]:
+    """Held-out accuracy of each teacher's converged student, and its distance from the teacher."""
+    assert teachers.stored is not None
+    assert teachers.stored.held_out is not None
+    assert scene.held_out is not None
+    taught, own = np.asarray(teachers.stored.train), np.asarray(teachers.stored.held_out)
+    n_teachers, n_train, n_out = taught.shape
+    stacked = taught.transpose(1, 0, 2).reshape(n_train, n_teachers * n_out)
+    outputs = interpolant(scene.theta, scene.held_out.cross_kernel, stacked)
+    outputs = outputs.reshape(-1, n_teachers, n_out).transpose(1, 0, 2)
+    targets = scene.held_out.targets
+    return {
+        "difference": np.max(np.abs(outputs - own), axis=(1, 2)),
+        "test_accuracy": np.array([1 - float(zero_one_error(f, targets)) for f in outputs]),
+    }
+
+
+def identity_clock(scene: Scene, config: Config, times: np.ndarray) -> dict[str, Any]:
+    """Self-distillation with the identity, and plain descent at its effective time Σα."""
+    schedule = Power(exponent=1.5, scale=float(config.decay_steps))
+    weights = np.asarray(Supervision(Identity(), schedule).weights(np.arange(config.steps)))
+    distilled = follow(scene, IdentityDistillation(scene.learning_rate, weights), times)
+    effective = np.cumsum(weights)[times.astype(int) - 1]
+    return {
+        "numbers": {**run_numbers(distilled), "effective_steps": float(effective[-1])},
+        "arrays": {**curves("identity", distilled), "identity_effective_steps": effective},
+    }
+
+
+def largest_curve_difference(first: Trajectory, second: Trajectory) -> float:
+    """The largest difference in RMS distance between runs recorded at the same steps."""
+    return float(np.max(np.abs(np.asarray(first.train.rms_distance - second.train.rms_distance))))
+
+
+EXPERIMENT = Experiment(
+    name="early_stopping",
+    compute=compute,
+    save_figures=report.save_figures,
+    summary=report.summary,
+)
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))
