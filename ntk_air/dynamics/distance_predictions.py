@@ -69,7 +69,7 @@ def agreement_level(clean: Targets, noisy: Targets) -> float:
 
     ρ is the share of rows whose noisy label is not the clean one.
     """
-    flipped = float(jnp.mean(flipped_rows(jnp.asarray(clean), jnp.asarray(noisy))))
+    flipped = float(np.mean(flipped_rows(clean, noisy)))
     return constant_weight_level(clean, noisy, weight=flipped)
 
 
