@@ -69,7 +69,7 @@ def agreement_level(clean: Targets, noisy: Targets) -> float:
 
     ρ is the share of rows whose noisy label is not the clean one.
     """
-    flipped = float(np.mean(flipped_rows(clean, noisy)))
+    flipped = float(np.asarray(flipped_rows(clean, noisy)).mean())
     return constant_weight_level(clean, noisy, weight=flipped)
 
 
