@@ -14,17 +14,18 @@ from ntk_air.dynamics.losses import SquareLoss
 from ntk_air.dynamics.modes import (
     Frame,
     ModeState,
-    leap,
     make_frame,
+    ride,
     settle,
     settle_for_good,
+    soundness,
     start,
     weight_of,
 )
 from ntk_air.dynamics.recording import Recorder, View
 from ntk_air.dynamics.setup import Setup, Steps, check_supervision, check_times
 from ntk_air.dynamics.simulate import describe
-from ntk_air.dynamics.stepping import RUNNING, SimulationState
+from ntk_air.dynamics.stepping import REASONS, RUNNING, SimulationState
 from ntk_air.dynamics.supervision import (
     Constant,
     CurrentStep,
@@ -161,14 +162,6 @@ def _teaches(supervision: Supervision) -> bool:
     return not (isinstance(schedule, Constant) and schedule.weight == 1)
 
 
-def _next_epoch(supervision: Supervision, step: int) -> float | int:
-    """The next step at which the teacher may change by the clock; infinite if it never does."""
-    if step < supervision.warm_up:
-        return supervision.warm_up
-    length = supervision.teacher.steps_per_epoch()
-    return np.inf if length is None else step + length - (step - supervision.warm_up) % length
-
-
 class _Run:
     """A run on its way from record to record; where it rests, the teacher has not looked yet."""
 
@@ -189,20 +182,35 @@ class _Run:
 
     def move_to(self, target: float | int) -> bool:
         """Go to a step; whether it was reached. ``notes`` say why not."""
+        warm_up = self._supervision.warm_up
         if not np.isfinite(target):
-            return self.move_to(self._supervision.warm_up) and self._move_to_infinity()
-        while (step := int(self.state.step)) < target:
-            settled = settle(self._frame, self.state)
-            limit = int(min(target, _next_epoch(self._supervision, step))) - step
-            if step < self._supervision.warm_up or self._proved_final(step):
-                moved = leap(self._frame, settled, jnp.asarray(limit, jnp.int32))
+            return self.move_to(warm_up) and self._move_to_infinity()
+        status = RUNNING
+        while status == RUNNING and (step := int(self.state.step)) < target:
+            if step < warm_up and not self._final:
+                status = self._ride_to(min(int(target), warm_up))
+            elif self._proved_final(step):
+                status = self._ride_to(int(target))
             else:
-                moved = self._walker.next_change(settled, limit)
-            self.jumps += 1
-            if not self._is_sound(settled, moved):
-                return False
+                status = self._walk_to(int(target))
+        if status != RUNNING:
+            self.notes += (f"stopped at step {int(self.state.step)}: {REASONS[status]}",)
+        return status == RUNNING
+
+    def _ride_to(self, target: int) -> int:
+        ridden = ride(self._frame, self.state, jnp.asarray(target, jnp.int32))
+        self.state = ridden.state
+        self.jumps += int(ridden.jumps)
+        return int(ridden.status)
+
+    def _walk_to(self, target: int) -> int:
+        settled = settle(self._frame, self.state)
+        moved = self._walker.next_change(settled, target - int(settled.step))
+        status = int(soundness(self._frame, settled, moved))
+        if status == RUNNING:
             self.state = moved
-        return True
+            self.jumps += 1
+        return status
 
     def _proved_final(self, step: int) -> bool:
         if not self._final and self._is_final is not None and step >= self._ask_at:
@@ -210,23 +218,10 @@ class _Run:
             self._ask_at = 2 * step
         return self._final
 
-    def _is_sound(self, settled: ModeState, moved: ModeState) -> bool:
-        step, weight = int(settled.step), float(weight_of(self._frame, settled))
-        if not 0 <= weight <= 1:
-            self.notes += (f"stopped at step {step}: its schedule gave {weight!r}, outside [0, 1]",)
-            return False
-        if not bool(jnp.all(jnp.isfinite(moved.outputs))):
-            self.notes += (
-                f"stopped at step {step}: the outputs are not finite by step {int(moved.step)}: "
-                "the run diverged, lower the learning rate",
-            )
-            return False
-        return True
-
     def _move_to_infinity(self) -> bool:
         step, schedule = int(self.state.step), self._supervision.schedule
         self._ask_at = step
-        if np.isfinite(_next_epoch(self._supervision, step)):
+        if self._supervision.teacher.steps_per_epoch() is not None:
             why = "its teacher never stops changing"
         elif not self._proved_final(step):
             why = f"the labels are not proved final at step {step}"
@@ -235,7 +230,7 @@ class _Run:
         else:
             settled = settle(self._frame, self.state)
             self.state = settle_for_good(
-                self._frame, settled, jnp.asarray(weight), self._spectrum.resolved
+                self._frame, settled, jnp.asarray(weight), jnp.asarray(self._spectrum.resolved)
             )
             return True
         self.notes += (f"stopped at step {step}, before infinity: {why}",)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from ntk_air.dynamics.stepping import BAD_WEIGHT, NOT_FINITE, RUNNING
 from ntk_air.dynamics.supervision import Supervision
 from ntk_air.typing import Eigenvalues, Eigenvectors, Targets
 
@@ -168,6 +169,60 @@ def settle(frame: Frame, state: ModeState) -> ModeState:
         labels=labels,
         label_modes=_relabelled(frame, state, labels),
     )
+
+
+class Ride(eqx.Module):
+    """Where a run came to by its teacher's clock alone.
+
+    Attributes:
+        state: its state, at the step asked for or at the last good one before.
+        jumps: linear stretches taken.
+        status: ``RUNNING``, or the code of why it stopped.
+    """
+
+    state: ModeState
+    jumps: Int[Array, ""]
+    status: Int[Array, ""]
+
+
+@eqx.filter_jit
+def ride(frame: Frame, state: ModeState, until: Int[Array, ""]) -> Ride:
+    """Go to step ``until``, the labels changing at the clock's epochs and at no other time."""
+
+    def unfinished(ride: Ride) -> Array:
+        return (ride.state.step < until) & (ride.status == RUNNING)
+
+    def one_epoch(ride: Ride) -> Ride:
+        settled = settle(frame, ride.state)
+        ends = next_epoch(frame.supervision, settled.step)
+        moved = leap(frame, settled, jnp.minimum(until, ends) - settled.step)
+        status = soundness(frame, settled, moved)
+        kept = jax.tree.map(
+            lambda new, old: jnp.where(status == RUNNING, new, old), moved, ride.state
+        )
+        return Ride(state=kept, jumps=ride.jumps + 1, status=status)
+
+    nowhere = Ride(state=state, jumps=jnp.zeros_like(until), status=jnp.zeros_like(until))
+    return jax.lax.while_loop(unfinished, one_epoch, nowhere)
+
+
+def next_epoch(supervision: Supervision, step: Int[Array, ""]) -> Int[Array, ""]:
+    """The next step at which the clock may change what is taught; without epochs, never."""
+    clock = step - supervision.warm_up
+    length = supervision.teacher.steps_per_epoch()
+    never = jnp.full_like(step, jnp.iinfo(step.dtype).max)
+    after = never if length is None else step + length - clock % length
+    return jnp.where(clock < 0, supervision.warm_up, after).astype(step.dtype)
+
+
+@eqx.filter_jit
+def soundness(frame: Frame, settled: ModeState, moved: ModeState) -> Int[Array, ""]:
+    """``RUNNING``, or what is wrong with a stretch: its first weight, or its end."""
+    weight = weight_of(frame, settled)
+    finite = jnp.all(jnp.isfinite(moved.outputs))
+    status = jnp.where(finite, RUNNING, NOT_FINITE)
+    out_of_range = jnp.isfinite(weight) & ~((weight >= 0) & (weight <= 1))
+    return jnp.where(out_of_range, BAD_WEIGHT, status).astype(jnp.int32)
 
 
 @eqx.filter_jit

@@ -15,9 +15,8 @@ from ntk_air.dynamics.metrics import parameter_distance
 from ntk_air.dynamics.recording import Recorder, View
 from ntk_air.dynamics.setup import Setup, Steps, check_supervision, check_times
 from ntk_air.dynamics.stepping import (
-    BAD_WEIGHT,
     CONVERGED,
-    NOT_FINITE,
+    REASONS,
     RUNNING,
     Problem,
     SimulationState,
@@ -263,13 +262,7 @@ def _resumed(trajectory: Trajectory, setup: Setup, steps: tuple[int, ...]) -> Si
 
 
 def _reason(state: SimulationState, last: int) -> str:
-    step = int(state.step)
-    why = {
-        NOT_FINITE: "the next outputs are not finite: the run diverged, lower the learning rate",
-        BAD_WEIGHT: "its schedule gave a weight outside [0, 1]",
-        CONVERGED: "converged: the gradient is below converged_below",
-    }[int(state.status)]
-    return f"stopped at step {step} of {last}: {why}"
+    return f"stopped at step {int(state.step)} of {last}: {REASONS[int(state.status)]}"
 
 
 def _traceable(operator: KernelOperator, vectors: Targets) -> bool:

@@ -18,6 +18,14 @@ from ntk_air.typing import Targets
 RUNNING, NOT_FINITE, BAD_WEIGHT, CONVERGED = range(4)
 
 
+REASONS = {
+    NOT_FINITE: "the next outputs are not finite: the run diverged, lower the learning rate",
+    BAD_WEIGHT: "its schedule gave a weight outside [0, 1]",
+    CONVERGED: "converged: the gradient is below converged_below",
+}
+"""Why a run stopped, by the code in its state."""
+
+
 class SimulationState(eqx.Module):
     """All that a run needs to go on from where it is.
 
