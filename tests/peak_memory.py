@@ -21,28 +21,27 @@ def status(field):
 
 {setup}
 
-def work():
-    {work}
-
-work()  # compiles; what follows measures a run that does not
-with open("/proc/self/clear_refs", "w") as peak:
-    peak.write("5")
-before = status("VmRSS")
-result = work()
-print(status("VmHWM") - before)
+for work in {works}:
+    eval(work)  # compiles; what follows measures a run that does not
+    with open("/proc/self/clear_refs", "w") as peak:
+        peak.write("5")
+    before = status("VmRSS")
+    result = eval(work)
+    print(status("VmHWM") - before)
+    del result
 """
 
 
-def peak_bytes(setup: str, work: str) -> int:
-    """Bytes that the expression ``work`` adds to resident memory at its peak, result included.
+def peak_bytes(setup: str, *works: str) -> list[int]:
+    """Bytes that each expression adds to resident memory at its peak, result included.
 
     Args:
-        setup: statements before it, not measured.
-        work: an expression, evaluated twice; the second time is measured.
+        setup: statements before them, not measured.
+        works: expressions, each evaluated twice; the second time is measured.
     """
     if not Path("/proc/self/clear_refs").exists():
         pytest.skip("resetting the peak of resident memory needs Linux")
-    code = _FRAME.format(setup=textwrap.dedent(setup), work=f"return {work}")
+    code = _FRAME.format(setup=textwrap.dedent(setup), works=repr(works))
     # Freed memory goes back at once, so that what the first run used is not reused unseen.
     environment = os.environ | {
         "MALLOC_MMAP_THRESHOLD_": "65536",
@@ -57,4 +56,4 @@ def peak_bytes(setup: str, work: str) -> int:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return int(done.stdout)
+    return [int(line) for line in done.stdout.split()]

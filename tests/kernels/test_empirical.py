@@ -83,7 +83,7 @@ def test_it_is_symmetric_in_every_bit_and_positive(outputs):
     assert eigenvalues[0] > -1e-13 * eigenvalues[-1]
 
 
-@pytest.mark.parametrize("outputs", OUTPUTS)
+@pytest.mark.parametrize("outputs", ["mean", "full"])
 def test_the_same_inputs_as_x2_give_the_same_kernel(outputs):
     kernels = [
         empirical_ntk(NETWORK.apply, PARAMS, X1, x2, outputs=outputs) for x2 in (None, X1.copy())

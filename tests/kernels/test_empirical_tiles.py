@@ -24,7 +24,7 @@ def least_bytes(**arguments):
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-@pytest.mark.parametrize("outputs", ["mean", "full", "logit_sum", 1])
+@pytest.mark.parametrize("outputs", ["mean", "full"])
 @pytest.mark.parametrize("factor", [1, 3])
 def test_tiles_make_the_untiled_kernel(pair, outputs, factor):
     x1, x2 = PAIRS[pair]
@@ -108,10 +108,10 @@ x = np.random.default_rng(0).standard_normal((60, 50))
 @pytest.mark.parametrize(("outputs", "n", "bound"), [("mean", 60, 16e6), ("full", 18, 20e6)])
 def test_measured_peak_memory_stays_under_the_bound(outputs, n, bound):
     call = f"empirical_ntk(network.apply, params, x[:{n}], outputs={outputs!r}"
-    tiled = peak_bytes(SETUP, f"{call}, max_memory_bytes={int(bound)})")
+    tiled, whole = peak_bytes(SETUP, f"{call}, max_memory_bytes={int(bound)})", f"{call})")
     assert bound / 5 < tiled <= bound
     # The same bound is far from the need of one single tile.
-    assert peak_bytes(SETUP, f"{call})") > 1.5 * bound
+    assert whole > 1.5 * bound
 
 
 # --- compilation ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from ntk_air.kernels.infinite_width import DenseArchitecture
 from ntk_air.networks.dense import DenseNetwork
 from tests.kernels.small_network import inputs
 
-X = inputs(6)
+X = inputs(4)
 WIDTHS = (64, 128, 256, 512, 1024)
 BIAS_VARIANCE = 0.1
 
@@ -62,7 +62,7 @@ def test_the_distance_to_another_limit_does_not(kernels_by_width, wrong):
 def test_the_mean_over_networks_is_the_limit(activation):
     # With one hidden layer E[Θ_m] = Θ_∞ at every width, so the standard error is the tolerance.
     network = DenseNetwork((4,), n_out=2, activation=activation, bias_variance=BIAS_VARIANCE)
-    kernels = random_kernels(network, n_seeds=600)
+    kernels = random_kernels(network, n_seeds=400)
     error = kernels.std(axis=0, ddof=1) / np.sqrt(len(kernels))
     limit = np.asarray(network.architecture(X))
     assert np.abs((kernels.mean(axis=0) - limit) / error).max() < 4
