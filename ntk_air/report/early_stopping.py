@@ -41,12 +41,12 @@ def summary(results: Results) -> Group:
         Text(
             "converged students against their teachers' own functions: held-out outputs differ by "
             f"at most {results['max_abs_difference_student_teacher']:.1e}\n"
-            "student of a converged teacher against plain descent: distances differ by at most "
+            "steps of a converged teacher's student against plain descent: distances differ by at most "
             f"{results['max_abs_difference_converged_teacher']:.1e}\n"
             f"best teacher: distance {best['best_rms']:.4f} at step {best['best_step']:.0f}; "
             f"held-out accuracy at best {best['test_accuracy_best']:.4f}, "
             f"at the last {best['test_accuracy_final']:.4f}\n"
-            f"identity self-distillation: ends at effective time {identity['effective_steps']:.0f} "
+            f"self-distillation with the identity: ends at effective time {identity['effective_steps']:.0f} "
             f"with distance {identity['final_rms']:.4f}; descent memorises to "
             f"{results['gradient_descent']['final_rms']:.4f}"
         ),
@@ -74,7 +74,7 @@ def _draw_accuracy(axes: Axes, results: Results, arrays: Arrays) -> None:
     distance.grid(visible=False)
     distance.semilogx(steps, arrays["teacher_rms_distance"], "--", color=COLOURS["noise"])
     distance.set_ylabel("RMS distance to clean labels", color=COLOURS["noise"])
-    axes.legend(loc="lower center")
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=6)
 
 
 def _draw_equality(axes: Axes, results: Results, arrays: Arrays) -> None:
@@ -91,8 +91,8 @@ def _draw_converged(axes: Axes, results: Results, arrays: Arrays) -> None:
         label="plain descent on noisy labels",
     )
     axes.semilogx(
-        arrays["of_converged_steps"][::6],
-        arrays["of_converged_rms_distance"][::6],
+        arrays["of_converged_steps"][::4],
+        arrays["of_converged_rms_distance"][::4],
         "o",
         markersize=3,
         fillstyle="none",
@@ -101,7 +101,7 @@ def _draw_converged(axes: Axes, results: Results, arrays: Arrays) -> None:
     )
     axes.set_xlabel("student's steps")
     axes.set_ylabel("RMS distance to clean labels")
-    axes.legend(loc="best")
+    axes.legend(loc="lower left")
 
 
 def _draw_clock(axes: Axes, results: Results, arrays: Arrays) -> None:
@@ -126,4 +126,4 @@ def _draw_clock(axes: Axes, results: Results, arrays: Arrays) -> None:
         )
     axes.set_xlabel("steps")
     axes.set_ylabel("RMS distance to clean labels")
-    axes.legend(loc="best")
+    axes.legend(loc="lower left")

@@ -1,0 +1,228 @@
+"""A schedule of self-distillation that nobody tunes, beside early stopping and oracles.
+
+For each noise rate and seed: the default schedule, chosen from the spectrum and the noisy labels
+alone; early stopping chosen on noisy validation labels; and, as oracles that see clean labels, the
+best early stopping and the best schedule of a grid. Then where self-distillation succeeds on
+clusters, by noise rate and spread, with the boundary predicted from the spectrum.
+"""
+
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ntk_air.configs import ExperimentConfig
+from ntk_air.data.dataset import Dataset
+from ntk_air.data.noise import SymmetricNoise
+from ntk_air.data.synthetic import clusters
+from ntk_air.dynamics.error_prediction import predicted_error
+from ntk_air.dynamics.held_out import HeldOut
+from ntk_air.dynamics.schedule_comparison import (
+    TIMES,
+    Validation,
+    compare_schedules,
+    split_rows,
+    training_outcome,
+)
+from ntk_air.experiment import Experiment, main
+from ntk_air.kernels.gram import gram_matrix
+from ntk_air.memory import parse_bytes
+from ntk_air.progress import Progress
+from ntk_air.report import self_distillation as report
+from ntk_air.report.schedule_results import comparison_arrays, comparison_numbers, phase_numbers
+from ntk_air.runs import RunFolder
+from ntk_air.spectrum.decomposition import decompose
+from ntk_air.spectrum.result import Spectrum
+from ntk_air.typing import AnyArray
+
+VALIDATION_SHARE = 0.2
+N_CLUSTERS = 8
+
+Kernels = tuple[Dataset, Spectrum, np.ndarray, Validation]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(ExperimentConfig):
+    """Options of self_distillation."""
+
+    noise_rates: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6)
+    """Shares of flipped labels besides --noise; those without signal are left out."""
+    phase_rates: tuple[float, ...] = (0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.48, 0.52, 0.6)
+    """Noise rates of the phase diagram."""
+    phase_spreads: tuple[float, ...] = (0.05, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6)
+    """Cluster spreads of the phase diagram, in units of the sphere's radius."""
+    phase_classes: int = 2
+    """Classes of the phase diagram."""
+    phase_points: int = 25
+    """Points in each of its 8 clusters."""
+
+    def smoke(self) -> "Config":
+        """A small subset, two rates, two seeds and a coarse phase diagram."""
+        return dataclasses.replace(
+            self,
+            data=dataclasses.replace(self.data, n_train=min(self.data.n_train or 120, 120)),
+            noise_rates=(),
+            phase_rates=(0.2, 0.4, 0.6),
+            phase_spreads=(0.05, 0.8),
+            phase_points=8,
+            run=dataclasses.replace(self.run, seeds=2),
+        )
+
+
+def compute(
+    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The numbers of results.json and the curves of arrays.npz."""
+    rates, seeds = rates_for(config, dataset), config.run.noise_seeds()
+    draws = []
+    for done, seed in enumerate(seeds):
+        # The kernels of a seed are made once, and not at all where all its stages are resumed.
+        kernels = functools.cache(functools.partial(kernels_for, config, seed))
+        for rate in rates:
+            stage = functools.partial(compared, config, seed, rate, kernels)
+            draws.append(run.stage(f"seed-{seed}-rate-{rate:g}", stage))
+        progress("comparing schedules", done + 1, len(seeds))
+    phase = run.stage("phase-diagram", functools.partial(phase_diagram, config, progress))
+    shape = (len(seeds), len(rates))
+    arrays = {
+        name: np.reshape([draw[name] for draw in draws], (*shape, *draws[0][name].shape))
+        for name in draws[0]
+    }
+    results = {
+        "dataset": dataset.name,
+        "n_train": dataset.n_train,
+        "n_test": dataset.n_test,
+        "n_classes": dataset.n_classes,
+        "noise_kind": noise_kind(config, dataset),
+        "kernel": config.kernel.run_name(),
+        "seeds": seeds,
+        **comparison_numbers(arrays),
+        "phase_diagram": phase_numbers(phase) | {"n_classes": config.phase_classes},
+    }
+    return results, arrays | {"times": TIMES} | {f"phase_{key}": phase[key] for key in phase}
+
+
+def rates_for(config: Config, dataset: Dataset) -> list[float]:
+    """The noise rates at which labels still carry signal; that of labels given with the data."""
+    if dataset.label_noise is not None:
+        return [dataset.noise_fraction]
+    bound = (dataset.n_classes - 1) / dataset.n_classes
+    rates = sorted({config.noise.noise, *config.noise_rates})
+    if rates[-1] >= bound and config.noise.noise >= bound:
+        raise ValueError(
+            f"noise must lie below {bound:.3g}, where labels of {dataset.n_classes} classes "
+            f"still carry signal; got {config.noise.noise}"
+        )
+    return [rate for rate in rates if rate < bound]
+
+
+def noise_kind(config: Config, dataset: Dataset) -> str:
+    """The kind of the data set's own label noise, or else the configured one."""
+    noise = dataset.label_noise
+    return config.noise.noise_kind if noise is None else noise.kind
+
+
+def kernels_for(config: Config, seed: int) -> Kernels:
+    """The data set of a seed, its spectrum, cross kernel and validation split."""
+    dataset = config.kernel.prepare(config.data.load(seed=seed))
+    precision, memory = config.run.precision, parse_bytes(config.run.max_memory)
+    kernel, _ = config.kernel.build(dataset, seed=seed, precision=precision)
+    inputs, test_inputs = (part.astype(precision) for part in (dataset.inputs, dataset.test_inputs))
+    gram = np.asarray(gram_matrix(kernel, inputs, max_memory_bytes=memory))
+    cross = np.asarray(gram_matrix(kernel, test_inputs, inputs, max_memory_bytes=memory))
+    fitted, held_back = split_rows(dataset.n_train, VALIDATION_SHARE, seed=seed)
+
+    def decomposed(matrix: np.ndarray) -> Spectrum:
+        return decompose(matrix, precision=precision, max_memory_bytes=memory)
+
+    validation = Validation(
+        spectrum=decomposed(gram[np.ix_(fitted, fitted)]),
+        cross_kernel=gram[np.ix_(held_back, fitted)],
+        fitted=fitted,
+        held_back=held_back,
+    )
+    return dataset, decomposed(gram), cross, validation
+
+
+def compared(
+    config: Config, seed: int, rate: float, kernels: Callable[[], Kernels]
+) -> Mapping[str, AnyArray]:
+    """All methods on one draw of noise, as arrays."""
+    dataset, spectrum, cross, validation = kernels()
+    if dataset.label_noise is None and rate > 0:
+        dataset = dataset.with_label_noise(config.noise.build(rate), seed=seed)
+    precision = config.run.precision
+    comparison = compare_schedules(
+        spectrum,
+        dataset.noisy_targets().astype(precision),
+        clean=dataset.clean_targets().astype(precision),
+        held_out=HeldOut(cross, dataset.test_targets().astype(precision)),
+        validation=validation,
+        seed=seed,
+    )
+    return comparison_arrays(comparison) | {"noise_rate": np.array(dataset.noise_fraction)}
+
+
+def phase_diagram(config: Config, progress: Progress) -> Mapping[str, AnyArray]:
+    """How the default schedule ends on clusters, and the error predicted for early stopping."""
+    spreads, rates = config.phase_spreads, config.phase_rates
+    points = []
+    for done, spread in enumerate(spreads):
+        dataset = clusters(
+            n_train=N_CLUSTERS * config.phase_points,
+            n_test=0,
+            seed=config.run.seed,
+            n_clusters=N_CLUSTERS,
+            spread=spread,
+            n_classes=config.phase_classes,
+        )
+        kernel, _ = config.kernel.build(dataset, seed=0, precision=config.run.precision)
+        spectrum = decompose(kernel(dataset.inputs.astype(config.run.precision)))
+        points += [phase_point(config, dataset, spectrum, rate) for rate in rates]
+        progress("phase diagram", done + 1, len(spreads))
+    shape = (len(spreads), len(rates))
+    phase = {name: np.reshape([point[name] for point in points], shape) for name in points[0]}
+    return phase | {"spreads": np.array(spreads), "rates": np.array(rates)}
+
+
+def phase_point(
+    config: Config, dataset: Dataset, spectrum: Spectrum, rate: float
+) -> dict[str, float]:
+    """One noise rate on clusters of one spread, exactly that share flipped in each."""
+    noisy = dataset.with_label_noise(SymmetricNoise(rate=rate, exact=True), seed=config.run.seed)
+    precision = config.run.precision
+    outcome = training_outcome(
+        spectrum,
+        noisy.noisy_targets().astype(precision),
+        clean=noisy.clean_targets().astype(precision),
+        seed=config.run.seed,
+    )
+    predicted = predicted_error(
+        spectrum,
+        noisy.clean_labels,
+        noisy.noise_probabilities,
+        steps=TIMES,
+        groups=noisy.groups,
+    )
+    eigenvalues = spectrum.eigenvalues
+    return {
+        **vars(outcome),
+        "predicted_error": float(np.min(predicted)),
+        "gap": float(eigenvalues[N_CLUSTERS - 1] / eigenvalues[N_CLUSTERS]),
+    }
+
+
+EXPERIMENT = Experiment(
+    name="self_distillation",
+    compute=compute,
+    save_figures=report.save_figures,
+    summary=report.summary,
+)
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))
