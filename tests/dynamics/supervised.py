@@ -13,11 +13,8 @@ def softmax(logits):
 def hard(outputs):
     if outputs.shape[1] == 1:
         return np.sign(outputs)
-    rows = np.zeros_like(outputs)
-    for row, values in zip(rows, outputs, strict=True):
-        ties = np.flatnonzero(values == values.max())
-        row[ties] = 1 / len(ties)
-    return rows - 1 / outputs.shape[1]
+    largest = outputs == outputs.max(axis=1, keepdims=True)
+    return largest / largest.sum(axis=1, keepdims=True) - 1 / outputs.shape[1]
 
 
 def sharpened(temperature):

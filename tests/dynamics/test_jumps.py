@@ -12,12 +12,13 @@ from ntk_air.dynamics.jumps import simulate_by_jumps
 from ntk_air.dynamics.label_changes import Walker, _stray, examine, first_change
 from ntk_air.dynamics.learning_rate import RelativeRate
 from ntk_air.dynamics.simulate import simulate
+from ntk_air.dynamics.supervision.label_functions import trace_floats
 from tests.compilations import count_compilations
 from tests.dynamics import supervised
 from tests.dynamics.reference import SPECTRA, kernel_with, spectrum_of
 from tests.lowering import assert_lowers
 
-N = 80
+N, LAST = 60, 1500
 
 
 def a_restless_problem(n_out, *, spectrum="power_law"):
@@ -50,7 +51,7 @@ def a_frame(kernel, noisy, initial, schedule, *, rate, momentum=0.0):
         spectrum.eigenvectors,
         initial=jnp.asarray(initial),
         noisy=jnp.asarray(noisy),
-        supervision=sv.Supervision(sv.Hard(), schedule),
+        supervision=trace_floats(sv.Supervision(sv.Hard(), schedule)),
         learning_rate=rate,
         momentum=momentum,
     )
@@ -60,9 +61,9 @@ def a_frame(kernel, noisy, initial, schedule, *, rate, momentum=0.0):
     ("n_out", "schedule", "rate", "momentum"),
     [
         (1, "slow", 0.9, 0.0),
-        (4, "slow", 0.9, 0.7),
-        (4, "slow", 1.8, 0.0),
-        (4, "agreement", 1.0, 0.0),
+        (3, "slow", 0.9, 0.7),
+        (3, "slow", 1.8, 0.0),
+        (3, "agreement", 1.0, 0.0),
     ],
 )
 def test_every_change_of_label_is_found_at_its_step(n_out, schedule, rate, momentum):
@@ -71,13 +72,13 @@ def test_every_change_of_label_is_found_at_its_step(n_out, schedule, rate, momen
     slow = sv.Harmonic(3000.0), lambda i, f, noisy: 3000 / (3000 + i)
     ours, plain = slow if schedule == "slow" else supervised.SCHEDULES[schedule]
     outputs, changes = plain_patterns(
-        kernel, noisy, plain, rate=rate, n_steps=2000, momentum=momentum, initial=initial
+        kernel, noisy, plain, rate=rate, n_steps=LAST, momentum=momentum, initial=initial
     )
     frame = a_frame(kernel, noisy, initial, ours, rate=rate, momentum=momentum)
     state, walker, found, stops = modes.start(frame), Walker(frame), [], 0
-    while int(state.step) < 2000:
+    while int(state.step) < LAST:
         settled = modes.settle(frame, state)
-        state = walker.next_change(settled, 2000 - int(settled.step))
+        state = walker.next_change(settled, LAST - int(settled.step))
         stops += 1
         if np.any(supervised.hard(np.asarray(state.outputs)) != np.asarray(settled.labels)):
             found.append(int(state.step))
@@ -87,7 +88,7 @@ def test_every_change_of_label_is_found_at_its_step(n_out, schedule, rate, momen
     assert stops < 250
 
 
-@pytest.mark.parametrize("n_out", [1, 4])
+@pytest.mark.parametrize("n_out", [1, 3])
 @pytest.mark.parametrize("length", [3, 40, 400])
 def test_no_row_strays_further_from_its_line_than_the_bound(n_out, length):
     kernel, _, noisy, initial = a_restless_problem(n_out)
@@ -98,7 +99,8 @@ def test_no_row_strays_further_from_its_line_than_the_bound(n_out, length):
     seen = np.stack([modes.leap(frame, state, steps(s)).outputs for s in range(length + 1)])
     share = np.linspace(0, 1, length + 1)[:, None, None]
     strays = np.abs(seen - (seen[0] + share * (seen[-1] - seen[0]))).max(axis=0)
-    bound = np.asarray(_stray(frame, state, deviations(frame, state, length)))
+    strayed = deviations(frame, lambda t: 5 / (5 + t), int(state.step), length)
+    bound = np.asarray(_stray(frame, state, strayed))
     assert (strays <= bound).all()
     # Not by being useless: it is the sum over the modes, which add up in no row.
     assert np.median(bound / strays) < 30
@@ -108,17 +110,24 @@ def steps(number):
     return jnp.asarray(number, jnp.int32)
 
 
-def deviations(frame, state, length):
-    """The modes' own largest distances from their lines, by brute force."""
-    responses, seen = modes.no_response(frame), []
-    for s in range(length + 1):
-        seen.append(np.asarray(responses.value))
-        responses = modes.respond(frame, state, responses, steps(s))
+def deviations(frame, schedule, start, length):
+    """The modes' own largest distances from their lines, by brute force in NumPy."""
+    values, rate, momentum = np.asarray(frame.eigenvalues), 0.9, 0.4
+    state, speed = np.zeros((4, len(values))), np.zeros((4, len(values)))
+    state[0], speed[1] = 1, 1
+    seen = [state]
+    for s in range(length):
+        excess = schedule(start + s) - schedule(start)
+        drive = np.array([[0.0], [0.0], [1.0], [excess]])
+        speed = momentum * speed - rate * (values * state - drive)
+        state = state + speed
+        seen.append(state)
     share = np.linspace(0, 1, length + 1)[:, None, None]
-    return jnp.asarray(np.abs(np.stack(seen) - seen[0] - share * (seen[-1] - seen[0])).max(axis=0))
+    seen = np.stack(seen)
+    return jnp.asarray(np.abs(seen - seen[0] - share * (seen[-1] - seen[0])).max(axis=0))
 
 
-@pytest.mark.parametrize("n_out", [1, 4])
+@pytest.mark.parametrize("n_out", [1, 3])
 def test_rows_that_change_and_change_back_inside_a_stretch_are_in_doubt(n_out):
     kernel, _, noisy, initial = a_restless_problem(n_out)
     frame = a_frame(kernel, noisy, initial, sv.Harmonic(5.0), rate=0.9)
@@ -147,29 +156,33 @@ TEACHERS = {
 }
 
 
-@pytest.mark.parametrize("spectrum", ["power_law", "rank_deficient"])
-@pytest.mark.parametrize("teacher", TEACHERS)
+WARM_UP = {"current": 0, "last_epoch": 0, "restart": 5, "pretrained": 5}
+
+
+@pytest.mark.parametrize(
+    ("teacher", "spectrum"),
+    [("current", "power_law"), *((teacher, "rank_deficient") for teacher in TEACHERS)],
+)
 def test_ten_thousand_steps_are_those_of_plain_stepping(teacher, spectrum):
     kernel, clean, noisy, initial = a_restless_problem(3, spectrum=spectrum)
     label_function, taught_by = TEACHERS[teacher]
     supervision = sv.Supervision(
-        label_function, sv.Power(0.6, scale=30.0), taught_by or sv.Pretrained(noisy), warm_up=5
+        label_function,
+        sv.Harmonic(30.0),
+        taught_by or sv.Pretrained(noisy),
+        warm_up=WARM_UP[teacher],
     )
-    keep, rest = slice(0, 60), slice(60, 80)
     arguments = {
         "times": [0, 3, 20, 1000, 10_000],
         "learning_rate": 0.8,
         "momentum": 0.3,
-        "initial": initial[keep],
-        "clean": clean[keep],
-        "held_out": HeldOut(kernel[rest, keep], clean[rest], initial=initial[rest]),
+        "initial": initial,
+        "clean": clean,
+        "held_out": HeldOut(kernel[:20], clean[:20], initial=0.5 * initial[:20]),
         "store_at": [20, 1000],
     }
-    train = kernel[keep, keep]
-    plain = simulate(train, noisy[keep], supervision_for(supervision, keep), **arguments)
-    jumped = simulate_by_jumps(
-        spectrum_of(train), noisy[keep], supervision_for(supervision, keep), **arguments
-    )
+    plain = simulate(kernel, noisy, supervision, **arguments)
+    jumped = simulate_by_jumps(spectrum_of(kernel), noisy, supervision, **arguments)
     assert jumped.notes == ()
     for name, curve in plain.curves().items():
         np.testing.assert_allclose(
@@ -183,15 +196,9 @@ def test_ten_thousand_steps_are_those_of_plain_stepping(teacher, spectrum):
     np.testing.assert_allclose(jumped.final.dual, plain.final.dual, rtol=0, atol=1e-9 * scale)
 
 
-def supervision_for(supervision, keep):
-    if not isinstance(supervision.teacher, sv.Pretrained):
-        return supervision
-    return eqx.tree_at(lambda s: s.teacher.outputs, supervision, supervision.teacher.outputs[keep])
-
-
 def test_plain_steps_go_on_from_jumps():
     kernel, clean, noisy, _ = a_restless_problem(3)
-    supervision = sv.Supervision(sv.Hard(), sv.Harmonic(10.0), sv.LastEpoch(20))
+    supervision = sv.Supervision(sv.Sharpened(0.3), sv.Harmonic(10.0), sv.LastEpoch(7))
     run = {"learning_rate": 0.9, "momentum": 0.5, "clean": clean}
     jumped = simulate_by_jumps(spectrum_of(kernel), noisy, supervision, times=[0, 250], **run)
     mixed = simulate(kernel, noisy, supervision, times=[0, 250, 400], resume=jumped, **run)
@@ -269,16 +276,16 @@ def test_plain_descent_needs_no_labels_and_goes_to_infinity():
 
 def test_a_truncated_spectrum_and_a_label_decided_by_rounding_are_noted():
     kernel, clean, noisy, _ = a_restless_problem(1)
-    supervision = sv.Supervision(sv.Hard(), sv.Constant(0.5))
     got = simulate_by_jumps(
-        spectrum_of(kernel, top_k=20), noisy, supervision, times=[100], clean=clean
+        spectrum_of(kernel, top_k=20), noisy, sv.plain_descent(), times=[100], clean=clean
     )
-    assert got.notes == ("only 20 of 80 modes are held: the others stand still",)
+    assert got.notes == ("only 20 of 60 modes are held: the others stand still",)
     # Two rows in one place with opposite labels: their sign is made of rounding.
     inputs = np.random.default_rng(0).normal(size=(6, 20))
     inputs[1] = inputs[0]
     noisy = np.array([[1.0], [-1.0], [1.0], [1.0], [-1.0], [1.0]])
     inputs[2:] -= inputs[2:] @ np.outer(inputs[0], inputs[0]) / (inputs[0] @ inputs[0])
+    supervision = sv.Supervision(sv.Hard(), sv.Constant(0.5))
     got = simulate_by_jumps(spectrum_of(inputs @ inputs.T), noisy, supervision, times=[100])
     assert "which is within rounding: plain steps may decide otherwise" in got.notes[-1]
 
