@@ -41,14 +41,14 @@ def summary(results: Results) -> Group:
         Text(
             "converged students against their teachers' own functions: held-out outputs differ by "
             f"at most {results['max_abs_difference_student_teacher']:.1e}\n"
-            "steps of a converged teacher's student against plain descent: distances differ by at most "
-            f"{results['max_abs_difference_converged_teacher']:.1e}\n"
+            "steps of a converged teacher's student against plain descent: distances differ by "
+            f"at most {results['max_abs_difference_converged_teacher']:.1e}\n"
             f"best teacher: distance {best['best_rms']:.4f} at step {best['best_step']:.0f}; "
             f"held-out accuracy at best {best['test_accuracy_best']:.4f}, "
             f"at the last {best['test_accuracy_final']:.4f}\n"
-            f"self-distillation with the identity: ends at effective time {identity['effective_steps']:.0f} "
-            f"with distance {identity['final_rms']:.4f}; descent memorises to "
-            f"{results['gradient_descent']['final_rms']:.4f}"
+            "self-distillation with the identity: ends at effective time "
+            f"{identity['effective_steps']:.0f} with distance {identity['final_rms']:.4f}; "
+            f"descent memorises to {results['gradient_descent']['final_rms']:.4f}"
         ),
     )
 
