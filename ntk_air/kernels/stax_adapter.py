@@ -125,7 +125,8 @@ class StaxKernel(eqx.Module):
             ValueError: as on a call.
         """
         check_pair(x1, x2)
-        self._as_input("x1", x1[:1])
+        self._check_form("x1", x1)
+        _as_jax("x1", x1[:1])
         rows = np.asarray(x1)
         columns = rows if x2 is None else np.asarray(x2)
         shape = (len(rows), len(columns))
@@ -155,16 +156,18 @@ class StaxKernel(eqx.Module):
             progress=functools.partial(progress, "stax kernel"),
         )
 
-    def _as_input(self, name: str, x: AnyArray) -> Array:
-        if not isinstance(x, jax.core.Tracer):
-            check_inputs(name, x)
+    def _check_form(self, name: str, x: AnyArray) -> None:
         if x.dtype not in (jnp.float32, jnp.float64):
             raise ValueError(f"{name} must be float32 or float64; got dtype {x.dtype}")
         if self.input_axes and x.ndim - 1 not in map(len, self.input_axes):
             layouts = " or ".join(f"(n, {', '.join(axes)})" for axes in self.input_axes)
             raise ValueError(f"{name} must have shape {layouts}; got shape {x.shape}")
-        precision: Precision = "float64" if x.dtype == jnp.float64 else "float32"
-        return as_precision(x, precision, what=f"the kernel of {name}, which is float64,")
+
+    def _as_input(self, name: str, x: AnyArray) -> Array:
+        if not isinstance(x, jax.core.Tracer):
+            check_inputs(name, x)
+        self._check_form(name, x)
+        return _as_jax(name, x)
 
     def _tile_need(self, tile: int, *, shape: tuple[int, int], features: np.ndarray) -> int:
         """Bytes held for tiles of at most that many rows, as the compiler lays them out."""
@@ -178,6 +181,11 @@ class StaxKernel(eqx.Module):
             computed = usage.temp_size_in_bytes + usage.output_size_in_bytes
         inputs = sum(sizes) * features.nbytes
         return computed + inputs + HOST_TILES * math.prod(sizes) * features.itemsize
+
+
+def _as_jax(name: str, x: AnyArray) -> Array:
+    precision: Precision = "float64" if x.dtype == jnp.float64 else "float32"
+    return as_precision(x, precision, what=f"the kernel of {name}, which is float64,")
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -153,6 +153,7 @@ def networks(stax):
     }
 
 
+OWN = ("dense_relu", "dense_erf", "conv_same_strides", "layer_norm")
 LINEARISED = ("dense_relu", "conv_pool")
 PRODUCTS = ("dense_relu", "conv_pool")
 EMPIRICAL = ("dense_relu", "conv_pool", "layer_norm", "attention")
@@ -176,12 +177,12 @@ def parameters(init_fn, shape, dtype):
     return jax.tree_util.tree_map(lambda leaf: rng.normal(size=leaf.shape).astype(dtype), shapes)
 
 
-def kernel_values(kernel_fn, shape, dtype):
-    """Infinite-width kernels between two batches; in float64 also of one batch with itself."""
+def kernel_values(kernel_fn, shape, dtype, *, own):
+    """Infinite-width kernels between two batches, and, if ``own``, of one batch with itself."""
     x1, x2 = inputs(shape, dtype)
     cross = jax.jit(lambda x1, x2: kernel_fn(x1, x2, KERNEL_NAMES))(x1, x2)
     values = {f"{name}_cross": getattr(cross, name) for name in KERNEL_NAMES}
-    if dtype == "float64":
+    if own:
         own = jax.jit(lambda x1: kernel_fn(x1, None, KERNEL_NAMES))(x1)
         values |= {f"{name}_own": getattr(own, name) for name in KERNEL_NAMES}
     return values
@@ -265,7 +266,10 @@ def prediction_values(nt, network, shape, dtype):
 def all_values(nt, dtype):
     """Everything that is kept for one precision, by ``computation/network/quantity``."""
     cases = networks(nt.stax)
-    found = {f"kernel/{n}": kernel_values(net[2], s, dtype) for n, (s, net) in cases.items()}
+    found = {
+        f"kernel/{name}": kernel_values(kernel_fn, shape, dtype, own=name in OWN)
+        for name, (shape, (_, _, kernel_fn)) in cases.items()
+    }
     computations = (
         ("linearised", LINEARISED, linearised_values),
         ("product", PRODUCTS, empirical_product_values),
