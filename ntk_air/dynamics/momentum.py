@@ -79,9 +79,10 @@ class HeavyBall(ClosedForm):
     def response(self, eigenvalues: Values, steps: Values) -> Response:
         """Residual p_t and dual weight η Σ_{s=1}^t S_s; see ``ClosedForm.response``."""
         rate = self.learning_rate * jnp.maximum(as_values(eigenvalues), 0)
-        steps, momentum = as_values(steps), jnp.asarray(self.momentum, rate.dtype)
+        rate, steps = jnp.broadcast_arrays(rate, as_values(steps).astype(rate.dtype))
+        momentum = jnp.asarray(self.momentum, rate.dtype)
         roots = _roots(rate, momentum)
-        now, after = (_impulse(rate, momentum, roots, t) for t in (steps, steps + 1))
+        now, after = _impulse(rate, momentum, roots, jnp.stack([steps, steps + 1]))
         residual = after - momentum * now
         return Response(
             residual=residual,
@@ -133,8 +134,8 @@ def _impulse_sum(
     (z₁ Σ_{s<t} z₁ˢ − z₂ Σ_{s<t} z₂ˢ)/(z₁ − z₂).
     """
     apart = roots.real & (roots.gap > _NEARLY_DOUBLE * (1 - momentum))
-    slow_sum = (1 - roots.slow) * geometric_sum(roots.slow, steps)
-    fast_sum = (1 - roots.fast) * geometric_sum(roots.fast, steps)
+    both = jnp.stack([roots.slow, roots.fast])
+    slow_sum, fast_sum = (1 - both) * geometric_sum(both, steps)
     by_roots = (slow_sum - fast_sum) / jnp.where(apart, roots.gap, 1)
     by_residual = (1 - residual) / jnp.where(rate > 0, rate, 1)
     return jnp.where(steps == 0, 0.0, jnp.where(apart, by_roots, by_residual))
