@@ -49,12 +49,12 @@ Command = (
 
 def main() -> None:
     """Entry point of ``ntk-air``: exits 1 where a claim fails or its control does not."""
-    command: Any = tyro.cli(Command, prog="ntk-air", config=(tyro.conf.OmitArgPrefixes,))  # pyright: ignore[reportArgumentType, reportCallIssue]
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    command: Any = tyro.cli(Command, prog="ntk-air", config=(tyro.conf.OmitArgPrefixes,))  # pyright: ignore[reportArgumentType, reportCallIssue]
     if isinstance(command, Version):
         for name, version in {**source_state(), **package_versions()}.items():
             console.print(f"{name}: {version}")
-        return
+        sys.exit(0)
     # An entry point sets the precision of its own process.
     jax.config.update("jax_enable_x64", True)
     try:

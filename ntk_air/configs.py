@@ -7,7 +7,7 @@ its help text.
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import jax
 
@@ -229,7 +229,7 @@ class ExperimentConfig:
     kernel: KernelConfig = dataclasses.field(default_factory=KernelConfig)
     run: RunConfig = dataclasses.field(default_factory=RunConfig)
 
-    def smoke(self) -> Self:
+    def smoke(self) -> "ExperimentConfig":
         """The same configuration, small enough to end within seconds."""
         return self
 

@@ -4,7 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import tyro
 from rich.console import Console, RenderableType
@@ -63,7 +63,7 @@ def run_experiment(experiment: Experiment[Config], config: Config, console: Cons
     """Compute what the run's folder does not hold yet, draw it and print the summary."""
     options = config.run
     if options.smoke:
-        config = config.smoke()
+        config = cast("Config", config.smoke())
     dataset = config.load()
     folder = options.out or Path("runs") / experiment.name / config.run_name(dataset)
     with progress_on_standard_error() as progress:

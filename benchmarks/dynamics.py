@@ -1,0 +1,198 @@
+"""Kernel-regime dynamics against its peers, in one run on one machine.
+
+Metric curves at 200 times against ``neural_tangents.predict.gradient_descent_mse``; plain steps of
+self-distillation against bare products Θ·(n × outputs); the same run in jumps against plain steps.
+Times are medians after a warm-up; only ratios of one run are to be quoted.
+"""
+
+import dataclasses
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from ntk_air import files
+from ntk_air.data import SymmetricNoise, load_dataset
+from ntk_air.dynamics.exact import exact_trajectory
+from ntk_air.dynamics.filters import GradientDescent
+from ntk_air.dynamics.jumps import simulate_by_jumps
+from ntk_air.dynamics.metrics import label_margins
+from ntk_air.dynamics.simulate import simulate
+from ntk_air.dynamics.supervision import Hard, Power, Supervision
+from ntk_air.kernels.infinite_width import DenseArchitecture
+from ntk_air.kernels.neural_tangents_compat import load_neural_tangents
+from ntk_air.provenance import device_state, package_versions, source_state
+from ntk_air.scene import Scene, make_scene
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of the benchmark."""
+
+    dataset: str = "mnist5k"
+    """Data set with ten classes."""
+    n_train: int = 4000
+    """Training inputs."""
+    n_times: int = 200
+    """Times of the metric curves."""
+    n_steps: int = 10_000
+    """Steps of self-distillation."""
+    repeats: int = 3
+    """Timings of each tool after a warm-up; the median counts."""
+    out: Path = Path("runs/benchmark_dynamics")
+    """Folder for results.json."""
+
+
+def main(config: Config) -> None:
+    """Measure, print the table, save the rows."""
+    scene = scene_of(config)
+    rows = [*metric_curves(scene, config), *self_distillation(scene, config)]
+    for row in rows:
+        ratio = (
+            "" if row["ratio_to_peer"] is None else f"{row['ratio_to_peer']:.3g} x {row['peer']}"
+        )
+        print(f"{row['case']:<20} {row['tool']:<44} {row['seconds']:>9.3f} s   {ratio}")
+    config.out.mkdir(parents=True, exist_ok=True)
+    content = {
+        "rows": rows,
+        "config": dataclasses.asdict(config) | {"out": None},
+        "device": device_state(),
+        "package": source_state(),
+        "versions": package_versions(),
+    }
+    files.write_json(config.out / "results.json", content)
+
+
+def scene_of(config: Config) -> Scene:
+    """Images with 40 % label noise and a dense ReLU kernel of depth 3."""
+    dataset = load_dataset(config.dataset, n_train=config.n_train, n_test=0).normalised()
+    noisy = dataset.with_label_noise(SymmetricNoise(rate=0.4), seed=0)
+    return make_scene(noisy, DenseArchitecture(depth=3))
+
+
+def metric_curves(scene: Scene, config: Config) -> list[dict[str, Any]]:
+    """Distance and zero–one error at many times, by the peer's outputs and by ours."""
+    times = np.unique(np.round(np.geomspace(1, 1e6, 2 * config.n_times)))[-config.n_times :]
+    predict = load_neural_tangents().predict
+
+    def ours() -> np.ndarray:
+        run = exact_trajectory(
+            scene.spectrum,
+            scene.noisy,
+            GradientDescent(scene.learning_rate),
+            times=times,
+            clean=scene.clean,
+        )
+        return np.asarray(run.train.rms_distance)
+
+    with jax.numpy_dtype_promotion("standard"):
+        theta, noisy = jnp.asarray(scene.theta), jnp.asarray(scene.noisy)
+        # Its time is s·n·C for the loss it trains on.
+        predict_at = predict.gradient_descent_mse(theta, noisy)
+        scale = scene.learning_rate * noisy.size
+        clean = jnp.asarray(scene.clean)
+
+        def peer() -> np.ndarray:
+            outputs = predict_at(jnp.asarray(times) * scale, jnp.zeros_like(noisy))
+            distances = jnp.linalg.norm(outputs - clean, axis=(1, 2)) / len(clean) ** 0.5
+            margins = jax.vmap(label_margins, in_axes=(0, None))(outputs, clean)
+            jax.block_until_ready(margins)
+            return np.asarray(distances)
+
+        reference, peer_seconds = timed(peer, config.repeats)
+    values, our_seconds = timed(ours, config.repeats)
+    # The peer follows the flow, we follow descent: they meet once the top modes have settled.
+    difference = float(np.max(np.abs(values - reference)))
+    case = f"metric_curves_{config.n_times}"
+    name = "neural_tangents.predict.gradient_descent_mse"
+    return [
+        row(case, name, peer_seconds),
+        row(case, "ntk_air exact_trajectory", our_seconds, (name, peer_seconds))
+        | {"max_abs_difference": difference},
+    ]
+
+
+def self_distillation(scene: Scene, config: Config) -> list[dict[str, Any]]:
+    """Plain steps against bare products, jumps against plain steps."""
+    theta, block = jnp.asarray(scene.theta), jnp.asarray(scene.noisy)
+    rule = Supervision(Hard(), Power(exponent=1.5, scale=200.0), warm_up=500)
+    last = [config.n_steps]
+
+    @jax.jit
+    def products(vectors: jax.Array) -> jax.Array:
+        scale = 1 / scene.spectrum.lambda_max
+        return jax.lax.fori_loop(0, config.n_steps, lambda _, v: scale * (theta @ v), vectors)
+
+    def bare() -> jax.Array:
+        return jax.block_until_ready(products(block))
+
+    def plain() -> np.ndarray:
+        run = simulate(
+            scene.theta,
+            scene.noisy,
+            rule,
+            times=last,
+            learning_rate=scene.learning_rate,
+            clean=scene.clean,
+            largest_eigenvalue=scene.spectrum.lambda_max,
+        )
+        return np.asarray(run.final.predictions)
+
+    def jumps() -> np.ndarray:
+        run = simulate_by_jumps(
+            scene.spectrum,
+            scene.noisy,
+            rule,
+            times=last,
+            learning_rate=scene.learning_rate,
+            clean=scene.clean,
+        )
+        return np.asarray(run.final.predictions)
+
+    _, bare_seconds = timed(bare, 1)
+    plain_outputs, plain_seconds = timed(plain, 1)
+    jump_outputs, jump_seconds = timed(jumps, config.repeats)
+    case = f"self_distillation_{config.n_steps}"
+    difference = float(np.max(np.abs(plain_outputs - jump_outputs)))
+    return [
+        row(case, "bare products", bare_seconds),
+        row(case, "ntk_air simulate", plain_seconds, ("bare products", bare_seconds)),
+        row(case, "ntk_air simulate_by_jumps", jump_seconds, ("ntk_air simulate", plain_seconds))
+        | {"max_abs_difference": difference},
+    ]
+
+
+def row(
+    case: str, tool: str, seconds: float, peer: tuple[str, float] | None = None
+) -> dict[str, Any]:
+    """One line of the table; the ratio is the peer's seconds over the tool's."""
+    return {
+        "case": case,
+        "tool": tool,
+        "seconds": seconds,
+        "peer": None if peer is None else peer[0],
+        "ratio_to_peer": None if peer is None else peer[1] / seconds,
+    }
+
+
+def timed(call: Callable[[], Any], repeats: int) -> tuple[Any, float]:
+    """The result and the median seconds of a call, after one that is not counted."""
+    result = call()
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        result = call()
+        seconds.append(time.perf_counter() - started)
+    return result, statistics.median(seconds)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    sys.exit(main(tyro.cli(Config, description=__doc__)))

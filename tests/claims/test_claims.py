@@ -1,0 +1,113 @@
+"""Claims: their verdicts, their registry, and real ones on a small scene."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from ntk_air.claims import Claim, DoesNotApply, Measurement, all_claims, verify_claim
+from ntk_air.claims.claim import agreement, array_agreement, at_least, at_most
+from ntk_air.data import SymmetricNoise, load_dataset
+from ntk_air.kernels.infinite_width import DenseArchitecture
+from ntk_air.scene import make_scene
+
+GOOD, BAD = Measurement(1.0, 1.0, 0.0, 1e-9), Measurement(1.0, 2.0, 1.0, 1e-9)
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    dataset = load_dataset("clusters", n_train=80, n_test=16, n_clusters=4, spread=0.02)
+    noisy = dataset.with_label_noise(SymmetricNoise(0.2, exact=True), seed=0)
+    return make_scene(noisy, DenseArchitecture(depth=2))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    dataset = load_dataset("digits", n_train=60, n_test=20).normalised()
+    return make_scene(dataset.with_label_noise(SymmetricNoise(0.4), seed=0), DenseArchitecture())
+
+
+def a_claim(measure, control):
+    return Claim("0", "statement", "source", "method", "control", measure, control)
+
+
+@pytest.mark.parametrize(
+    ("measurement", "control", "status", "is_good"),
+    [
+        (GOOD, BAD, "holds", True),
+        (BAD, BAD, "fails", False),
+        (GOOD, GOOD, "control passed", False),
+        (Measurement(1.0, 1.0, math.nan, 1.0), BAD, "fails", False),
+    ],
+)
+def test_a_verdict_needs_agreement_and_a_control_that_fails(
+    measurement, control, status, is_good, clusters
+):
+    verdict = verify_claim(a_claim(lambda _: measurement, lambda _: control), clusters)
+    assert verdict.status == status
+    assert verdict.is_good is is_good
+
+
+@pytest.mark.parametrize("broken", ["measure", "control"])
+def test_a_premise_that_fails_is_named(broken, clusters):
+    def refuse(scene):
+        raise DoesNotApply("no clusters")
+
+    parts = {"measure": lambda _: GOOD, "control": lambda _: BAD} | {broken: refuse}
+    verdict = verify_claim(a_claim(**parts), clusters)
+    assert verdict.status == "does not apply"
+    assert verdict.reason == "no clusters"
+    assert verdict.measurement is None
+    assert verdict.control is None
+
+
+def test_measurements_compare_as_they_say():
+    assert agreement(2.0, 2.02, tolerance=0.02).holds
+    assert not agreement(2.0, 2.05, tolerance=0.02).holds
+    assert agreement(0.0, 0.0, tolerance=0.0).holds
+    assert not agreement(0.0, 1e-12, tolerance=0.0).holds
+    assert at_least(1.0, 1.0).holds
+    assert not at_least(1.0, 0.999).holds
+    assert not at_least(1.0, math.nan).holds
+    assert at_most(1.0, 1.0).holds
+    assert not at_most(1.0, 1.001).holds
+    assert not at_most(1.0, math.nan).holds
+    far = array_agreement(np.ones((2, 3)), np.ones((2, 3)) + np.eye(2, 3), tolerance=0.5)
+    assert far.error == pytest.approx(1.0)
+
+
+def test_claims_have_names_of_their_own_and_can_be_chosen():
+    names = [claim.name for claim in all_claims()]
+    assert len(set(names)) == len(names)
+    assert {name[0] for name in names} == set("123456")
+    assert [claim.name for claim in all_claims(["4"])] == ["4a", "4b", "4c", "4d"]
+    assert [claim.name for claim in all_claims(["1a", "5e"])] == ["1a", "5e"]
+    with pytest.raises(ValueError, match=r"claims must be among 1a, .* got 9z"):
+        all_claims(["1a", "9z"])
+
+
+def test_every_claim_says_what_it_compares():
+    for claim in all_claims():
+        texts = [getattr(claim, field.name) for field in dataclasses.fields(claim)[:5]]
+        assert all(isinstance(text, str) and text for text in texts), claim.name
+
+
+@pytest.mark.parametrize("name", ["1a", "1b", "1e", "3a", "4a", "4b", "4d", "5d", "5e"])
+def test_claims_hold_on_clusters(name, clusters):
+    (claim,) = all_claims([name])
+    verdict = verify_claim(claim, clusters)
+    assert verdict.status == "holds", verdict
+
+
+@pytest.mark.parametrize(("name", "reason"), [("4b", "not in clusters"), ("6e", "clusters")])
+def test_claims_about_clusters_do_not_apply_to_digits(name, reason, digits):
+    (claim,) = all_claims([name])
+    verdict = verify_claim(claim, digits)
+    assert verdict.status == "does not apply"
+    assert reason in verdict.reason
+
+
+def test_a_scene_needs_the_kernels_own_inputs(clusters, digits):
+    with pytest.raises(ValueError, match="dataset must have the inputs"):
+        clusters.with_dataset(digits.dataset)

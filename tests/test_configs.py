@@ -1,0 +1,76 @@
+"""Configurations: what they build, refuse and call the same."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ntk_air.configs import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
+from ntk_air.kernels.infinite_width import DenseArchitecture
+
+
+def test_options_of_a_data_set_are_read_as_numbers_and_words():
+    config = DataConfig(
+        dataset="clusters", n_train=30, dataset_option=("n_clusters=3", "spread=0.5", "n-classes=3")
+    )
+    dataset = config.load(seed=0)
+    assert dataset.n_classes == 3
+    assert len(np.unique(dataset.groups)) == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NoiseConfig(noise=1.5), r"noise must lie in \[0, 1\]; got 1.5"),
+        (lambda: NoiseConfig(noise_kind="instance_dependent", exact=True), "exact must be off"),
+        (lambda: KernelConfig(kernel="gauss"), "kernel must be one of 'dense'.*got 'gauss'"),
+        (lambda: RunConfig(seeds=0), "seeds must be a finite number, at least 1; got 0"),
+        (lambda: DataConfig(dataset_option=("spread",)).load(seed=0), "must be NAME=VALUE"),
+    ],
+)
+def test_bad_options_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_kernels_are_built_as_named():
+    dataset = DataConfig(n_train=20, n_test=2).load(seed=0)
+    for kernel in ("dense", "nngp", "empirical"):
+        config = KernelConfig(kernel=kernel, width=16)
+        prepared = config.prepare(dataset)
+        built, name = config.build(prepared, seed=0, precision="float64")
+        matrix = np.asarray(built(prepared.inputs))
+        assert matrix.shape == (20, 20)
+        assert matrix.dtype == np.float64
+        assert "depth 3" in name
+    nngp, _ = KernelConfig(kernel="nngp").build(prepared, seed=0, precision="float64")
+    expected = DenseArchitecture(depth=3).nngp(prepared.inputs)
+    np.testing.assert_array_equal(nngp(prepared.inputs), expected)
+
+
+def test_labels_of_ones_own_are_the_only_draw():
+    dataset = DataConfig(n_train=20).load(seed=0)
+    noise = NoiseConfig(noise=0.5)
+    draws = noise.draws(dataset, seeds=[0, 1])
+    assert len(draws) == 2
+    assert not np.array_equal(draws[0].noisy_labels, draws[1].noisy_labels)
+    assert noise.draws(draws[0], seeds=[0, 1]) == [draws[0]]
+
+
+def test_what_makes_two_runs_the_same():
+    base = ExperimentConfig()
+    same = (
+        ExperimentConfig(data=DataConfig(data_dir=Path("elsewhere"))),
+        ExperimentConfig(run=RunConfig(out=Path("there"), force=True, max_memory="1GiB")),
+    )
+    others = (
+        ExperimentConfig(data=DataConfig(n_train=3)),
+        ExperimentConfig(noise=NoiseConfig(noise=0.1)),
+        ExperimentConfig(kernel=KernelConfig(depth=2)),
+        ExperimentConfig(run=RunConfig(seed=1)),
+    )
+    assert all(config.identity() == base.identity() for config in same)
+    assert all(config.identity() != base.identity() for config in others)
+    assert "data_dir" not in base.identity()["data"]
+    assert {field.name for field in dataclasses.fields(base)} == set(base.identity())
