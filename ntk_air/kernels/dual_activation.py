@@ -54,7 +54,7 @@ class Activation(eqx.Module):
         q22: Float[AnyArray, "*shape"],
     ) -> Float[Array, "*shape"]:
         """κ = E[φ(u)φ(v)] from a covariance; three arrays of one shape."""
-        return self.dual(_pair(q11, q12, q22)).post.covariance
+        return _dual(self, q11, q12, q22).post.covariance
 
     def kappa_dot(
         self,
@@ -63,11 +63,13 @@ class Activation(eqx.Module):
         q22: Float[AnyArray, "*shape"],
     ) -> Float[Array, "*shape"]:
         """κ̇ = E[φ'(u)φ'(v)] from a covariance; three arrays of one shape."""
-        return self.dual(_pair(q11, q12, q22)).derivative_product
+        return _dual(self, q11, q12, q22).derivative_product
 
 
-def _pair(q11: AnyArray, q12: AnyArray, q22: AnyArray) -> GaussianPair:
-    return GaussianPair.from_covariance(jnp.asarray(q11), jnp.asarray(q12), jnp.asarray(q22))
+@eqx.filter_jit
+def _dual(activation: Activation, q11: AnyArray, q12: AnyArray, q22: AnyArray) -> Dual:
+    covariance = (jnp.asarray(q11), jnp.asarray(q12), jnp.asarray(q22))
+    return activation.dual(GaussianPair.from_covariance(*covariance))
 
 
 def dual_from_products(

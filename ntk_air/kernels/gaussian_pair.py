@@ -41,7 +41,7 @@ class GaussianPair(eqx.Module):
 
     @classmethod
     def from_covariance(
-        cls, q11: Float[Array, "*shape"], q12: Float[Array, "*shape"], q22: Float[Array, "*shape"]
+        cls, q11: Elementwise, q12: Elementwise, q22: Elementwise
     ) -> "GaussianPair":
         """The pair with a given covariance: angles below √ε are already lost in q12."""
         scale = safe_sqrt(q11) * safe_sqrt(q22)

@@ -24,7 +24,7 @@ from ntk_air.kernels.gaussian_pair import GaussianPair
 from ntk_air.precision import Precision, as_precision
 from ntk_air.typing import AnyArray
 
-_HELD_MATRICES = 8
+_HELD_MATRICES = 10
 """Arrays of the kernel's shape that XLA holds at the peak, the result included."""
 
 _HELD_INPUTS = 2
@@ -216,9 +216,15 @@ def _propagate(architecture, pair, n_features):
     weight, bias = architecture.weight_variance, architecture.bias_variance
     drawn, added = (bias, 0.0) if architecture.bias_initialisation == "normal" else (0.0, bias)
     pair = pair.affine(weight / n_features, drawn)
-    ntk = pair.covariance + added
-    for _ in range(architecture.depth - 1):
+
+    def next_layer(state, _):
+        pair, ntk = state
         dual = architecture.activation.dual(pair)
         pair = dual.post.affine(weight, drawn)
-        ntk = pair.covariance + added + weight * dual.derivative_product * ntk
+        return (pair, pair.covariance + added + weight * dual.derivative_product * ntk), None
+
+    # A loop, not one program for all layers: that would hold arrays for each of them.
+    (pair, ntk), _ = jax.lax.scan(
+        next_layer, (pair, pair.covariance + added), length=architecture.depth - 1
+    )
     return {"ntk": ntk, "nngp": pair.covariance}

@@ -14,6 +14,7 @@ from ntk_air.kernels.gaussian_pair import GaussianPair
 from ntk_air.typing import AnyArray
 
 _MOST_NODES = 256
+_POWERS_AT_ONCE = 16
 
 
 class QuadratureActivation(Activation):
@@ -115,8 +116,15 @@ def _mehler_sum(
     coefficients2: Float[Array, "*#pairs n_nodes"],
     cosine: Elementwise,
 ) -> Elementwise:
-    """Σ_k a_k·b_k·ρᵏ by Horner's scheme, unrolled so that no power of ρ is held in memory."""
-    total = coefficients1[..., -1] * coefficients2[..., -1] + jnp.zeros_like(cosine)
-    for k in reversed(range(coefficients1.shape[-1] - 1)):
-        total = total * cosine + coefficients1[..., k] * coefficients2[..., k]
+    """Σ_k a_k·b_k·ρᵏ by Horner's scheme, from the highest power down."""
+
+    def add_term(total: Array, coefficients: tuple[Array, Array]) -> tuple[Array, None]:
+        first, second = coefficients
+        return total * cosine + first * second, None
+
+    by_power = tuple(jnp.moveaxis(c, -1, 0) for c in (coefficients1, coefficients2))
+    # Unrolled enough that a matrix is read and written rarely, not so far that compiling lasts.
+    total, _ = jax.lax.scan(
+        add_term, jnp.zeros_like(cosine), by_power, reverse=True, unroll=_POWERS_AT_ONCE
+    )
     return total

@@ -1,0 +1,194 @@
+"""Dual activations against integration in the plane, and against each other."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from ntk_air.kernels.activations import Erf, PiecewiseLinear, as_activation, leaky_relu
+from ntk_air.kernels.gaussian_pair import GaussianPair
+from tests.kernels.gaussian_reference import ACTIVATIONS, gaussian_expectation
+from tests.lowering import assert_lowers
+from tests.type_checks import without_type_checks
+
+CORRELATIONS = (-1.0, -0.999, -0.6, 0.0, 0.3, 0.999, 1.0)
+VARIANCES = ((1.0, 1.0), (0.3, 2.5), (1e-3, 4.0))
+
+every_activation = pytest.mark.parametrize("name", ACTIVATIONS)
+
+
+def arrays(*values):
+    return [jnp.asarray(value, jnp.float64) for value in values]
+
+
+@pytest.mark.parametrize("name", ["relu", "erf"])
+def test_the_reference_agrees_with_scipy(name):
+    f = ACTIVATIONS[name][1]
+    density = stats.multivariate_normal(cov=[[1.0, 0.4], [0.4, 2.0]]).pdf
+    below, above = (
+        integrate.dblquad(
+            lambda v, u: f(u) * f(v) * density([u, v]), -9, 9, *edges, epsabs=1e-9, epsrel=1e-9
+        )[0]
+        for edges in ((-12, 0), (0, 12))
+    )
+    assert gaussian_expectation(f, 1.0, 0.4, 2.0) == pytest.approx(below + above, abs=1e-8)
+
+
+@every_activation
+def test_phi_is_the_function_it_is_named_after(name):
+    activation, phi, _ = ACTIVATIONS[name]
+    x = np.linspace(-4, 4, 41)
+    np.testing.assert_allclose(activation(x), phi(x), rtol=1e-14, atol=1e-15)
+
+
+@every_activation
+@pytest.mark.parametrize("correlation", CORRELATIONS)
+@pytest.mark.parametrize(("q11", "q22"), VARIANCES)
+def test_kappa_and_kappa_dot_are_the_expectations(name, correlation, q11, q22):
+    activation, phi, slope = ACTIVATIONS[name]
+    q12 = correlation * np.sqrt(q11 * q22)
+    kappa = activation.kappa(*arrays(q11, q12, q22))
+    kappa_dot = activation.kappa_dot(*arrays(q11, q12, q22))
+    # Near ±1 the covariance itself holds the angle to √ε only.
+    sharp = 3e-8 if abs(correlation) == 1 else 2e-13
+    wanted = gaussian_expectation(phi, q11, q12, q22)
+    np.testing.assert_allclose(kappa, wanted, rtol=2e-13, atol=2e-14)
+    wanted = gaussian_expectation(slope, q11, q12, q22)
+    np.testing.assert_allclose(kappa_dot, wanted, rtol=sharp, atol=sharp)
+
+
+@every_activation
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(
+    correlation=st.floats(-0.999, 0.999),
+    q11=st.floats(0.05, 5.0),
+    q22=st.floats(0.05, 5.0),
+)
+def test_kappa_is_the_expectation_at_any_covariance(name, correlation, q11, q22):
+    activation, phi, slope = ACTIVATIONS[name]
+    q12 = correlation * np.sqrt(q11 * q22)
+    for value, f in ((activation.kappa, phi), (activation.kappa_dot, slope)):
+        wanted = gaussian_expectation(f, q11, q12, q22)
+        np.testing.assert_allclose(value(*arrays(q11, q12, q22)), wanted, rtol=1e-11, atol=1e-12)
+
+
+@every_activation
+def test_kappa_dot_is_the_derivative_of_kappa(name):
+    activation = ACTIVATIONS[name][0]
+    q11, q22, correlation = np.random.default_rng(0).uniform(0.1, 0.95, (3, 50)) * [[4], [4], [1]]
+    values = arrays(q11, np.sqrt(q11 * q22) * correlation, q22)
+    derivative = jax.jit(jax.vmap(jax.grad(activation.kappa, argnums=1)))(*values)
+    np.testing.assert_allclose(derivative, activation.kappa_dot(*values), rtol=1e-11)
+
+
+@every_activation
+def test_the_second_moment_at_unit_variance(name):
+    activation, phi, _ = ACTIVATIONS[name]
+    wanted = gaussian_expectation(phi, 1.0, 1.0, 1.0)
+    assert activation.unit_second_moment() == pytest.approx(wanted, rel=1e-14)
+    assert activation.kappa(*arrays(1.0, 1.0, 1.0)) == pytest.approx(wanted, rel=1e-14)
+
+
+@every_activation
+def test_tiny_variances_keep_their_digits(name):
+    """κ/√(κ11·κ22) tends to the correlation or to 1; a difference of near-equals would not."""
+    activation = ACTIVATIONS[name][0]
+    q = 1e-9
+    pair = GaussianPair(*(jnp.asarray(v, jnp.float32) for v in (q, q, 0.25, 1.75)))
+    post = jax.jit(activation.dual)(pair).post
+    at_unit_scale = {"relu", "leaky_relu", "abs", "two_slopes"}
+    if name in at_unit_scale:
+        wanted = activation.kappa(*arrays(1.0, 0.75, 1.0)) / activation.unit_second_moment()
+    else:
+        # φ(x) = φ(0) + φ'(0)x: a constant correlates fully, a slope as its argument.
+        wanted = 1.0 if name == "cosine" else 0.75
+    np.testing.assert_allclose(post.cosine, wanted, rtol=3e-4 if name == "gelu" else 2e-6)
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "abs", "two_slopes"])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("angle", [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7])
+@pytest.mark.parametrize("folded", ["acute", "obtuse"])
+def test_the_cusp_is_resolved_relative_to_the_angle(name, dtype, angle, folded):
+    """1 − κ̇/κ̇(0) = cθ on both sides, to the angle's own precision and beyond that of κ̇."""
+    activation = ACTIVATIONS[name][0]
+    gaps = jnp.asarray([2 * np.sin(angle / 2) ** 2, 2 * np.cos(angle / 2) ** 2], dtype)
+    gaps = gaps if folded == "acute" else gaps[::-1]
+    one = jnp.ones((), dtype)
+
+    @jax.jit
+    def of_gaps(gaps):
+        pair = GaussianPair(one, one, gaps[0], gaps[1])
+        return pair.folded_angle, activation.dual(pair)
+
+    folded_angle, dual = of_gaps(gaps)
+    eps = float(jnp.finfo(dtype).eps)
+    np.testing.assert_allclose(float(folded_angle), angle, rtol=8 * eps)
+    minus, plus = activation.negative_slope, activation.positive_slope
+    odd, even = (plus + minus) ** 2 / 4, (plus - minus) ** 2 / 4
+    true_angle = angle if folded == "acute" else np.pi - angle
+    wanted = odd + even * (1 - 2 * true_angle / np.pi)
+    np.testing.assert_allclose(dual.derivative_product, wanted, atol=8 * eps * (odd + even))
+    # 1 − cos of the pair behind |·|: θ²/2 − 2θ³/(3π) + O(θ⁴).
+    if name == "abs" and angle <= 1e-3:
+        wanted = angle**2 / 2 - 2 * angle**3 / (3 * np.pi)
+        rtol = 8 * eps + angle**2
+        np.testing.assert_allclose(dual.post.one_minus_cosine, wanted, rtol=rtol)
+
+
+@every_activation
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_edges_give_numbers_with_finite_derivatives(name, dtype):
+    """Equal, opposite and zero inputs, large and small variances."""
+    activation = ACTIVATIONS[name][0]
+    q11 = jnp.asarray([1, 1, 0, 0, 1e8, 1e-12, 1], dtype)
+    q22 = jnp.asarray([1, 1, 0, 1, 1e8, 1e8, 1], dtype)
+    gap = jnp.asarray([0, 2, 1, 1, 1e-7, 1, 0], dtype)
+
+    @jax.jit
+    def both(q11, q22, gap):
+        dual = activation.dual(GaussianPair(q11, q22, gap, 2 - gap))
+        return dual.post.covariance, dual.derivative_product
+
+    for values in both(q11, q22, gap):
+        assert values.dtype == dtype
+        assert jnp.isfinite(values).all()
+    for index in range(2):
+        gradient_of = jax.grad(lambda *q, i=index: both(*q)[i].sum(), argnums=(0, 1, 2))
+        gradients = jax.jit(gradient_of)(q11, q22, gap)
+        assert all(jnp.isfinite(gradient).all() for gradient in gradients)
+
+
+@every_activation
+def test_it_lowers_for_every_platform(name):
+    activation = ACTIVATIONS[name][0]
+    for dtype in (jnp.float32, jnp.float64):
+        assert_lowers(activation.kappa, *(jnp.ones((2, 3), dtype) for _ in range(3)))
+
+
+# --- making activations ---------------------------------------------------------------------------
+
+
+def test_names_objects_and_callables_make_activations():
+    erf = Erf()
+    assert as_activation(erf) is erf
+    assert as_activation("abs") == PiecewiseLinear(-1.0, 1.0)
+    assert as_activation("leaky_relu") == leaky_relu(0.01)
+    numerical, exact = as_activation(jax.scipy.special.erf), as_activation("erf")
+    q = arrays(1.0, 0.5, 1.0)
+    np.testing.assert_allclose(numerical.kappa(*q), exact.kappa(*q), rtol=1e-13)
+
+
+def test_what_is_no_activation_is_refused():
+    with pytest.raises(ValueError, match=r"activation must be one of 'relu', .*; got 'rleu'"):
+        as_activation("rleu")
+    refusal = pytest.raises(ValueError, match="must be a name, an Activation or a callable; got 3")
+    with refusal, without_type_checks():
+        as_activation(3)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="must not both be 0"):
+        PiecewiseLinear(0.0, 0.0)
+    with pytest.raises(ValueError, match="negative_slope must be a finite number; got nan"):
+        leaky_relu(float("nan"))
