@@ -11,7 +11,7 @@ import pytest
 _ROOT = Path(__file__).parents[1]
 
 _FRAME = """
-import sys
+import time
 import jax
 jax.config.update("jax_enable_x64", True)
 
@@ -19,13 +19,21 @@ def status(field):
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
 
+def settled():
+    # Threads of a finished computation may still be freeing its memory.
+    sizes = []
+    while len(set(sizes[-5:])) != 1 or len(sizes) < 5:
+        time.sleep(0.05)
+        sizes.append(status("VmRSS"))
+    return sizes[-1]
+
 {setup}
 
 for work in {works}:
     eval(work)  # compiles; what follows measures a run that does not
+    before = settled()
     with open("/proc/self/clear_refs", "w") as peak:
         peak.write("5")
-    before = status("VmRSS")
     result = eval(work)
     print(status("VmHWM") - before)
     del result
