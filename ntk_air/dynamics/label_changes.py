@@ -31,7 +31,8 @@ from ntk_air.typing import Targets
 CLOSE_CALL = 1e-9
 """Below this, relative to the largest output, jumps and plain steps may decide a label apart."""
 
-_ROWS_IN_DOUBT = 64
+ROWS_IN_DOUBT = 64
+"""As many rows are evaluated step by step; with more in doubt a stretch is cut."""
 
 
 class Stretch(eqx.Module):
@@ -68,18 +69,19 @@ class Walker:
             by, relative to the largest output.
     """
 
-    def __init__(self, frame: Frame):
+    def __init__(self, frame: Frame, *, rows_in_doubt: int = ROWS_IN_DOUBT):
         self.closest = np.inf
         self._frame = frame
         self._length = 1
+        self._rows = min(rows_in_doubt, frame.noisy.shape[0])
 
     def next_change(self, state: ModeState, limit: int) -> ModeState:
         """The state at the next change of label, or ``limit`` steps on, or nearer if unproved."""
         length = min(self._length, limit)
-        stretch = examine(self._frame, state, _count(length))
+        stretch = examine(self._frame, state, _count(length), rows=self._rows)
         while length > 1 and int(stretch.in_doubt) > stretch.rows.shape[0]:
             length = max(1, length // 4)
-            stretch = examine(self._frame, state, _count(length))
+            stretch = examine(self._frame, state, _count(length), rows=self._rows)
         if length > 1 and int(stretch.in_doubt) > 0:
             found = first_change(self._frame, state, stretch.rows, _count(length))
             self.closest = min(self.closest, float(found.closest))
@@ -95,7 +97,7 @@ class Walker:
 
 
 @eqx.filter_jit
-def examine(frame: Frame, state: ModeState, length: Int[Array, ""]) -> Stretch:
+def examine(frame: Frame, state: ModeState, length: Int[Array, ""], *, rows: int) -> Stretch:
     """Prove of as many rows as possible that they keep their label over ``length`` steps."""
     origin = no_response(frame)
 
@@ -114,9 +116,8 @@ def examine(frame: Frame, state: ModeState, length: Int[Array, ""]) -> Stretch:
     _, deviation = jax.lax.fori_loop(0, length, deviate, (origin, jnp.zeros_like(origin.value)))
     end = land(frame, state, last, length)
     doubtful = ~_kept(state, end, _stray(frame, state, deviation))
-    few = min(_ROWS_IN_DOUBT, doubtful.shape[0])
-    (rows,) = jnp.nonzero(doubtful, size=few, fill_value=0)
-    return Stretch(end=end, in_doubt=jnp.sum(doubtful), rows=rows)
+    (found,) = jnp.nonzero(doubtful, size=rows, fill_value=0)
+    return Stretch(end=end, in_doubt=jnp.sum(doubtful), rows=found)
 
 
 @eqx.filter_jit

@@ -119,3 +119,15 @@ def a_problem(n_out, *, n=24, flipped=0.3, seed=0):
         coding = np.eye(n_out) - 1 / n_out
         clean, noisy = coding[classes], coding[np.where(flips, other, classes)]
     return kernel, clean, noisy, 0.1 * rng.normal(size=noisy.shape)
+
+
+def clusters(flipped, *, n_clusters=4, size=15, seed=0):
+    """Tight clusters with one label each, exactly ``flipped`` of each cluster's labels wrong."""
+    rng = np.random.default_rng(seed)
+    centres, _ = np.linalg.qr(rng.normal(size=(12, n_clusters)))
+    points = np.repeat(centres.T, size, axis=0) + 0.05 * rng.normal(size=(n_clusters * size, 12))
+    squares = np.sum((points[:, None] - points[None]) ** 2, axis=2)
+    clean = np.repeat(np.where(np.arange(n_clusters) % 2, 1.0, -1.0), size)[:, None]
+    wrong = np.tile(np.arange(size) < round(flipped * size), n_clusters)
+    noisy = np.where(wrong[:, None], -clean, clean)
+    return np.exp(-squares / 2), clean, noisy

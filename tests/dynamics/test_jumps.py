@@ -11,8 +11,10 @@ from ntk_air.dynamics.held_out import HeldOut
 from ntk_air.dynamics.jumps import simulate_by_jumps
 from ntk_air.dynamics.label_changes import Walker, _stray, examine, first_change
 from ntk_air.dynamics.learning_rate import RelativeRate
+from ntk_air.dynamics.run_certificate import certify
 from ntk_air.dynamics.simulate import simulate
 from ntk_air.dynamics.supervision.label_functions import trace_floats
+from ntk_air.dynamics.tail_bounds import tail_basis
 from tests.compilations import count_compilations
 from tests.dynamics import supervised
 from tests.dynamics.reference import SPECTRA, kernel_with, spectrum_of
@@ -58,15 +60,15 @@ def a_frame(kernel, noisy, initial, schedule, *, rate, momentum=0.0):
 
 
 @pytest.mark.parametrize(
-    ("n_out", "schedule", "rate", "momentum"),
+    ("n_out", "schedule", "rate", "momentum", "rows_in_doubt"),
     [
-        (1, "slow", 0.9, 0.0),
-        (3, "slow", 0.9, 0.7),
-        (3, "slow", 1.8, 0.0),
-        (3, "agreement", 1.0, 0.0),
+        (1, "slow", 0.9, 0.0, N),
+        (3, "slow", 0.9, 0.7, 3),  # stretches with more rows in doubt are cut
+        (3, "slow", 1.8, 0.0, N),
+        (3, "agreement", 1.0, 0.0, N),
     ],
 )
-def test_every_change_of_label_is_found_at_its_step(n_out, schedule, rate, momentum):
+def test_every_change_of_label_is_found_at_its_step(n_out, schedule, rate, momentum, rows_in_doubt):
     kernel, _, noisy, initial = a_restless_problem(n_out)
     initial = 20 * initial  # far from the labels: most rows change on the way
     slow = sv.Harmonic(3000.0), lambda i, f, noisy: 3000 / (3000 + i)
@@ -75,7 +77,8 @@ def test_every_change_of_label_is_found_at_its_step(n_out, schedule, rate, momen
         kernel, noisy, plain, rate=rate, n_steps=LAST, momentum=momentum, initial=initial
     )
     frame = a_frame(kernel, noisy, initial, ours, rate=rate, momentum=momentum)
-    state, walker, found, stops = modes.start(frame), Walker(frame), [], 0
+    walker = Walker(frame, rows_in_doubt=rows_in_doubt)
+    state, found, stops = modes.start(frame), [], 0
     while int(state.step) < LAST:
         settled = modes.settle(frame, state)
         state = walker.next_change(settled, LAST - int(settled.step))
@@ -139,12 +142,11 @@ def test_rows_that_change_and_change_back_inside_a_stretch_are_in_doubt(n_out):
     moved = [(supervised.hard(outputs) != labels).any(axis=1) for outputs in seen]
     changed = np.any(moved, axis=0)
     back = changed & (supervised.hard(np.asarray(seen[-1])) == labels).all(axis=1)
-    stretch = examine(frame, state, steps(length))
+    stretch = examine(frame, state, steps(length), rows=N)
     assert int(stretch.in_doubt) >= changed.sum() > 0
-    if int(stretch.in_doubt) <= stretch.rows.shape[0]:
-        assert set(np.flatnonzero(changed)) <= set(np.asarray(stretch.rows).tolist())
-        first = 1 + int(np.argmax(np.any(moved, axis=1)))
-        assert int(first_change(frame, state, stretch.rows, steps(length)).step) == first
+    assert set(np.flatnonzero(changed)) <= set(np.asarray(stretch.rows).tolist())
+    first = 1 + int(np.argmax(np.any(moved, axis=1)))
+    assert int(first_change(frame, state, stretch.rows, steps(length)).step) == first
     assert n_out == 1 or back.any()
 
 
@@ -341,7 +343,7 @@ def test_every_part_lowers_for_every_platform():
     def run(arrays, rows, length):
         frame, state = eqx.combine(arrays, static)
         state = modes.settle(frame, state)
-        stretch = examine(frame, state, length)
+        stretch = examine(frame, state, length, rows=8)
         return stretch, first_change(frame, state, rows, length), modes.leap(frame, state, length)
 
     assert_lowers(run, arrays, jnp.arange(8), steps(9))
@@ -361,3 +363,25 @@ def test_other_times_and_rates_compile_nothing():
     with count_compilations() as compiled:
         run(3.0, 0.9, [0, 10, 20, 500])
     assert compiled == []
+
+
+def test_a_certificate_ends_the_watch_and_opens_the_way_to_infinity():
+    kernel, clean, noisy = supervised.clusters(0.4)
+    spectrum = spectrum_of(kernel)
+    supervision = sv.Supervision(sv.Hard(), sv.Harmonic(20.0))
+    basis, rate, proved = tail_basis(spectrum), 1 / spectrum.lambda_max, []
+
+    def is_final(step, outputs):
+        found = certify(basis, outputs, noisy, supervision, learning_rate=rate, step=step)
+        proved.append((step, bool(found.issued)))
+        return proved[-1][1]
+
+    got = simulate_by_jumps(
+        spectrum, noisy, supervision, times=[3000, np.inf], clean=clean, is_final=is_final
+    )
+    assert not proved[0][1]
+    assert proved[-1][1]
+    assert proved[-1][0] < 3000
+    np.testing.assert_allclose(got.train.rms_distance[1], 0, atol=1e-10)
+    plain = simulate(kernel, noisy, supervision, times=[3000], clean=clean)
+    np.testing.assert_allclose(got.train.rms_distance[0], plain.train.rms_distance[0], rtol=1e-9)

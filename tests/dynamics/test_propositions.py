@@ -181,20 +181,8 @@ def test_5d_a_finite_sum_of_weights_is_a_stopping_time():
     assert got.train.residual_norm[-1] > 0.3 * np.linalg.norm(noisy)
 
 
-def clusters(flipped, *, n_clusters=4, size=15, seed=0):
-    """Tight clusters with one label each, exactly ``flipped`` of each cluster's labels wrong."""
-    rng = np.random.default_rng(seed)
-    centres, _ = np.linalg.qr(rng.normal(size=(12, n_clusters)))
-    points = np.repeat(centres.T, size, axis=0) + 0.05 * rng.normal(size=(n_clusters * size, 12))
-    squares = np.sum((points[:, None] - points[None]) ** 2, axis=2)
-    clean = np.repeat(np.where(np.arange(n_clusters) % 2, 1.0, -1.0), size)[:, None]
-    wrong = np.tile(np.arange(size) < round(flipped * size), n_clusters)
-    noisy = np.where(wrong[:, None], -clean, clean)
-    return np.exp(-squares / 2), clean, noisy
-
-
 def test_6a_constant_weight_ends_at_its_share_of_the_noise():
-    kernel, clean, noisy = clusters(0.2)
+    kernel, clean, noisy = supervised.clusters(0.2)
     kernel = kernel + np.eye(60)
     got = simulate(
         kernel, noisy, sv.Supervision(sv.Hard(), sv.Constant(0.3)), times=[2000], clean=clean
@@ -206,7 +194,7 @@ def test_6a_constant_weight_ends_at_its_share_of_the_noise():
 
 
 def test_6b_once_the_pattern_holds_the_run_is_linear_and_ends_at_the_clean_labels():
-    kernel, clean, noisy = clusters(0.4)
+    kernel, clean, noisy = supervised.clusters(0.4)
     spectrum = spectrum_of(kernel)
     supervision = sv.Supervision(sv.Hard(), sv.Harmonic(20.0))
     rate, held, last = 1 / spectrum.lambda_max, 100, LAST
@@ -253,7 +241,7 @@ def test_6f_agreement_has_a_fixed_point_for_each_pattern_that_most_labels_agree_
     with P = y, so it is none as soon as one label is flipped.
     """
     flipped = 0.2
-    kernel, clean, noisy = clusters(flipped)
+    kernel, clean, noisy = supervised.clusters(flipped)
     kernel = kernel + np.eye(60)
     supervision = sv.Supervision(sv.Hard(), sv.Agreement())
     some = np.random.default_rng(1).normal(size=clean.shape)
@@ -274,7 +262,7 @@ def test_6f_agreement_has_a_fixed_point_for_each_pattern_that_most_labels_agree_
 
 
 def test_6g_only_a_label_function_that_sharpens_carries_signs_to_the_labels():
-    kernel, clean, noisy = clusters(0.4)
+    kernel, clean, noisy = supervised.clusters(0.4)
     floor, times = 2 * 0.4, [0, *np.unique(np.geomspace(1, LAST, 60).astype(int))]
 
     def distances(label_function, schedule, teacher=None):
@@ -295,7 +283,7 @@ def test_6g_only_a_label_function_that_sharpens_carries_signs_to_the_labels():
 
 
 def test_a_majority_of_wrong_labels_wins():
-    kernel, clean, noisy = clusters(0.6)
+    kernel, clean, noisy = supervised.clusters(0.6)
     got = simulate(
         kernel, noisy, sv.Supervision(sv.Hard(), sv.Harmonic(20.0)), times=[LAST], clean=clean
     )
