@@ -57,7 +57,7 @@ class Config(ExperimentConfig):
     """Cluster spreads of the phase diagram, in units of the sphere's radius."""
     phase_classes: int = 2
     """Classes of the phase diagram."""
-    phase_points: int = 25
+    phase_points: int = 50
     """Points in each of its 8 clusters."""
 
     def smoke(self) -> "Config":

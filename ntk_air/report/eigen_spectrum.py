@@ -178,7 +178,10 @@ def _draw_air_curve(axes: Axes, results: Results, arrays: Arrays) -> None:
 
 def _draw_top5_energy(axes: Axes, results: Results) -> None:
     table = results["top5_energy_by_noise"]
-    lines = (("noisy", "noisy labels", "noisy", "o--"),)
+    lines = (
+        ("self_distilled", "self-distilled labels", "self_distilled", "s-"),
+        ("noisy", "noisy labels", "noisy", "o--"),
+    )
     for key, label, colour, form in lines:
         spread = [std or 0.0 for std in table[f"{key}_std"]]
         axes.errorbar(
