@@ -156,7 +156,7 @@ def _draw_energy(axes: Axes, results: Results, arrays: Arrays) -> None:
 
 
 def _draw_air_curve(axes: Axes, results: Results, arrays: Arrays) -> None:
-    axes.plot([0, 1], [0, 1], ":", color=COLOURS["control"])
+    axes.plot([0, 1], [0, 1], ":", color=COLOURS["control"], label="isotropic kernel: area 0.5")
     curves = (
         ("air", "labels", "air_auc", "clean", "-"),
         ("control", "random labels", "air_auc_random_labels", "noise", "--"),
