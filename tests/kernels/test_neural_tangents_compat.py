@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import types
 import warnings
 from pathlib import Path
@@ -302,23 +303,35 @@ def not_imported(monkeypatch):
 
 
 @pytest.mark.usefixtures("not_imported")
-def test_threads_get_one_module():
+def test_threads_get_one_module(monkeypatch):
+    """The second asks while the first is in the midst of the import."""
+    midway, really_execute = threading.Event(), neural_tangents_compat._SourceLoader.exec_module
+
+    def execute(loader, module):
+        if module.__name__ == "neural_tangents.stax":
+            midway.set()
+            time.sleep(0.2)
+        really_execute(loader, module)
+
+    monkeypatch.setattr(neural_tangents_compat._SourceLoader, "exec_module", execute)
     found = []
-    threads = [
-        threading.Thread(target=lambda: found.append(load_neural_tangents())) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 4
-    assert {id(module) for module in found} == {id(sys.modules["neural_tangents"])}
-    assert found[0].stax.Dense
+    first = threading.Thread(target=lambda: found.append(load_neural_tangents()))
+    first.start()
+    assert midway.wait(timeout=60)
+    second = load_neural_tangents()
+    first.join()
+    assert found == [second]
+    assert second is sys.modules["neural_tangents"]
+    assert second.stax is sys.modules["neural_tangents.stax"]
+    assert second.Kernel
 
 
 @pytest.mark.usefixtures("not_imported")
 def test_a_failed_import_leaves_nothing_and_can_be_repeated(monkeypatch):
     finders, real_views = list(sys.meta_path), neural_tangents_compat._views
+    # What a user's own attempt may have left behind.
+    left_over = types.ModuleType("neural_tangents.stax")
+    sys.modules["neural_tangents.stax"] = left_over
 
     def views_without_var():
         views = real_views()
@@ -329,7 +342,9 @@ def test_a_failed_import_leaves_nothing_and_can_be_repeated(monkeypatch):
         patched.setattr(neural_tangents_compat, "_views", views_without_var)
         with pytest.raises(ImportError, match=r"could not be imported on JAX .*Var"):
             load_neural_tangents()
-    assert not list(filter(_is_its_module, sys.modules))
+    assert {n: m for n, m in sys.modules.items() if _is_its_module(n)} == {
+        "neural_tangents.stax": left_over
+    }
     assert sys.meta_path == finders
     assert load_neural_tangents().stax.Dense
 

@@ -197,11 +197,23 @@ def test_the_conv_network_on_one_pixel_is_dense():
     np.testing.assert_allclose(found, 9 * _two_layer_relu(x1, x2)[0], rtol=1e-12)
 
 
-def test_attention_and_pooling_ignore_where_a_pixel_is():
-    x = _images(3)
-    moved = np.roll(x, 1, axis=1)
+@pytest.mark.parametrize(
+    ("name", "invariant"), [("conv_gap", True), ("resnet", True), ("conv", False)]
+)
+def test_pooling_ignores_where_something_is(name, invariant):
+    """One bright pixel, so far inside that all convolutions see zeros around it."""
+    images, moved = np.zeros((2, 3, 9, 9, 2))
+    images[:, 4, 4] = moved[:, 4, 5] = _rows(3, 2)
+    kernel = build_stax_kernel(name, depth=1)
+    assert np.allclose(kernel(images, moved), kernel(images, images), rtol=1e-7) == invariant
+
+
+def test_attention_ignores_the_order_of_positions():
+    images = _images(3)
     kernel = build_stax_kernel("attention")
-    np.testing.assert_allclose(kernel(x, moved), kernel(x, x), rtol=1e-7)
+    np.testing.assert_allclose(
+        kernel(images, np.roll(images, 1, axis=1)), kernel(images), rtol=1e-7
+    )
 
 
 @pytest.mark.parametrize(
