@@ -307,7 +307,10 @@ def test_threads_get_one_module(monkeypatch):
     """The second asks while the first is in the midst of the import."""
     midway, really_execute = threading.Event(), neural_tangents_compat._SourceLoader.exec_module
 
+    executed = []
+
     def execute(loader, module):
+        executed.append(module.__name__)
         if module.__name__ == "neural_tangents.stax":
             midway.set()
             time.sleep(0.2)
@@ -322,8 +325,7 @@ def test_threads_get_one_module(monkeypatch):
     first.join()
     assert found == [second]
     assert second is sys.modules["neural_tangents"]
-    assert second.stax is sys.modules["neural_tangents.stax"]
-    assert second.Kernel
+    assert len(executed) == len(set(executed)) > 10
 
 
 @pytest.mark.usefixtures("not_imported")
