@@ -16,7 +16,7 @@ from ntk_air.dynamics.supervision import (
 )
 from ntk_air.dynamics.supervision.label_functions import LabelFunctionLike
 from ntk_air.dynamics.trajectory import Trajectory
-from ntk_air.kernels.operator import DenseKernel, KernelOperator
+from ntk_air.kernels.operator import KernelOperator, as_operator
 from ntk_air.typing import KernelMatrix, Targets
 
 
@@ -64,7 +64,7 @@ def distill(
     Raises:
         ValueError: as ``simulate``.
     """
-    operator = kernel if isinstance(kernel, KernelOperator) else DenseKernel(kernel)
+    operator = as_operator(kernel)
     if largest_eigenvalue is None:
         largest_eigenvalue = find_largest_eigenvalue(operator)
 

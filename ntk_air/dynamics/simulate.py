@@ -26,7 +26,7 @@ from ntk_air.dynamics.stepping import (
 from ntk_air.dynamics.supervision import Supervision
 from ntk_air.dynamics.supervision.label_functions import trace_floats
 from ntk_air.dynamics.trajectory import FinalState, Trajectory
-from ntk_air.kernels.operator import DenseKernel, KernelOperator
+from ntk_air.kernels.operator import KernelOperator, as_operator
 from ntk_air.progress import Progress, no_progress
 from ntk_air.spectrum.decomposition import decompose
 from ntk_air.typing import KernelMatrix, Targets, TestTargets
@@ -86,7 +86,7 @@ def simulate(
         ValueError: for arguments of the wrong shape, kind or range, a rate that diverges, and a
             schedule that leaves [0, 1].
     """
-    operator = kernel if isinstance(kernel, KernelOperator) else DenseKernel(kernel)
+    operator = as_operator(kernel)
     loss = SquareLoss() if loss is None else loss
     recorded, stored = check_times(times, store_at)
     steps = tuple(int(step) for step in recorded)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_air.checks import check_at_least, check_choice, check_finite, check_floating
-from ntk_air.kernels.operator import DenseKernel, KernelOperator
+from ntk_air.kernels.operator import DenseKernel, KernelOperator, as_operator
 from ntk_air.memory import require_memory
 from ntk_air.precision import Precision, as_precision
 from ntk_air.spectrum import solvers
@@ -70,7 +70,7 @@ def decompose(
         DecompositionError: if the solver failed or lost more than half the digits.
     """
     as_precision(0.0, precision, what="the decomposition")  # refuses before anything is computed
-    operator = kernel if isinstance(kernel, KernelOperator) else DenseKernel(kernel)
+    operator = as_operator(kernel)
     method = _choose_method(operator, top_k, method)
     trace = _checked_trace(operator)
     _check_arguments(operator.shape[0], top_k, method, symmetry_tolerance)
