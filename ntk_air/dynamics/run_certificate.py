@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_air.dynamics.certificate import Certificate, WeightBound, certify_pattern, refused
-from ntk_air.dynamics.supervision import CurrentStep, Hard, LastEpoch, Supervision
+from ntk_air.dynamics.supervision import Agreement, CurrentStep, Hard, LastEpoch, Supervision
 from ntk_air.dynamics.tail_bounds import TailBasis
 from ntk_air.dynamics.trajectory import StoredPredictions
 from ntk_air.typing import Targets
@@ -121,8 +121,8 @@ def _tail_weights(
     """What is against the schedule's tail, if anything, and its weights from ``step`` on."""
     schedule = supervision.schedule
     name = type(schedule).__name__
-    if schedule.depends_on() == "pattern" and step >= supervision.warm_up:
-        # As long as the pattern holds, so does the weight.
+    if isinstance(schedule, Agreement) and step >= supervision.warm_up:
+        # It depends on the pattern alone: as long as that holds, so does the weight.
         index = jnp.zeros((), jnp.asarray(outputs).dtype)
         return "", float(schedule(index, jnp.asarray(outputs), jnp.asarray(noisy)))
     start = supervision.non_increasing_from()

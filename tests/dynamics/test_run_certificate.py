@@ -21,6 +21,7 @@ from ntk_air.dynamics.supervision import (
     Restart,
     Sharpened,
     Supervision,
+    WeightSchedule,
 )
 from ntk_air.dynamics.tail_bounds import tail_basis
 from ntk_air.dynamics.trajectory import StoredPredictions
@@ -43,6 +44,25 @@ class HardUntilSure(LabelFunction):
     def __call__(self, outputs):
         labels = Hard()(outputs)
         return labels * (1.0 - 2.0 * (abs(outputs - labels) < 0.01).astype(outputs.dtype))
+
+
+class PatternAndStep(WeightSchedule):
+    """A weight of the pattern and of the step as well: small at first, then 1."""
+
+    def __call__(self, index, outputs, noisy):
+        return index / (1e4 + index)
+
+    def depends_on(self):
+        return "pattern"
+
+    def non_increasing_from(self):
+        return None
+
+    def has_finite_sum(self):
+        return None
+
+    def limit(self):
+        return None
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +110,7 @@ def test_a_run_is_certified_with_its_own_schedule(problem):
             Supervision(Hard(), FunctionOfIndex(lambda i: 1 / (1 + i), tail_from=300)),
             "may grow before step 300; this is step 200",
         ),
+        (Supervision(Hard(), PatternAndStep()), "PatternAndStep are not known never to grow"),
         (Supervision(Hard(), Linear(1e4, start=0.0, end=1.0)), "weights"),
         (Supervision(Hard(), Constant(1.0)), "exceeds its margin"),
         (Supervision(Hard(), HARMONIC, warm_up=300), "exceeds its margin"),
