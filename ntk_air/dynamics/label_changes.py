@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ntk_air.dynamics.modes import (
+    Causes,
     Frame,
     ModeState,
     Responses,
@@ -31,8 +32,14 @@ from ntk_air.typing import Targets
 CLOSE_CALL = 1e-9
 """Below this, relative to the largest output, jumps and plain steps may decide a label apart."""
 
-ROWS_IN_DOUBT = 64
+ROWS_IN_DOUBT = 16
 """As many rows are evaluated step by step; with more in doubt a stretch is cut."""
+
+
+_STEPS_AT_ONCE = 16
+
+# The responses that move a mode about its target: to c, to its velocity, to the excess weight.
+_MOVING = np.array([0, 1, 3])
 
 
 class Stretch(eqx.Module):
@@ -125,25 +132,61 @@ def first_change(
     frame: Frame, state: ModeState, rows: Int[Array, " n_row"], length: Int[Array, ""]
 ) -> Change:
     """The first of the next ``length`` steps at which one of ``rows`` has changed its label."""
-    hard, driven = Hard(), causes(frame, state)
-    basis = jnp.asarray(frame.eigenvectors)[rows] * frame.eigenvalues
-    start, labels = jnp.asarray(frame.initial)[rows], jnp.asarray(state.labels)[rows]
+    hard, labels = Hard(), jnp.asarray(state.labels)[rows]
+    sight = _sight(frame, state, rows)
+    ahead = jnp.arange(_STEPS_AT_ONCE, dtype=length.dtype)
+
+    def one_step(responses: Responses, s: Array) -> tuple[Responses, Array]:
+        responses = respond(frame, state, responses, s)
+        return responses, responses.value
 
     def unfinished(carry: tuple[Change, Responses, Array]) -> Array:
         found, _, changed = carry
         return (found.step < length) & ~changed
 
-    def step(carry: tuple[Change, Responses, Array]) -> tuple[Change, Responses, Array]:
+    def look_ahead(carry: tuple[Change, Responses, Array]) -> tuple[Change, Responses, Array]:
         found, responses, _ = carry
-        responses = respond(frame, state, responses, found.step)
-        outputs = start + basis @ driven.combine(responses.value)
-        closest = jnp.minimum(found.closest, _closest(outputs))
-        changed = jnp.any(hard(outputs) != labels)
-        return Change(step=found.step + 1, closest=closest), responses, changed
+        asked = found.step + ahead
+        responses, values = jax.lax.scan(one_step, responses, asked)
+        outputs = sight.outputs(values)
+        changes = jax.vmap(lambda rows: jnp.any(hard(rows) != labels))(outputs)
+        changes &= asked < length
+        changed = jnp.any(changes)
+        last = jnp.where(changed, jnp.argmax(changes).astype(length.dtype), _STEPS_AT_ONCE - 1)
+        last = jnp.minimum(last, length - 1 - found.step)
+        margins = jnp.where(ahead <= last, jax.vmap(_closest)(outputs), jnp.inf)
+        closest = jnp.minimum(found.closest, jnp.min(margins))
+        return Change(step=found.step + last + 1, closest=closest), responses, changed
 
     nothing = Change(step=jnp.zeros_like(length), closest=jnp.full((), jnp.inf, labels.dtype))
     begin = (nothing, no_response(frame), jnp.asarray(False))
-    return jax.lax.while_loop(unfinished, step, begin)[0]
+    return jax.lax.while_loop(unfinished, look_ahead, begin)[0]
+
+
+class _Sight(eqx.Module):
+    """Some rows' outputs as one matrix acting on the responses, with no mode left to combine."""
+
+    settled: Float[Array, "n_row n_out"]
+    moving: Float[Array, "n_cause n_row_out"]
+
+    def outputs(
+        self, values: Float[Array, "n_step 4 n_mode"]
+    ) -> Float[Array, "n_step n_row n_out"]:
+        """The outputs at several steps, by one product for them all."""
+        moved = values[:, _MOVING].reshape(values.shape[0], -1) @ self.moving
+        return self.settled + moved.reshape(-1, *self.settled.shape)
+
+
+def _sight(frame: Frame, state: ModeState, rows: Int[Array, " n_row"]) -> _Sight:
+    basis = jnp.asarray(frame.eigenvectors)[rows]
+    driven = causes(frame, state)
+    moving = _moving_parts(frame, driven)
+    n_mode, n_out = driven.target.shape
+    by_row = basis.T[None, :, :, None] * moving[:, :, None, :]
+    return _Sight(
+        settled=jnp.asarray(frame.initial)[rows] + basis @ driven.target,
+        moving=by_row.reshape(len(_MOVING) * n_mode, rows.shape[0] * n_out),
+    )
 
 
 @jax.jit
@@ -163,19 +206,25 @@ def _count(steps: int) -> Int[Array, ""]:
 def _stray(
     frame: Frame, state: ModeState, deviation: Float[Array, "4 n_mode"]
 ) -> Float[Array, "n_train n_out"]:
-    """How far each output can stray from the straight line between its ends.
-
-    A steady target's response is G = (1 − D)/λ, D being that of c: taking both together, the
-    mode's distance from its target decays, and what has settled strays nowhere.
-    """
+    """How far each output can stray from the straight line between its ends."""
     driven, values = causes(frame, state), jnp.asarray(frame.eigenvalues)[:, None]
-    modes = deviation[0][:, None] * jnp.abs(values * driven.dual - driven.target)
-    modes += deviation[1][:, None] * values * jnp.abs(driven.velocity)
-    modes += deviation[3][:, None] * values * jnp.abs(driven.excess)
+    moving = jnp.abs(_moving_parts(frame, driven))
+    modes = jnp.sum(deviation[_MOVING][:, :, None] * moving, axis=0)
     # Products of n terms round off by at most n·ε times the norm of what they sum.
     size = jnp.linalg.norm(values * driven.dual) + jnp.linalg.norm(driven.target)
     rounding = 4 * values.shape[0] * jnp.finfo(modes.dtype).eps * size
     return frame.row_bounds(modes) + rounding
+
+
+def _moving_parts(frame: Frame, driven: Causes) -> Float[Array, "3 n_mode n_out"]:
+    """What the responses ``_MOVING`` multiply in the modes of f, once these are at their target.
+
+    A steady target's response is G = (1 − D)/λ, D being that of c: taking both together, a mode's
+    distance from its target decays, and what has settled moves no more.
+    """
+    values = jnp.asarray(frame.eigenvalues)[:, None]
+    distance = values * driven.dual - driven.target
+    return jnp.stack([distance, values * driven.velocity, values * driven.excess])
 
 
 def _kept(
