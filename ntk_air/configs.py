@@ -114,66 +114,99 @@ class KernelConfig:
     kernel: str = "dense"
     """dense (infinite width), nngp (infinite width, last layer only), empirical (of a random dense
     network of --width), or stax:NAME (an architecture of neural_tangents.stax)."""
-    depth: int = 3
-    """Weight layers of a dense network."""
+    depth: int | None = None
+    """Weight layers of a dense network (3 by default), or the depth of a stax architecture."""
     activation: str = "relu"
     """Activation of a dense network."""
     weight_variance: float | None = None
     """Variance of the weights; by default what keeps the signal's variance."""
     bias_variance: float = 0.0
     """Variance of the biases."""
-    width: int = 512
-    """Width of the hidden layers (empirical only)."""
+    width: int | None = None
+    """Width of the hidden layers (empirical only; 512 by default)."""
     normalise: bool = True
     """Scale each input to unit Euclidean norm (dense kernels only)."""
 
     def __post_init__(self):
-        known = ("dense", "nngp", "empirical")
-        if not self.kernel.startswith("stax:"):
-            check_choice("kernel", self.kernel, (*known, "stax:NAME"))
-        check_at_least("width", self.width, 1)
+        if not self._is_stax:
+            check_choice("kernel", self.kernel, ("dense", "nngp", "empirical", "stax:NAME"))
+        elif self.activation != "relu":
+            raise ValueError(
+                f"activation must be 'relu' for stax architectures; got {self.activation!r}"
+            )
+        if self.width is not None:
+            check_at_least("width", self.width, 1)
+            if self.kernel != "empirical":
+                raise ValueError(
+                    f"width belongs to kernel='empirical'; got {self.width} for {self.kernel!r}"
+                )
+
+    @property
+    def _is_stax(self) -> bool:
+        return self.kernel.startswith("stax:")
+
+    @property
+    def _dense_depth(self) -> int:
+        return 3 if self.depth is None else self.depth
+
+    @property
+    def _finite_width(self) -> int:
+        return 512 if self.width is None else self.width
 
     def run_name(self) -> str:
         """Kernel and network, for a folder's name."""
         name = self.kernel.replace(":", "_")
-        if self.kernel.startswith("stax:"):
-            return name
-        width = f"-width{self.width}" if self.kernel == "empirical" else ""
-        return f"{name}-{self.activation}-depth{self.depth}{width}"
+        if self._is_stax:
+            return name if self.depth is None else f"{name}-depth{self.depth}"
+        width = f"-width{self._finite_width}" if self.kernel == "empirical" else ""
+        return f"{name}-{self.activation}-depth{self._dense_depth}{width}"
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """The data set as this kernel takes it."""
-        if self.kernel.startswith("stax:"):
+        if self._is_stax:
             return dataset
         return dataset.normalised() if self.normalise else dataset.flattened()
 
     def build(self, dataset: Dataset, *, seed: int, precision: Precision) -> tuple[Kernel, str]:
         """The kernel for inputs of a prepared data set, and its description for a reader."""
-        if self.kernel.startswith("stax:"):
-            # neural-tangents takes seconds to import: only where it is asked for.
-            from ntk_air.kernels.stax_architectures import build_stax_kernel
-
-            name = self.kernel.removeprefix("stax:")
-            return build_stax_kernel(name), f"stax {name}, infinite width"
+        if self._is_stax:
+            return self._build_stax()
         variances: dict[str, Any] = {
             "weight_variance": self.weight_variance,
             "bias_variance": self.bias_variance,
         }
-        network = f"dense {self.activation}, depth {self.depth}"
+        depth = self._dense_depth
+        network = f"dense {self.activation}, depth {depth}"
         if self.kernel == "empirical":
+            width = self._finite_width
             model = DenseNetwork(
-                (self.width,) * (self.depth - 1),
+                (width,) * (depth - 1),
                 n_out=dataset.n_out,
                 activation=self.activation,
                 **variances,
             )
             key = jax.random.key(seed)
             params = model.init(key, dataset.inputs.shape[1], precision=precision)
-            return EmpiricalKernel(model.apply, params), f"{network}, width {self.width}"
-        architecture = DenseArchitecture(depth=self.depth, activation=self.activation, **variances)
+            return EmpiricalKernel(model.apply, params), f"{network}, width {width}"
+        architecture = DenseArchitecture(depth=depth, activation=self.activation, **variances)
         if self.kernel == "nngp":
             return architecture.nngp, f"{network}, infinite width, NNGP"
         return architecture, f"{network}, infinite width"
+
+    def _build_stax(self) -> tuple[Kernel, str]:
+        # neural-tangents takes seconds to import: only where it is asked for.
+        from ntk_air.kernels.stax_architectures import build_stax_kernel
+
+        name = self.kernel.removeprefix("stax:")
+        variance = 2.0 if self.weight_variance is None else self.weight_variance
+        kernel = build_stax_kernel(
+            name,
+            depth=self.depth,
+            weight_variance=variance,
+            bias_variance=self.bias_variance,
+        )
+        depth = "" if self.depth is None else f", depth {self.depth}"
+        return kernel, f"stax {name}{depth}, infinite width"
 
 
 @dataclasses.dataclass(frozen=True)

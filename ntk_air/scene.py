@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from ntk_air.spectrum.storage import spectrum_from_arrays, spectrum_to_arrays
 from ntk_air.typing import AnyArray, KernelMatrix, Targets
 
 Arrays: TypeAlias = Mapping[str, AnyArray]
+
+Value = TypeVar("Value")
 
 Stage: TypeAlias = Callable[[str, Callable[[], Arrays]], Arrays]
 """``stage(name, compute)``: the arrays that ``compute`` makes, from a file where there are any."""
@@ -41,6 +43,15 @@ class Scene:
     spectrum: Spectrum
     held_out: HeldOut | None
     seed: int
+    _remembered: dict[str, Any] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def remember(self, name: str, compute: Callable[[], Value]) -> Value:
+        """The value of a name, computed the first time that this scene is asked for it."""
+        if name not in self._remembered:
+            self._remembered[name] = compute()
+        return self._remembered[name]
 
     @cached_property
     def clean(self) -> Targets:

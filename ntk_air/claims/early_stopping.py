@@ -60,7 +60,9 @@ def memorisation(scene: Scene, *, at_best: bool = False) -> Measurement:
 
 def descent(scene: Scene) -> Trajectory:
     """Gradient descent at times from 1 to 10⁸ steps."""
-    return exact(scene, GradientDescent(scene.learning_rate), LOG_TIMES)
+    return scene.remember(
+        "descent", lambda: exact(scene, GradientDescent(scene.learning_rate), LOG_TIMES)
+    )
 
 
 def predicted_floor(scene: Scene) -> float:

@@ -100,7 +100,13 @@ class Trajectory(eqx.Module):
         }
 
     def at(self, index: int) -> Snapshot:
-        """The metrics at ``times[index]``."""
+        """The metrics at ``times[index]``.
+
+        Raises:
+            ValueError: nothing was recorded; says why.
+        """
+        if len(self.times) == 0:
+            raise ValueError(f"no step was recorded: {'; '.join(self.notes) or 'no times asked'}")
         train, held_out = jax.tree.map(lambda curve: curve[index], (self.train, self.held_out))
         return Snapshot(step=float(self.times[index]), train=train, held_out=held_out)
 

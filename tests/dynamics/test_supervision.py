@@ -1,6 +1,7 @@
 """Label functions, schedules, teachers and their product, against their definitions."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -273,3 +274,10 @@ def test_bad_supervision_is_refused(make, match):
 def test_parts_of_the_wrong_kind_are_refused(parts, match):
     with pytest.raises(ValueError, match=match), without_type_checks():
         sv.Supervision(*parts)
+
+
+@pytest.mark.parametrize("n", [3, 49, 400])
+def test_agreement_is_exactly_zero_where_all_rows_agree(n):
+    labels = np.where(np.arange(n)[:, None] % 3 == 0, -1.0, 1.0)
+    weight = jax.jit(sv.Agreement().__call__)(jnp.zeros(()), *[jnp.asarray(labels)] * 2)
+    assert float(weight) == 0.0

@@ -226,7 +226,9 @@ class Agreement(WeightSchedule):
         """The weight at the teacher's outputs."""
         hard = Hard()
         agrees = jnp.all(hard(outputs) == hard(noisy), axis=1)
-        return jnp.full_like(index, 1.0) - jnp.mean(agrees, dtype=index.dtype)
+        # A share of counts: a mean that is rounded above 1 would give a negative weight.
+        differs = jnp.sum(~agrees, dtype=index.dtype)
+        return differs / jnp.full_like(index, noisy.shape[0])
 
     def depends_on(self) -> DependsOn:
         """The hard labels of the teacher's outputs."""
