@@ -64,34 +64,27 @@ def _refine(folded, x1, x2, *, symmetric):
     """Compute again, row by row, the pairs whose angle the matrix product could not resolve."""
     n1, n2 = folded.shape
     threshold = float(jnp.finfo(folded.dtype).eps) ** 0.25
-    columns = jnp.arange(n2)
+    at_once = min(_REFINED_AT_ONCE, n2)
 
-    def is_close(values, row):
-        close = jnp.abs(values) < threshold
-        return close & (columns > row) if symmetric else close
-
-    flagged = jax.vmap(is_close)(folded, jnp.arange(n1)).any(axis=1)
-    rows = jnp.nonzero(flagged, size=n1, fill_value=0)[0]
-
-    def refine_row(k, folded):
-        row = rows[k]
+    def refine_row(row, folded):
+        close = jnp.abs(folded[row]) < threshold
+        if symmetric:
+            close &= jnp.arange(n2) > row
 
         def refine_some(state):
             values, close = state
-            chosen = jnp.nonzero(close, size=min(_REFINED_AT_ONCE, n2), fill_value=n2)[0]
-            others = x2.at[chosen].get(mode="clip")
-            obtuse = values.at[chosen].get(mode="clip") < 0
-            exact = _folded_gap_from_difference(x1[row], others, obtuse)
-            return values.at[chosen].set(exact, mode="drop"), close.at[chosen].set(
-                False, mode="drop"
-            )
+            is_chosen, chosen = jax.lax.top_k(close.astype(values.dtype), at_once)
+            before = values[chosen]
+            exact = _folded_gap_from_difference(x1[row], x2[chosen], before < 0)
+            values = values.at[chosen].set(jnp.where(is_chosen > 0, exact, before))
+            return values, close.at[chosen].set(False)
 
         values, _ = jax.lax.while_loop(
-            lambda state: state[1].any(), refine_some, (folded[row], is_close(folded[row], row))
+            lambda state: state[1].any(), refine_some, (folded[row], close)
         )
         return folded.at[row].set(values)
 
-    return jax.lax.fori_loop(0, flagged.sum(), refine_row, folded)
+    return jax.lax.fori_loop(0, n1, refine_row, folded)
 
 
 def _folded_gap_from_difference(x, others, obtuse):

@@ -105,8 +105,10 @@ class GaussianPair(eqx.Module):
         """(√q11 − √q22)²."""
         return (safe_sqrt(self.variance1) - safe_sqrt(self.variance2)) ** 2
 
-    def affine(self, weight_variance: float, bias_variance: float) -> "GaussianPair":
-        """The pair behind a dense layer: q → weight_variance · q + bias_variance, all entries.
+    def affine(
+        self, weight_variance: Float[Array, ""], bias_variance: Float[Array, ""] | None
+    ) -> "GaussianPair":
+        """The pair behind a dense layer: q → weight_variance · q + bias_variance in all entries.
 
         1 − cos θ after adding b to q11, q12, q22 is, with s = √(q11·q22) and s' the same after,
         (s(1 − cos θ) + b(√q11 − √q22)²/(s' + s + b))/s': a sum of terms that are not negative.
@@ -114,7 +116,7 @@ class GaussianPair(eqx.Module):
         variance1 = weight_variance * self.variance1
         variance2 = weight_variance * self.variance2
         scaled = GaussianPair(variance1, variance2, self.one_minus_cosine, self.one_plus_cosine)
-        if isinstance(bias_variance, float) and bias_variance == 0:
+        if bias_variance is None:
             return scaled
         b = bias_variance
         before = scaled.scale

@@ -1,7 +1,7 @@
 """Infinitely wide fully connected networks: NTK and NNGP in closed form."""
 
 import math
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -116,7 +116,7 @@ class DenseArchitecture(eqx.Module):
 
         Raises:
             ValueError: inputs that are empty, not finite, not of one floating dtype, or whose
-                features differ.
+                features differ; inputs so large that the kernel overflows.
         """
         return self._matrix("ntk", x1, x2)
 
@@ -129,7 +129,10 @@ class DenseArchitecture(eqx.Module):
     ) -> Float[Array, " n1"]:
         """The kernel of each input with itself, in O(n)."""
         check_choice("kernel", kernel, ("ntk", "nngp"))
-        return self._checked_diagonal("x", _as_rows("x", x), kernel)
+        rows = _as_rows("x", x)
+        diagonal = _diagonal(self._recipe(kernel), self._variances(rows.dtype), rows)
+        _check_no_overflow("x", diagonal)
+        return diagonal
 
     def tile_bytes(self, x1: jax.ShapeDtypeStruct, x2: jax.ShapeDtypeStruct) -> int:
         """The most bytes held during ``kernel(x1, x2)``, its result included, for ``gram_matrix``.
@@ -145,27 +148,45 @@ class DenseArchitecture(eqx.Module):
 
     def _matrix(self, kernel, x1, x2):
         rows1 = _as_rows("x1", x1)
-        diagonal = self._checked_diagonal("x1", rows1, kernel)
+        recipe, variances = self._recipe(kernel), self._variances(rows1.dtype)
         if x2 is None:
-            return _mirrored(_upper_matrix(self, rows1, kernel), diagonal)
+            diagonal = _diagonal(recipe, variances, rows1)
+            _check_no_overflow("x1", diagonal)
+            return _mirrored(_upper_matrix(recipe, variances, rows1), diagonal)
         check_same_features("x1", x1, "x2", x2)
         check_same_dtype("x1", x1, "x2", x2)
-        rows2 = _as_rows("x2", x2)
-        self._checked_diagonal("x2", rows2, kernel)
-        return _cross_matrix(self, rows1, rows2, kernel)
+        matrix, row_sums = _cross_matrix(recipe, variances, rows1, _as_rows("x2", x2))
+        _check_no_overflow("x1 and x2", row_sums)
+        return matrix
 
-    def _checked_diagonal(self, name, rows, kernel):
-        """The diagonal, which bounds the whole matrix: if it is finite, no entry overflows."""
-        diagonal = _diagonal(self, rows, kernel)
-        if not isinstance(diagonal, jax.core.Tracer):
-            finite = np.isfinite(np.asarray(diagonal))
-            if not finite.all():
-                first = int(np.flatnonzero(~finite)[0])
-                raise ValueError(
-                    f"{name} must be small enough for its kernel to be finite in {rows.dtype}; "
-                    f"row {first} overflows, as {(~finite).sum()} of {len(finite)} rows do"
-                )
-        return diagonal
+    def _recipe(self, kernel):
+        biases = self.bias_initialisation if self.bias_variance > 0 else None
+        return _Recipe(self.activation, self.depth, biases, kernel)
+
+    def _variances(self, dtype):
+        return jnp.asarray([self.weight_variance, self.bias_variance], dtype)
+
+
+class _Recipe(NamedTuple):
+    """What of an architecture makes a new program; the variances do not."""
+
+    activation: Activation
+    depth: int
+    biases: BiasInitialisation | None
+    kernel: str
+
+
+def _check_no_overflow(name: str, values: Array) -> None:
+    """Refuse inputs so large that their kernel is not finite, by one value for each row."""
+    if isinstance(values, jax.core.Tracer):
+        return
+    finite = np.isfinite(np.asarray(values))
+    if not finite.all():
+        first = int(np.flatnonzero(~finite)[0])
+        raise ValueError(
+            f"{name} must be small enough for the kernel to be finite in {values.dtype}; got "
+            f"overflow in {(~finite).sum()} of {len(finite)} rows, the first of them row {first}"
+        )
 
 
 def _as_rows(name: str, x: AnyArray) -> Float[Array, "n d"]:
@@ -180,13 +201,14 @@ def _as_rows(name: str, x: AnyArray) -> Float[Array, "n d"]:
 
 
 @eqx.filter_jit
-def _cross_matrix(architecture, x1, x2, kernel):
-    return _propagate(architecture, _input_pair(x1, x2, symmetric=False), x1.shape[1])[kernel]
+def _cross_matrix(recipe, variances, x1, x2):
+    matrix = _propagate(recipe, variances, _input_pair(x1, x2, symmetric=False), x1.shape[1])
+    return matrix, jnp.sum(jnp.abs(matrix) / matrix.shape[1], axis=1)
 
 
 @eqx.filter_jit
-def _upper_matrix(architecture, x, kernel):
-    return _propagate(architecture, _input_pair(x, x, symmetric=True), x.shape[1])[kernel]
+def _upper_matrix(recipe, variances, x):
+    return _propagate(recipe, variances, _input_pair(x, x, symmetric=True), x.shape[1])
 
 
 @jax.jit
@@ -200,9 +222,9 @@ def _mirrored(matrix, diagonal):
 
 
 @eqx.filter_jit
-def _diagonal(architecture, x, kernel):
+def _diagonal(recipe, variances, x):
     pair = GaussianPair.identical(jnp.sum(x * x, axis=1))
-    return _propagate(architecture, pair, x.shape[1])[kernel]
+    return _propagate(recipe, variances, pair, x.shape[1])
 
 
 def _input_pair(x1, x2, *, symmetric):
@@ -211,20 +233,21 @@ def _input_pair(x1, x2, *, symmetric):
     return GaussianPair(norm1[:, None], norm2, *angle_gaps(x1, x2, symmetric=symmetric))
 
 
-def _propagate(architecture, pair, n_features):
-    """Both kernels of the recursion in ``DenseArchitecture``, element by element."""
-    weight, bias = architecture.weight_variance, architecture.bias_variance
-    drawn, added = (bias, 0.0) if architecture.bias_initialisation == "normal" else (0.0, bias)
+def _propagate(recipe, variances, pair, n_features):
+    """The recursion in ``DenseArchitecture``, element by element."""
+    weight, bias = variances
+    drawn = bias if recipe.biases == "normal" else None
+    added = bias if recipe.biases == "zeros" else 0.0
     pair = pair.affine(weight / n_features, drawn)
 
     def next_layer(state, _):
         pair, ntk = state
-        dual = architecture.activation.dual(pair)
+        dual = recipe.activation.dual(pair)
         pair = dual.post.affine(weight, drawn)
         return (pair, pair.covariance + added + weight * dual.derivative_product * ntk), None
 
     # A loop, not one program for all layers: that would hold arrays for each of them.
     (pair, ntk), _ = jax.lax.scan(
-        next_layer, (pair, pair.covariance + added), length=architecture.depth - 1
+        next_layer, (pair, pair.covariance + added), length=recipe.depth - 1
     )
-    return {"ntk": ntk, "nngp": pair.covariance}
+    return ntk if recipe.kernel == "ntk" else pair.covariance

@@ -122,7 +122,7 @@ def _mehler_sum(
         first, second = coefficients
         return total * cosine + first * second, None
 
-    by_power = tuple(jnp.moveaxis(c, -1, 0) for c in (coefficients1, coefficients2))
+    by_power = (jnp.moveaxis(coefficients1, -1, 0), jnp.moveaxis(coefficients2, -1, 0))
     # Unrolled enough that a matrix is read and written rarely, not so far that compiling lasts.
     total, _ = jax.lax.scan(
         add_term, jnp.zeros_like(cosine), by_power, reverse=True, unroll=_POWERS_AT_ONCE

@@ -61,7 +61,7 @@ def test_kappa_and_kappa_dot_are_the_expectations(name, correlation, q11, q22):
 
 
 @every_activation
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(
     correlation=st.floats(-0.999, 0.999),
     q11=st.floats(0.05, 5.0),
@@ -108,65 +108,65 @@ def test_tiny_variances_keep_their_digits(name):
     np.testing.assert_allclose(post.cosine, wanted, rtol=3e-4 if name == "gelu" else 2e-6)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "abs", "two_slopes"])
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-@pytest.mark.parametrize("angle", [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7])
-@pytest.mark.parametrize("folded", ["acute", "obtuse"])
-def test_the_cusp_is_resolved_relative_to_the_angle(name, dtype, angle, folded):
-    """1 − κ̇/κ̇(0) = cθ on both sides, to the angle's own precision and beyond that of κ̇."""
+@pytest.mark.parametrize("name", ["relu", "abs", "two_slopes"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_cusp_is_resolved_relative_to_the_angle(name, dtype):
+    """κ̇ = A² + B²(1 − 2θ/π) to a few ε from θ = 1e-7 up, and the same distance below π."""
     activation = ACTIVATIONS[name][0]
-    gaps = jnp.asarray([2 * np.sin(angle / 2) ** 2, 2 * np.cos(angle / 2) ** 2], dtype)
-    gaps = gaps if folded == "acute" else gaps[::-1]
-    one = jnp.ones((), dtype)
+    small = 10.0 ** -np.arange(1, 8)
+    angles = np.concatenate([small, np.pi - small])
+    minus = np.concatenate([2 * np.sin(small / 2) ** 2, 2 * np.cos(small / 2) ** 2]).astype(dtype)
+    plus = np.concatenate([2 * np.cos(small / 2) ** 2, 2 * np.sin(small / 2) ** 2]).astype(dtype)
 
     @jax.jit
-    def of_gaps(gaps):
-        pair = GaussianPair(one, one, gaps[0], gaps[1])
+    def evaluate(minus, plus):
+        pair = GaussianPair(jnp.ones_like(minus), jnp.ones_like(minus), minus, plus)
         return pair.folded_angle, activation.dual(pair)
 
-    folded_angle, dual = of_gaps(gaps)
-    eps = float(jnp.finfo(dtype).eps)
-    np.testing.assert_allclose(float(folded_angle), angle, rtol=8 * eps)
-    minus, plus = activation.negative_slope, activation.positive_slope
-    odd, even = (plus + minus) ** 2 / 4, (plus - minus) ** 2 / 4
-    true_angle = angle if folded == "acute" else np.pi - angle
-    wanted = odd + even * (1 - 2 * true_angle / np.pi)
-    np.testing.assert_allclose(dual.derivative_product, wanted, atol=8 * eps * (odd + even))
-    # 1 − cos of the pair behind |·|: θ²/2 − 2θ³/(3π) + O(θ⁴).
-    if name == "abs" and angle <= 1e-3:
-        wanted = angle**2 / 2 - 2 * angle**3 / (3 * np.pi)
-        rtol = 8 * eps + angle**2
-        np.testing.assert_allclose(dual.post.one_minus_cosine, wanted, rtol=rtol)
+    folded_angle, dual = evaluate(minus, plus)
+    eps = float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(folded_angle, np.tile(small, 2), rtol=4 * eps)
+    below, above = activation.negative_slope, activation.positive_slope
+    odd, even = (above + below) ** 2 / 4, (above - below) ** 2 / 4
+    wanted = odd + even * (1 - 2 * angles / np.pi)
+    np.testing.assert_allclose(dual.derivative_product, wanted, atol=4 * eps * (odd + even))
+    if name == "abs":
+        # |u||v| forgets signs. 1 − cos of the next pair: θ²/2 − 2θ³/(3π) + O(θ⁴).
+        next_gap = np.asarray(dual.post.one_minus_cosine, np.float64)
+        series = np.tile(small**2 / 2 - 2 * small**3 / (3 * np.pi), 2)
+        error = np.abs(next_gap - series) / series
+        assert (error < 8 * eps + np.tile(small, 2) ** 2).all()
 
 
 @every_activation
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-def test_edges_give_numbers_with_finite_derivatives(name, dtype):
-    """Equal, opposite and zero inputs, large and small variances."""
+def test_edges_give_numbers_with_finite_derivatives(name):
+    """Equal, opposite and zero inputs, large and small variances, in float32."""
     activation = ACTIVATIONS[name][0]
-    q11 = jnp.asarray([1, 1, 0, 0, 1e8, 1e-12, 1], dtype)
-    q22 = jnp.asarray([1, 1, 0, 1, 1e8, 1e8, 1], dtype)
-    gap = jnp.asarray([0, 2, 1, 1, 1e-7, 1, 0], dtype)
+    q11 = jnp.asarray([1, 1, 0, 0, 1e8, 1e-12, 1], jnp.float32)
+    q22 = jnp.asarray([1, 1, 0, 1, 1e8, 1e8, 1], jnp.float32)
+    gap = jnp.asarray([0, 2, 1, 1, 1e-7, 1, 0], jnp.float32)
 
-    @jax.jit
     def both(q11, q22, gap):
         dual = activation.dual(GaussianPair(q11, q22, gap, 2 - gap))
         return dual.post.covariance, dual.derivative_product
 
-    for values in both(q11, q22, gap):
-        assert values.dtype == dtype
-        assert jnp.isfinite(values).all()
-    for index in range(2):
-        gradient_of = jax.grad(lambda *q, i=index: both(*q)[i].sum(), argnums=(0, 1, 2))
-        gradients = jax.jit(gradient_of)(q11, q22, gap)
-        assert all(jnp.isfinite(gradient).all() for gradient in gradients)
+    @jax.jit
+    def with_gradients(*q):
+        values, pull_back = jax.vjp(both, *q)
+        one, zero = jnp.ones_like(gap), jnp.zeros_like(gap)
+        return values, pull_back((one, zero)), pull_back((zero, one))
+
+    for leaf in jax.tree.leaves(with_gradients(q11, q22, gap)):
+        assert leaf.dtype == jnp.float32
+        assert jnp.isfinite(leaf).all()
 
 
 @every_activation
 def test_it_lowers_for_every_platform(name):
     activation = ACTIVATIONS[name][0]
-    for dtype in (jnp.float32, jnp.float64):
-        assert_lowers(activation.kappa, *(jnp.ones((2, 3), dtype) for _ in range(3)))
+    assert_lowers(activation.kappa, *(jnp.ones((2, 3), jnp.float32) for _ in range(3)))
+    if name in ("relu", "erf"):
+        assert_lowers(activation.kappa_dot, *(jnp.ones((2, 3)) for _ in range(3)))
 
 
 # --- making activations ---------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.kernels.activations import leaky_relu
+from ntk_air.kernels.activations import QuadratureActivation, leaky_relu
 from ntk_air.kernels.infinite_width import DenseArchitecture
 from tests.kernels.decimal_reference import relu_kernels
 from tests.kernels.gaussian_reference import ACTIVATIONS, gaussian_expectation
@@ -23,7 +23,7 @@ def inputs(n, d, *, seed=0, dtype=np.float64):
 # --- values ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", GOLDEN["kernels"])
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "erf", "sine", "gelu"])
 def test_it_agrees_with_neural_tangents(name):
     architecture = DenseArchitecture(
         depth=GOLDEN["depth"],
@@ -34,11 +34,13 @@ def test_it_agrees_with_neural_tangents(name):
     x1, x2 = np.asarray(GOLDEN["x1"]), np.asarray(GOLDEN["x2"])
     wanted = GOLDEN["kernels"][name]
     np.testing.assert_allclose(architecture.ntk(x1, x2), wanted["ntk"], rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(architecture.nngp(x1, x2), wanted["nngp"], rtol=1e-12, atol=1e-12)
+    if name == "relu":  # Θ contains Σ: for the others this would add little
+        np.testing.assert_allclose(architecture.nngp(x1, x2), wanted["nngp"], rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["two_slopes", "cosine", "gelu"])
-@pytest.mark.parametrize("bias_initialisation", ["normal", "zeros"])
+@pytest.mark.parametrize(
+    ("name", "bias_initialisation"), [("two_slopes", "zeros"), ("gelu", "normal")]
+)
 def test_it_is_the_textbook_recursion(name, bias_initialisation):
     """Σ^{l+1} = σ_w² κ(Σ^l) + σ_b², Θ^{l+1} = Σ^{l+1} + σ_w² κ̇(Σ^l)Θ^l, κ by integration."""
     activation, phi, slope = ACTIVATIONS[name]
@@ -71,10 +73,9 @@ def test_it_is_the_textbook_recursion(name, bias_initialisation):
         bias_initialisation=bias_initialisation,
     )
     # On the diagonal the reference's own angle, an arccosine at 1, is only good to √ε.
-    np.testing.assert_allclose(architecture.nngp(x), covariance, rtol=1e-12)
-    np.testing.assert_allclose(architecture.ntk(x), ntk, rtol=1e-7)
     off = ~np.eye(3, dtype=bool)
-    np.testing.assert_allclose(np.asarray(architecture.ntk(x))[off], ntk[off], rtol=1e-12)
+    np.testing.assert_allclose(architecture.nngp(x, x), covariance, rtol=1e-12)
+    np.testing.assert_allclose(np.asarray(architecture(x, x))[off], ntk[off], rtol=1e-12)
 
 
 def close_pairs(dtype):
@@ -90,28 +91,32 @@ def close_pairs(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("bias_variance", [0.0, 0.1])
-@pytest.mark.parametrize("depth", [2, 4])
-def test_close_and_opposite_inputs_lose_no_digits(dtype, bias_variance, depth):
+@pytest.mark.parametrize(
+    ("depth", "bias_variance", "kernel"), [(2, 0.0, "ntk"), (4, 0.1, "ntk"), (4, 0.0, "nngp")]
+)
+def test_close_and_opposite_inputs_lose_no_digits(dtype, depth, bias_variance, kernel):
     """The textbook formula, an arccosine of a rounded cosine, is off by √ε = 3e-4 in float32."""
     variances = {"weight_variance": 2.0, "bias_variance": bias_variance}
     architecture = DenseArchitecture(depth=depth, **variances)
     x1, x2 = close_pairs(dtype)
-    exact = [relu_kernels(x1[0], y, depth=depth, **variances) for y in x2]
-    for kernel in ("ntk", "nngp"):
-        measured = np.asarray(getattr(architecture, kernel)(x1, x2))[0]
-        assert measured.dtype == dtype
-        bound = [architecture.diagonal(x, kernel=kernel) for x in (x1, x2)]
-        scale = np.sqrt(np.asarray(bound[0]) * np.asarray(bound[1]))
-        wanted = np.array([getattr(values, kernel) for values in exact])
-        error = np.abs(measured - wanted) / np.where(scale > 0, scale, 1)
-        # 1 − cos θ from a matrix product is good to ε, and down to ε^(1/4) it is that one.
-        assert error.max() < 8 * np.finfo(dtype).eps ** (7 / 8)
-        refined = (
-            np.minimum(*np.abs(np.subtract.outer((0, np.pi), [e.angle for e in exact]))) < 1e-3
-        )
-        assert refined.sum() > 10
-        assert error[refined].max() < 8 * depth * np.finfo(dtype).eps
+    measured = np.asarray(getattr(architecture, kernel)(x1, x2))
+    assert measured.dtype == dtype
+
+    def exact(x, y):
+        return relu_kernels(x, y, depth=depth, **variances)
+
+    wanted = [exact(x1[0], y) for y in x2]
+    scale = [
+        np.sqrt(getattr(exact(x1[0], x1[0]), kernel) * getattr(exact(y, y), kernel)) for y in x2
+    ]
+    difference = measured[0] - np.array([getattr(values, kernel) for values in wanted])
+    error = np.abs(difference) / np.where(np.array(scale) > 0, scale, 1)
+    # 1 − cos θ from a matrix product is good to ε, and down to ε^(1/4) it is that one.
+    assert error.max() < 8 * np.finfo(dtype).eps ** (7 / 8)
+    angles = np.array([values.angle for values in wanted])
+    refined = np.minimum(angles, np.pi - angles) < 1.1e-3
+    assert refined.sum() > 10
+    assert error[refined].max() < 4 * depth * np.finfo(dtype).eps
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -119,11 +124,10 @@ def test_depth_counts_weight_layers(depth):
     """With φ = identity and unit variances every layer adds x·x'/d once: Θ = depth·x·x'/d."""
     x = inputs(4, 3)
     architecture = DenseArchitecture(depth=depth, activation="identity")
-    np.testing.assert_allclose(architecture.ntk(x), depth * x @ x.T / 3, rtol=0, atol=1e-14)
-    np.testing.assert_allclose(architecture.nngp(x), x @ x.T / 3, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(architecture(x, x), depth * x @ x.T / 3, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ["leaky_relu", "erf"])
 def test_the_default_weight_variance_keeps_the_variance_of_a_unit_signal(name):
     architecture = DenseArchitecture(depth=4, activation=ACTIVATIONS[name][0])
     d = 5
@@ -136,49 +140,43 @@ def test_the_default_weight_variance_keeps_the_variance_of_a_unit_signal(name):
 # --- invariances ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
-@pytest.mark.parametrize("activation", ["relu", "erf", jnp.tanh], ids=["relu", "erf", "tanh"])
-def test_rotations_and_permutations(kernel, activation):
+@pytest.mark.parametrize("activation", ["relu", jnp.tanh], ids=["relu", "tanh"])
+def test_rotations_and_permutations(activation):
     architecture = DenseArchitecture(depth=3, activation=activation, bias_variance=0.2)
-    evaluate = getattr(architecture, kernel)
     x = inputs(6, 4)
-    wanted = np.asarray(evaluate(x))
-    rotation = np.linalg.qr(inputs(4, 4, seed=1))[0]
-    np.testing.assert_allclose(evaluate(x @ rotation), wanted, rtol=1e-12)
+    wanted = np.asarray(architecture(x, x))
+    rotated = x @ np.linalg.qr(inputs(4, 4, seed=1))[0]
+    np.testing.assert_allclose(architecture(rotated, rotated), wanted, rtol=1e-12)
     order = np.random.default_rng(2).permutation(6)
-    np.testing.assert_allclose(evaluate(x[order]), wanted[order][:, order], rtol=1e-12)
-    np.testing.assert_allclose(evaluate(x, x[order]), wanted[:, order], rtol=1e-12)
+    np.testing.assert_allclose(architecture(x[order], x), wanted[order], rtol=1e-12)
+    np.testing.assert_allclose(architecture(x, x[order]), wanted[:, order], rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "abs", "identity"])
+@pytest.mark.parametrize("name", ["relu", "abs"])
 def test_without_biases_a_kernel_of_kinks_is_homogeneous_in_each_norm(name):
     architecture = DenseArchitecture(depth=3, activation=name)
     x1, x2 = inputs(3, 4), inputs(5, 4, seed=1)
     scale1, scale2 = np.array([1e-8, 2.0, 1e5]), np.array([3.0, 1e8, 0.5, 1e-3, 1.0])
-    for evaluate in (architecture.ntk, architecture.nngp):
-        scaled = evaluate(scale1[:, None] * x1, scale2[:, None] * x2)
-        wanted = scale1[:, None] * np.asarray(evaluate(x1, x2)) * scale2
-        np.testing.assert_allclose(scaled, wanted, rtol=1e-12, atol=1e-14 * np.abs(wanted).max())
+    scaled = architecture(scale1[:, None] * x1, scale2[:, None] * x2)
+    wanted = scale1[:, None] * np.asarray(architecture(x1, x2)) * scale2
+    np.testing.assert_allclose(scaled, wanted, rtol=1e-12, atol=1e-14 * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, jnp.tanh], ids=str)
+@pytest.mark.parametrize("activation", ["relu", jnp.tanh], ids=["relu", "tanh"])
 def test_it_is_positive_semi_definite(activation):
-    if activation in ACTIVATIONS:
-        activation = ACTIVATIONS[activation][0]
     architecture = DenseArchitecture(depth=3, activation=activation, bias_variance=0.1)
     x = inputs(30, 3)
     x[10:20] = x[:10] * (1 + 1e-7 * inputs(10, 3, seed=1))
-    for evaluate in (architecture.ntk, architecture.nngp):
-        values = np.linalg.eigvalsh(np.asarray(evaluate(x)))
-        assert values[0] > -30 * np.finfo(float).eps * values[-1]
+    values = np.linalg.eigvalsh(np.asarray(architecture(x)))
+    assert values[0] > -30 * np.finfo(float).eps * values[-1]
 
 
 def test_zero_and_equal_rows():
     x = inputs(4, 3)
     x[1], x[2] = x[0], 0
     for bias_variance in (0.0, 0.5):
-        architecture = DenseArchitecture(depth=3, bias_variance=bias_variance)
-        matrix = np.asarray(architecture.ntk(x))
+        architecture = DenseArchitecture(depth=2, bias_variance=bias_variance)
+        matrix = np.asarray(architecture(x, x))
         np.testing.assert_allclose(matrix[0], matrix[1], rtol=1e-15)
         if bias_variance == 0:
             assert (matrix[2] == 0).all()
@@ -189,9 +187,8 @@ def test_zero_and_equal_rows():
 # --- derivatives ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bias_variance", [0.0, 0.3])
-def test_derivatives_agree_with_differences(bias_variance):
-    architecture = DenseArchitecture(depth=3, bias_variance=bias_variance)
+def test_derivatives_agree_with_differences():
+    architecture = DenseArchitecture(depth=3, bias_variance=0.3)
     x1, x2, direction = inputs(3, 4), inputs(2, 4, seed=1), inputs(3, 4, seed=2)
     step = 1e-6
     wanted = (
@@ -202,21 +199,21 @@ def test_derivatives_agree_with_differences(bias_variance):
     np.testing.assert_allclose(measured, wanted, rtol=1e-7, atol=1e-8)
 
 
-@pytest.mark.parametrize("activation", ["relu", "abs", "erf", jnp.tanh], ids=str)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_derivatives_at_equal_opposite_and_zero_rows_are_finite(activation, dtype):
+@pytest.mark.parametrize(
+    "activation",
+    ["relu", QuadratureActivation(jnp.tanh, n_nodes=16)],
+    ids=["relu", "tanh"],
+)
+def test_derivatives_at_equal_opposite_and_zero_rows_are_finite(activation):
     architecture = DenseArchitecture(depth=3, activation=activation)
-    x = inputs(4, 3, dtype=dtype)
+    x = inputs(4, 3, dtype=np.float32)
     x[1], x[2], x[3] = x[0], -x[0], 0
-    for function in (
-        lambda x: architecture(x).sum(),
-        lambda y: architecture(jnp.asarray(x), y).sum(),
-    ):
-        assert jnp.isfinite(jax.grad(function)(x)).all()
+    both = jax.jit(jax.grad(lambda x1, x2: architecture(x1, x2).sum(), argnums=(0, 1)))
+    assert all(jnp.isfinite(gradient).all() for gradient in both(x, x))
 
 
 def test_the_derivative_of_the_diagonal_is_that_of_the_self_kernel():
     architecture = DenseArchitecture(depth=2)
     x = inputs(3, 4)
-    gradient = jax.grad(lambda x: jnp.trace(architecture(x)))(x)
+    gradient = jax.jit(jax.grad(lambda x: jnp.trace(architecture(x))))(x)
     np.testing.assert_allclose(gradient, 2 * 2 * 2 * x / 4, rtol=1e-12)

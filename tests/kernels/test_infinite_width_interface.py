@@ -8,42 +8,48 @@ import pytest
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.kernels.infinite_width import DenseArchitecture
 from tests.compilations import count_compilations
-from tests.kernels.gaussian_reference import ACTIVATIONS
 from tests.lowering import assert_lowers
 from tests.type_checks import without_type_checks
 
-NAMES = ("relu", "erf", "gelu", "sine")
+NAMES = ("relu", "gelu")
 
 
 def inputs(n, d=5, *, seed=0, dtype=np.float64):
     return np.random.default_rng(seed).standard_normal((n, d)).astype(dtype)
 
 
-@pytest.mark.parametrize("name", [*NAMES, jnp.tanh], ids=str)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "dtype"), [("relu", np.float32), (jnp.tanh, np.float64)])
 def test_one_set_gives_a_symmetric_matrix_with_the_self_kernel_as_diagonal(name, dtype):
     architecture = DenseArchitecture(depth=3, activation=name, bias_variance=0.1)
     x = inputs(67, dtype=dtype)
     x[3], x[5], x[7] = x[2], -x[2], x[2] * (1 + 3 * np.finfo(dtype).eps)
-    for kernel in ("ntk", "nngp"):
-        evaluate = getattr(architecture, kernel)
-        matrix = np.asarray(evaluate(x))
-        assert matrix.dtype == dtype
-        assert (matrix == matrix.T).all()
-        assert (np.diagonal(matrix) == architecture.diagonal(x, kernel=kernel)).all()
-        eps = np.finfo(dtype).eps
-        np.testing.assert_allclose(evaluate(x, x), matrix, rtol=0, atol=40 * eps * matrix.max())
+    matrix = np.asarray(architecture(x))
+    assert matrix.dtype == dtype
+    assert (matrix == matrix.T).all()
+    assert (np.diagonal(matrix) == architecture.diagonal(x)).all()
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(architecture(x, x), matrix, rtol=0, atol=40 * eps * matrix.max())
+
+
+def test_the_nngp_of_one_set():
+    architecture = DenseArchitecture(depth=3, activation="sine", bias_variance=0.1)
+    x = inputs(9)
+    matrix = np.asarray(architecture.nngp(x))
+    assert (matrix == matrix.T).all()
+    assert (np.diagonal(matrix) == architecture.diagonal(x, kernel="nngp")).all()
+    np.testing.assert_allclose(architecture.nngp(x, x), matrix, rtol=0, atol=1e-14)
 
 
 def test_calling_it_is_the_ntk():
-    x1, x2 = inputs(3), inputs(4, seed=1)
+    x1, x2 = inputs(4), inputs(5, seed=1)
     architecture = DenseArchitecture()
+    assert architecture(x1, x2).shape == (4, 5)
     assert (architecture(x1, x2) == architecture.ntk(x1, x2)).all()
-    assert architecture(x1, x2).shape == (3, 4)
+    assert (architecture(jnp.asarray(x1), jnp.asarray(x2)) == architecture(x1, x2)).all()
 
 
 def test_the_axes_behind_the_first_are_flattened():
-    architecture = DenseArchitecture(depth=3)
+    architecture = DenseArchitecture()
     images = inputs(4, 24).reshape(4, 2, 4, 3)
     flat = images.reshape(4, 24)
     assert (architecture(images) == architecture(flat)).all()
@@ -51,39 +57,34 @@ def test_the_axes_behind_the_first_are_flattened():
     assert (architecture.diagonal(images) == architecture.diagonal(flat)).all()
 
 
-def test_numpy_and_jax_arrays_give_the_same():
-    architecture = DenseArchitecture()
-    x = inputs(4)
-    assert (architecture(x) == architecture(jnp.asarray(x))).all()
+def test_neither_a_second_call_nor_other_variances_compile_anything():
+    x1, x2, y1, y2 = (jnp.asarray(inputs(n, seed=n)) for n in (4, 5, 4, 5))
+    first = DenseArchitecture(bias_variance=0.1)
+    first(x1), first(x1, x2), first.diagonal(x1)
+    again = DenseArchitecture(bias_variance=0.1)
+    other = DenseArchitecture(bias_variance=0.2, weight_variance=1.5)
+    with count_compilations() as compiled:
+        for architecture in (again, other):
+            architecture(y1), architecture(y1, y2), architecture.diagonal(y1)
+    assert not compiled
+    with count_compilations() as compiled:
+        DenseArchitecture(depth=1)(y1, y2)
+    assert compiled
 
 
-def test_a_second_call_compiles_nothing():
-    for activation in ("relu", jnp.tanh):
-        architecture = DenseArchitecture(depth=2, activation=activation)
-        equal = DenseArchitecture(depth=2, activation=activation)
-        for kernel in ("ntk", "nngp"):
-            x, y = (jnp.asarray(inputs(n)) for n in (5, 6))
-            getattr(architecture, kernel)(x), getattr(architecture, kernel)(x, y)
-            with count_compilations() as compiled:
-                getattr(equal, kernel)(x + 1), getattr(equal, kernel)(x + 1, y + 1)
-            assert not [*compiled][2:]  # the two additions
-
-
-@pytest.mark.parametrize("name", [*ACTIVATIONS, jnp.tanh], ids=str)
+@pytest.mark.parametrize("name", ["relu", jnp.tanh], ids=["relu", "tanh"])
 def test_it_lowers_for_every_platform(name):
-    activation = ACTIVATIONS[name][0] if name in ACTIVATIONS else name
-    architecture = DenseArchitecture(depth=3, activation=activation, bias_variance=0.1)
+    architecture = DenseArchitecture(depth=3, activation=name, bias_variance=0.1)
     for dtype in (jnp.float32, jnp.float64):
         x1, x2 = jnp.ones((3, 4), dtype), jnp.ones((5, 4), dtype)
         assert_lowers(architecture.ntk, x1)
         assert_lowers(architecture.nngp, x1, x2)
-        assert_lowers(architecture.diagonal, x1)
+    assert_lowers(architecture.diagonal, x1)
 
 
 @pytest.mark.parametrize("name", [*NAMES, jnp.tanh], ids=str)
-@pytest.mark.parametrize("shape", [(300, 400, 30), (64, 500, 200)], ids=str)
-def test_tile_bytes_covers_what_the_compiler_allots(name, shape):
-    n1, n2, d = shape
+def test_tile_bytes_covers_what_the_compiler_allots(name):
+    n1, n2, d = 200, 400, 100
     architecture = DenseArchitecture(depth=4, activation=name, bias_variance=0.1)
     shapes = [jax.ShapeDtypeStruct((n, d), jnp.float64) for n in (n1, n2)]
     compiled = jax.jit(architecture.ntk).lower(*shapes).compile()
@@ -97,11 +98,12 @@ def test_tile_bytes_covers_what_the_compiler_allots(name, shape):
 
 
 def test_tiles_assemble_to_the_same_matrix():
-    architecture = DenseArchitecture(depth=3, bias_variance=0.1)
+    architecture = DenseArchitecture()
     x = inputs(100)
-    budget = 100 * 100 * 8 + 40 * 40 * 8 * 20
+    budget = 100 * 100 * 8 + 50 * 50 * 8 * 14
     tiled = gram_matrix(architecture, x, max_memory_bytes=budget)
-    np.testing.assert_allclose(tiled, architecture(x), rtol=1e-14)
+    whole = np.asarray(architecture(x))
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-14 * whole.max())
 
 
 # --- refusals -------------------------------------------------------------------------------------
@@ -142,10 +144,14 @@ def test_inputs_that_make_no_kernel_are_refused():
 def test_inputs_whose_kernel_overflows_are_refused():
     x = inputs(4, dtype=np.float32)
     x[1] *= 1e20
-    with pytest.raises(ValueError, match=r"x1 must be small enough .* in float32; row 1 overflows"):
-        DenseArchitecture()(x)
-    with pytest.raises(ValueError, match="x2 must be small enough"):
-        DenseArchitecture().nngp(x[2:], x)
+    architecture = DenseArchitecture()
+    message = r"x1 must be small enough .* in float32; got overflow in 1 of 4 .* row 1$"
+    with pytest.raises(ValueError, match=message):
+        architecture(x)
+    with pytest.raises(ValueError, match=r"x1 and x2 must be small enough .* in 2 of 2 .* row 0$"):
+        architecture(x[2:], x)
+    with pytest.raises(ValueError, match=r"x must be small enough"):
+        architecture.diagonal(x)
 
 
 def test_float64_in_a_32_bit_process_is_refused():

@@ -24,7 +24,7 @@ def errors(name, n_nodes):
 
 @pytest.mark.parametrize(
     ("name", "n_nodes", "accuracy"),
-    [("sine", 32, 1e-13), ("cosine", 32, 1e-13), ("gelu", 128, 1e-14), ("erf", 128, 1e-12)],
+    [("sine", 32, 1e-13), ("gelu", 128, 1e-14), ("erf", 128, 1e-12)],
 )
 def test_smooth_functions_converge_to_rounding(name, n_nodes, accuracy):
     few, more, enough = (max(errors(name, n)) for n in (n_nodes // 8, n_nodes // 4, n_nodes))
@@ -33,11 +33,10 @@ def test_smooth_functions_converge_to_rounding(name, n_nodes, accuracy):
     assert enough < more / 100
 
 
-@pytest.mark.parametrize("name", ["relu", "abs"])
-def test_kinks_converge_as_a_power_only(name):
+def test_kinks_converge_as_a_power_only():
     """κ to 1/n_nodes or so: the closed forms are there for a reason."""
-    kappa = [errors(name, n)[0] for n in (32, 64, 128, 256)]
-    slope = np.polyfit(np.log([32, 64, 128, 256]), np.log(kappa), 1)[0]
+    kappa = [errors("relu", n)[0] for n in (16, 64, 256)]
+    slope = np.polyfit(np.log([16, 64, 256]), np.log(kappa), 1)[0]
     assert -1.5 < slope < -0.5
     assert 1e-5 < kappa[-1] < 1e-2
 

@@ -29,12 +29,9 @@ def main():
     activations = {
         "relu": stax.Relu(),
         "leaky_relu": stax.LeakyRelu(0.2),
-        "abs": stax.Abs(),
         "erf": stax.Erf(),
         "sine": stax.Sin(),
-        "cosine": stax.Cos(),
         "gelu": stax.Gelu(),
-        "identity": stax.Identity(),
     }
     x1 = np.random.RandomState(0).standard_normal((2, 5)) * [[1.0], [3.0]]
     x2 = np.random.RandomState(1).standard_normal((3, 5))
