@@ -82,7 +82,7 @@ def test_it_lowers_for_every_platform(name):
     assert_lowers(architecture.diagonal, x1)
 
 
-@pytest.mark.parametrize("name", [*NAMES, jnp.tanh], ids=str)
+@pytest.mark.parametrize("name", [*NAMES, jnp.tanh], ids=[*NAMES, "tanh"])
 def test_tile_bytes_covers_what_the_compiler_allots(name):
     n1, n2, d = 200, 400, 100
     architecture = DenseArchitecture(depth=4, activation=name, bias_variance=0.1)
