@@ -10,14 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_air.checks import check_at_least
-from ntk_air.dynamics.noise_estimate import (
-    FlipFit,
-    NoiseEstimate,
-    check_noisy,
-    class_shares,
-    estimate_noise,
-    fit_flips,
-)
+from ntk_air.dynamics.flip_likelihood import FlipFit, class_shares, fit_flips
+from ntk_air.dynamics.noise_estimate import NoiseEstimate, check_noisy, estimate_noise
 from ntk_air.dynamics.rounds import (
     Frame,
     Rounds,
@@ -71,7 +65,8 @@ def default_schedule(
     probabilities softmax(f/T′) of the last round are then learnt to convergence (theory.md
     section 6).
 
-    - Warm-up t_w, temperature T, noise rate: maximum of the leave-one-out likelihood.
+    - Warm-up t_w: the middle of the steps whose leave-one-out likelihood of the noisy labels is
+      within a standard error of the largest; temperature T and noise rate: its maximum there.
     - Epoch length, a multiple of t_w: maximum likelihood of noisy labels that were hidden, fold by
       fold, throughout warm-up and rounds (ỹ_i = 0, no opinion).
     - T′: with which the hidden labels are likeliest, so that the last labels are the posterior

@@ -10,29 +10,32 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 from jaxtyping import Array, Float
 
 from ntk_air.checks import check_finite, check_floating, check_positive
 from ntk_air.dynamics.filters import GradientDescent
+from ntk_air.dynamics.flip_likelihood import (
+    best_on_grid,
+    class_shares,
+    fit_flips,
+    row_log_likelihoods,
+)
 from ntk_air.dynamics.supervision import Hard
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import AnyArray, Targets
+from ntk_air.typing import Targets
 
 _STEPS_PER_OCTAVE = 2
 _LARGEST_STEP = 2.0**20
-# In units of the outputs' own size; the best is refined from here.
-_TEMPERATURES = np.geomspace(0.02, 4.0, 20)
 # Less in all, in nats, is what a temperature, a rate and a step gain from labels by chance.
 _LEAST_EVIDENCE = 5.0
-_RATE_GRID = np.concatenate([[1e-4, 0.01, 0.03], np.linspace(0.06, 0.99, 24)])
 
 
 class NoiseEstimate(eqx.Module):
-    """The maximum of the leave-one-out likelihood over steps, temperature and noise rate.
+    """What the leave-one-out likelihood says of steps, temperature and noise rate.
 
     Attributes:
-        steps: t, after which plain descent predicts left-out noisy labels best.
+        steps: t, the middle, in log t, of those after which plain descent predicts left-out noisy
+            labels as well as at its best, to within a standard error.
         temperature: T, with which softmax(f_t/T) are the probabilities of the clean label.
         noise_rate: q, the share of labels that differ from the clean ones.
         noise_rate_std_error: of q, from the curvature of the likelihood, as if left-out
@@ -90,7 +93,7 @@ def leave_one_out(
 def estimate_noise(
     spectrum: Spectrum, noisy: Targets, *, learning_rate: float | None = None
 ) -> NoiseEstimate:
-    """Estimate noise rate, temperature and stopping time, by maximum likelihood.
+    """Estimate noise rate, temperature and stopping time from left-out predictions.
 
     The clean label of row i has probabilities softmax(f_i/T), binary σ(±f_i/T), of the left-out
     prediction, and flips to any other class alike at rate q (theory.md section 3):
@@ -109,19 +112,18 @@ def estimate_noise(
     noisy = check_noisy(spectrum, noisy)
     rate = spectrum.default_learning_rate if learning_rate is None else learning_rate
     grid = _step_grid(spectrum)
-    tables = []
+    points, rows = [], []
     for step in grid:
         outputs = leave_one_out(spectrum, noisy, steps=float(step), learning_rate=rate)
-        tables.append(np.asarray(_likelihood_table(outputs, noisy)))
-    table = np.stack(tables)
-    best = np.unravel_index(int(np.argmax(table)), table.shape)
-    steps = int(grid[best[0]])
+        points.append(best_on_grid(outputs, noisy))
+        rows.append(np.asarray(row_log_likelihoods(outputs, noisy, *points[-1])))
+    chosen = _middle_of_the_best(np.stack(rows))
+    steps = int(grid[chosen])
     outputs = leave_one_out(spectrum, noisy, steps=steps, learning_rate=rate)
-    start = (float(_size(outputs)) * _TEMPERATURES[best[1]], _RATE_GRID[best[2]])
-    fit = fit_flips(outputs, noisy, start=start)
+    fit = fit_flips(outputs, noisy, start=points[chosen])
     notes = fit.notes
-    if best[0] in (0, len(grid) - 1):
-        notes += (f"the best step, {steps}, is at the end of those tried: {grid[0]} to {grid[-1]}",)
+    if chosen == len(grid) - 1:
+        notes += (f"the best step, {steps}, is the last of those tried",)
     shares = np.asarray(class_shares(noisy))
     chance = float(np.sum(shares * np.log(np.where(shares > 0, shares, 1))))
     evidence = noisy.shape[0] * (fit.log_likelihood - chance)
@@ -137,69 +139,6 @@ def estimate_noise(
         has_signal=evidence >= _LEAST_EVIDENCE,
         notes=notes,
     )
-
-
-class FlipFit(eqx.Module):
-    """Temperature and noise rate of maximum likelihood for given predictions.
-
-    Attributes: as of ``NoiseEstimate``.
-    """
-
-    temperature: float
-    noise_rate: float
-    noise_rate_std_error: float
-    log_likelihood: float
-    notes: tuple[str, ...] = eqx.field(static=True)
-
-
-def fit_flips(
-    outputs: Targets, noisy: Targets, *, start: tuple[float, float] | None = None
-) -> FlipFit:
-    """Fit temperature and noise rate to predictions that did not see the labels they predict.
-
-    Args:
-        outputs: left-out predictions, (n_train, n_out).
-        noisy: ỹ in the target coding, (n_train, n_out).
-        start: temperature and rate to start from; ``None`` tries a grid.
-    """
-    outputs, noisy = jnp.asarray(outputs), jnp.asarray(noisy)
-    size = float(_size(outputs))
-    if start is None:
-        table = np.asarray(_likelihood_table(outputs, noisy))
-        row, column = np.unravel_index(int(np.argmax(table)), table.shape)
-        start = (size * _TEMPERATURES[row], _RATE_GRID[column])
-    largest = _largest_rate(noisy.shape[1])
-    first = np.array([math.log(start[0]), start[1] * largest])
-    bounds = [(math.log(size) - 7, math.log(size) + 4), (0.0, largest * 0.999)]
-
-    def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = _loss_and_gradient(jnp.asarray(point, outputs.dtype), outputs, noisy)
-        return float(value), np.asarray(gradient, float)
-
-    found = scipy.optimize.minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds)
-    information = noisy.shape[0] * np.asarray(
-        _curvature(jnp.asarray(found.x, outputs.dtype), outputs, noisy), float
-    )
-    variance = _rate_variance(information)
-    notes = ()
-    if not np.isfinite(variance):
-        notes += ("the likelihood does not bound the noise rate",)
-    return FlipFit(
-        temperature=float(np.exp(found.x[0])),
-        noise_rate=float(found.x[1]),
-        noise_rate_std_error=math.sqrt(variance),
-        log_likelihood=-float(found.fun),
-        notes=notes,
-    )
-
-
-def class_shares(labels: Targets) -> Float[Array, " n_classes"]:
-    """The share of each class in the hard labels of these outputs; binary: −1 first, then +1."""
-    hard = Hard()(labels)
-    if hard.shape[1] == 1:
-        positive = jnp.mean(hard, axis=0) / 2 + 0.5
-        return jnp.concatenate([1 - positive, positive])
-    return jnp.mean(hard, axis=0) + 1.0 / hard.shape[1]
 
 
 def check_noisy(spectrum: Spectrum, noisy: Targets) -> Float[Array, "n_train n_out"]:
@@ -237,14 +176,22 @@ def _step_grid(spectrum: Spectrum) -> np.ndarray:
     return np.unique(np.round(2.0 ** (exponents / _STEPS_PER_OCTAVE)))
 
 
-def _largest_rate(n_out: int) -> float:
-    """(C − 1)/C, at which labels carry no signal."""
-    return 0.5 if n_out == 1 else (n_out - 1) / n_out
+def _middle_of_the_best(rows: Float[np.ndarray, "n_time n_train"]) -> int:
+    """The middle of the stretch of steps whose mean log-likelihoods the labels cannot tell apart.
 
-
-def _size(outputs: Float[AnyArray, "n_train n_out"]) -> Float[Array, ""]:
-    """Root mean square of the outputs, the unit of temperatures."""
-    return jnp.sqrt(jnp.mean(jnp.asarray(outputs) ** 2)) + jnp.finfo(outputs.dtype).tiny
+    Those around the best within a standard error of it, that of the mean of paired differences.
+    In an AIR window all are alike and the largest is chance: the middle is far from both ends.
+    """
+    best = int(np.argmax(rows.mean(axis=1)))
+    behind = rows[best] - rows
+    error = behind.std(axis=1, ddof=1) / math.sqrt(rows.shape[1])
+    alike = behind.mean(axis=1) <= error
+    first = last = best
+    while first > 0 and alike[first - 1]:
+        first -= 1
+    while last + 1 < len(rows) and alike[last + 1]:
+        last += 1
+    return (first + last) // 2
 
 
 @jax.jit
@@ -266,61 +213,3 @@ def _leave_one_out(
 def _rule(rate: Float[Array, ""]) -> GradientDescent:
     rule = GradientDescent(1.0)
     return eqx.tree_at(lambda r: r.learning_rate, rule, rate)
-
-
-@jax.jit
-def _likelihood_table(
-    outputs: Float[Array, "n_train n_out"], noisy: Float[Array, "n_train n_out"]
-) -> Float[Array, "n_temperature n_rate"]:
-    """Mean log-likelihood over a grid of temperatures and noise rates."""
-    n_out, dtype = noisy.shape[1], noisy.dtype
-    temperatures = _size(outputs) * jnp.asarray(_TEMPERATURES, dtype)
-    rates = _largest_rate(n_out) * jnp.asarray(_RATE_GRID, dtype)
-
-    def at(temperature):
-        own = _own_probability(outputs, noisy, temperature)
-        return jnp.mean(jnp.log(_flipped(own[:, None], rates[None, :], n_out)), axis=0)
-
-    return jax.lax.map(at, temperatures)
-
-
-def _own_probability(
-    outputs: Float[Array, "n_train n_out"],
-    noisy: Float[Array, "n_train n_out"],
-    temperature: Float[Array, ""],
-) -> Float[Array, " n_train"]:
-    """π_i,ỹ_i: what the prediction gives the noisy label before any flip."""
-    if noisy.shape[1] == 1:
-        return jax.nn.sigmoid(noisy[:, 0] * outputs[:, 0] / temperature)
-    probabilities = jax.nn.softmax(outputs / temperature, axis=1)
-    return jnp.take_along_axis(probabilities, jnp.argmax(noisy, axis=1)[:, None], axis=1)[:, 0]
-
-
-def _flipped(
-    own: Float[Array, "..."], rate: Float[Array, "..."], n_out: int
-) -> Float[Array, "..."]:
-    """(1 − q)π + q/(C − 1)·(1 − π), kept off 0."""
-    others = max(n_out - 1, 1)
-    mixed = (1 - rate) * own + rate / others * (1 - own)
-    return jnp.maximum(mixed, jnp.finfo(own.dtype).tiny)
-
-
-def _loss(
-    point: Float[Array, "2"],
-    outputs: Float[Array, "n_train n_out"],
-    noisy: Float[Array, "n_train n_out"],
-) -> Float[Array, ""]:
-    own = _own_probability(outputs, noisy, jnp.exp(point[0]))
-    return -jnp.mean(jnp.log(_flipped(own, point[1], noisy.shape[1])))
-
-
-_loss_and_gradient = jax.jit(jax.value_and_grad(_loss))
-_curvature = jax.jit(jax.hessian(_loss))
-
-
-def _rate_variance(information: np.ndarray) -> float:
-    """The variance of q, the temperature estimated along; infinite where q is not determined."""
-    determinant = information[0, 0] * information[1, 1] - information[0, 1] ** 2
-    if not (determinant > 0 and information[0, 0] > 0):
-        return math.inf
-    return float(information[0, 0] / determinant)

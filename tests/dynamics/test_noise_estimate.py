@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 
 from ntk_air.dynamics import noise_estimate
-from ntk_air.dynamics.noise_estimate import (
-    class_shares,
-    estimate_noise,
-    fit_flips,
-    leave_one_out,
-)
+from ntk_air.dynamics.flip_likelihood import class_shares, fit_flips
+from ntk_air.dynamics.noise_estimate import estimate_noise, leave_one_out
 from tests.dynamics.reference import (
     SPECTRA,
     kernel_with,
