@@ -52,7 +52,7 @@ class Config(ExperimentConfig):
     noise_rates: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6)
     """Shares of flipped labels besides --noise; those without signal are left out."""
     phase_rates: tuple[float, ...] = (0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.48, 0.52, 0.6)
-    """Noise rates of the phase diagram."""
+    """Noise rates of the phase diagram; none leaves it out."""
     phase_spreads: tuple[float, ...] = (0.05, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6)
     """Cluster spreads of the phase diagram, in units of the sphere's radius."""
     phase_classes: int = 2
@@ -86,7 +86,9 @@ def compute(
             stage = functools.partial(compared, config, seed, rate, kernels)
             draws.append(run.stage(f"seed-{seed}-rate-{rate:g}", stage))
         progress("comparing schedules", done + 1, len(seeds))
-    phase = run.stage("phase-diagram", functools.partial(phase_diagram, config, progress))
+    phase = {}
+    if config.phase_rates:
+        phase = run.stage("phase-diagram", functools.partial(phase_diagram, config, progress))
     shape = (len(seeds), len(rates))
     arrays = {
         name: np.reshape([draw[name] for draw in draws], (*shape, *draws[0][name].shape))
@@ -101,7 +103,7 @@ def compute(
         "kernel": config.kernel.run_name(),
         "seeds": seeds,
         **comparison_numbers(arrays),
-        "phase_diagram": phase_numbers(phase) | {"n_classes": config.phase_classes},
+        "phase_diagram": phase_numbers(phase, n_classes=config.phase_classes) if phase else None,
     }
     return results, arrays | {"times": TIMES} | {f"phase_{key}": phase[key] for key in phase}
 

@@ -6,7 +6,7 @@ target − f_0) in the eigenbasis. The last round may be followed by a finish: a
 to convergence on the labels that the last one gives.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -37,7 +37,6 @@ from ntk_air.spectrum.result import Spectrum
 from ntk_air.typing import Targets
 
 Modes = Float[Array, "n_mode n_out"]
-Watch = Callable[["Student"], Any]
 
 
 class Rounds(eqx.Module):
@@ -187,31 +186,57 @@ def follow_rounds(
     )
     frame = make_frame(spectrum, rounds.supervision, rate)
     times = rounds.supervision.warm_up + rounds.epoch_length * np.arange(rounds.n_rounds + 1.0)
-    last, curves = _followed(frame, supervision, rounds.n_rounds, setup)
     if rounds.finish is not None:
-        labels = rounds.finish(last.outputs)
-        last = converged(frame, jnp.asarray(spectrum.resolved), labels, setup.initial)
-        curves = jax.tree.map(jnp.append, curves, _measured(frame, last, setup))
         times = np.append(times, np.inf)
-    dual = frame.eigenvectors @ last.dual
+    basis = None
+    if setup.held_out is not None:
+        basis = _held_out_basis(jnp.asarray(setup.held_out.cross_kernel), frame)
+    student, records = None, []
+    for student in _students(frame, spectrum, supervision, rounds, setup):
+        records.append(_measure(student, setup, basis))
+    assert student is not None
+    curves = jax.tree.map(lambda *values: jnp.stack(values), *records)
+    dual = frame.eigenvectors @ student.dual
     held = None if setup.held_out is None else setup.held_out.predictions(dual)
     return Trajectory(
         times=times,
         train=curves[0],
         held_out=curves[1],
-        final=FinalState(predictions=last.outputs, dual=dual, held_out_predictions=held),
+        final=FinalState(predictions=student.outputs, dual=dual, held_out_predictions=held),
         learning_rate=rate,
         rule=_describe(rounds),
         notes=setup.notes + _notes(spectrum, rounds),
     )
 
 
+def _students(
+    frame: Frame, spectrum: Spectrum, supervision: Supervision, rounds: Rounds, setup: Setup
+) -> Iterator[Student]:
+    """The student after the warm-up, each round and the finish.
+
+    One program for a round, whatever their number: a scan would compile for each.
+    """
+    student = _begin(frame, setup)
+    yield student
+    for epoch in range(rounds.n_rounds):
+        student = _advance(frame, supervision, setup, student, jnp.asarray(epoch))
+        yield student
+    if rounds.finish is not None:
+        labels = rounds.finish(student.outputs)
+        yield converged(frame, jnp.asarray(spectrum.resolved), labels, setup.initial)
+
+
 def last_outputs(
     frame: Frame, supervision: Supervision, noisy: Targets, n_rounds: int
 ) -> Float[Array, "n_train n_out"]:
     """The outputs after the last round, from f_0 = 0; ``supervision`` is ``by_epoch``."""
-    last, _ = _scan(frame, supervision, noisy, jnp.zeros_like(noisy), n_rounds, lambda _: None)
-    return last.outputs
+
+    def one_round(student: Student, epoch: Array) -> tuple[Student, None]:
+        return _next_student(frame, supervision, noisy, initial, student, epoch), None
+
+    initial = jnp.zeros_like(noisy)
+    first = _first_student(frame, noisy, initial)
+    return jax.lax.scan(one_round, first, jnp.arange(n_rounds))[0].outputs
 
 
 @eqx.filter_jit
@@ -219,8 +244,15 @@ def outputs_by_round(
     frame: Frame, supervision: Supervision, noisy: Targets, n_rounds: int
 ) -> Float[Array, "n_round n_train n_out"]:
     """The outputs after the warm-up and each round, from f_0 = 0; ``supervision`` by epoch."""
+
+    def one_round(student: Student, epoch: Array) -> tuple[Student, Array]:
+        student = _next_student(frame, supervision, noisy, initial, student, epoch)
+        return student, student.outputs
+
     initial = jnp.zeros_like(noisy)
-    return _scan(frame, supervision, noisy, initial, n_rounds, lambda s: s.outputs)[1]
+    first = _first_student(frame, noisy, initial)
+    _, outputs = jax.lax.scan(one_round, first, jnp.arange(n_rounds))
+    return jnp.concatenate([first.outputs[None], outputs])
 
 
 def by_epoch(supervision: Supervision) -> Supervision:
@@ -232,60 +264,50 @@ def by_epoch(supervision: Supervision) -> Supervision:
     return trace_floats(Supervision(supervision.label_function, supervision.schedule, kind(1)))
 
 
-def _scan(
+def _first_student(frame: Frame, noisy: Targets, initial: Targets) -> Student:
+    """The student at the end of the warm-up."""
+    with jax.default_matmul_precision("highest"):
+        dual = frame.warm_up.dual[:, None] * frame.project(jnp.asarray(noisy) - initial)
+        return frame.student(initial, dual)
+
+
+def _next_student(
     frame: Frame,
     supervision: Supervision,
     noisy: Targets,
     initial: Targets,
-    n_rounds: int,
-    watch: Watch,
-) -> tuple[Student, Any]:
-    """The last student, and what ``watch`` saw of the first and of each round's."""
-
-    def one_round(student: Student, epoch: Array) -> tuple[Student, Any]:
+    student: Student,
+    epoch: Array,
+) -> Student:
+    """The student at the end of an epoch whose teacher is the given one."""
+    with jax.default_matmul_precision("highest"):
         target = supervision.target(student.outputs, noisy, epoch).target
         kept = 0.0 if supervision.teacher.restarts_student() else frame.epoch.residual[:, None]
         dual = kept * student.dual + frame.epoch.dual[:, None] * frame.project(target - initial)
-        student = frame.student(initial, dual)
-        return student, watch(student)
-
-    with jax.default_matmul_precision("highest"):
-        dual = frame.warm_up.dual[:, None] * frame.project(jnp.asarray(noisy) - initial)
-        first = frame.student(initial, dual)
-        last, seen = jax.lax.scan(one_round, first, jnp.arange(n_rounds))
-        return last, jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), watch(first), seen)
+        return frame.student(initial, dual)
 
 
 @eqx.filter_jit
-def _followed(
-    frame: Frame, supervision: Supervision, n_rounds: int, setup: Setup
-) -> tuple[Student, tuple[TrainMetrics, HeldOutMetrics | None]]:
-    basis = _held_out_basis(frame, setup)
-    return _scan(
-        frame,
-        supervision,
-        setup.labels.noisy,
-        setup.initial,
-        n_rounds,
-        lambda student: _measure(student, setup, basis),
-    )
+def _begin(frame: Frame, setup: Setup) -> Student:
+    return _first_student(frame, setup.labels.noisy, setup.initial)
 
 
 @eqx.filter_jit
-def _measured(
-    frame: Frame, student: Student, setup: Setup
-) -> tuple[TrainMetrics, HeldOutMetrics | None]:
-    return _measure(student, setup, _held_out_basis(frame, setup))
+def _advance(
+    frame: Frame, supervision: Supervision, setup: Setup, student: Student, epoch: Array
+) -> Student:
+    return _next_student(frame, supervision, setup.labels.noisy, setup.initial, student, epoch)
 
 
-def _held_out_basis(frame: Frame, setup: Setup) -> Float[Array, "n_test n_mode"] | None:
+@jax.jit
+def _held_out_basis(
+    kernel: Float[Array, "n_test n_train"], frame: Frame
+) -> Float[Array, "n_test n_mode"]:
     """Θ(x, X)·V: from modes of c to held-out predictions."""
-    if setup.held_out is None:
-        return None
-    kernel = jnp.asarray(setup.held_out.cross_kernel)
     return jnp.matmul(kernel, frame.eigenvectors, precision="highest")
 
 
+@eqx.filter_jit
 def _measure(
     student: Student, setup: Setup, basis: Float[Array, "n_test n_mode"] | None
 ) -> tuple[TrainMetrics, HeldOutMetrics | None]:

@@ -14,9 +14,9 @@ METHODS = {
     "validation": "early stopping, noisy validation",
     "leave_one_out": "early stopping, leave-one-out",
     "memorised": "no stopping",
-    "oracle": "early stopping, oracle of accuracy",
-    "closest": "early stopping, oracle of distance",
-    "grid": "self-distillation, oracle of a grid",
+    "oracle": "early stopping by oracle",
+    "closest": "early stopping at its closest",
+    "grid": "self-distillation by oracle",
 }
 """Every method that is compared, and its name for a reader; oracles see clean labels."""
 
@@ -92,11 +92,12 @@ def comparison_numbers(arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
     }
 
 
-def phase_numbers(phase: Mapping[str, AnyArray]) -> dict[str, Any]:
+def phase_numbers(phase: Mapping[str, AnyArray], *, n_classes: int) -> dict[str, Any]:
     """Where the default schedule succeeds, and where success is predicted."""
     succeeds = np.asarray(phase["error"]) < SUCCESS
     predicted = np.asarray(phase["predicted_error"]) < SUCCESS
     return {
+        "n_classes": n_classes,
         "noise_rates": np.asarray(phase["rates"]).tolist(),
         "spreads": np.asarray(phase["spreads"]).tolist(),
         "error": np.asarray(phase["error"]).tolist(),

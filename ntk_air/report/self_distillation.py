@@ -42,8 +42,9 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
         "test_accuracy": lambda axes: _draw_methods(axes, results, "test_accuracy"),
         "distance": lambda axes: _draw_methods(axes, results, "rms_distance"),
         "rounds": lambda axes: _draw_rounds(axes, arrays),
-        "phase_diagram": lambda axes: _draw_phase(axes, results, arrays),
     }
+    if results["phase_diagram"] is not None:
+        panels["phase_diagram"] = lambda axes: _draw_phase(axes, results, arrays)
     for name, draw in panels.items():
         save_figure(draw_figure(draw, height_inches=3.0), folder, name)
     save_figure(draw_panels(list(panels.values()), height_inches=3.0), folder, "overview")
@@ -131,7 +132,9 @@ def _losses(results: Results) -> list[str]:
     return lines or ["the default is behind early stopping by oracle at no noise rate"]
 
 
-def _phase_lines(phase: Mapping[str, Any]) -> list[str]:
+def _phase_lines(phase: Mapping[str, Any] | None) -> list[str]:
+    if phase is None:
+        return []
     return [
         f"clusters: success (error below {phase['success_below_error']:.0%}) as predicted at "
         f"{phase['agreement']:.0%} of the points; beyond the prediction at "
@@ -161,11 +164,21 @@ def _draw_methods(axes: Axes, results: Results, what: str) -> None:
         )
     axes.set_ylabel(_AXIS[what])
     if len(rates) == 1:
-        axes.set_xticks(range(len(names)), [METHODS[name].replace(", ", ",\n") for name in names])
+        axes.set_xticks(range(len(names)), [_two_lines(METHODS[name]) for name in names])
         axes.tick_params(axis="x", rotation=60, labelsize=6)
         return
     axes.set_xlabel("label noise [%]")
+    if what == "rms_distance":
+        axes.set_ylim(top=1.6 * axes.get_ylim()[1])
     axes.legend(loc="lower left" if what == "test_accuracy" else "upper left", fontsize=6)
+
+
+def _two_lines(label: str) -> str:
+    for break_at in (", ", " by ", " at "):
+        if break_at in label:
+            first, separator, rest = label.partition(break_at)
+            return f"{first}{separator.rstrip()}\n{rest}"
+    return label
 
 
 def _draw_rounds(axes: Axes, arrays: Arrays) -> None:
@@ -221,7 +234,7 @@ def _draw_phase(axes: Axes, results: Results, arrays: Arrays) -> None:
     axes.set_yticks(range(len(spreads)), [f"{spread:g}" for spread in spreads])
     axes.grid(visible=False)
     predicted = arrays["phase_predicted_error"]
-    if predicted.min() < SUCCESS < predicted.max():
+    if min(predicted.shape) > 1 and predicted.min() < SUCCESS < predicted.max():
         axes.contour(predicted, levels=[SUCCESS], colors=COLOURS["noise"], linewidths=1.6)
         axes.plot([], [], color=COLOURS["noise"], label=f"predicted: error {SUCCESS:.0%}")
     n_classes = results["phase_diagram"]["n_classes"]
@@ -231,7 +244,8 @@ def _draw_phase(axes: Axes, results: Results, arrays: Arrays) -> None:
         axes.axvline(position, color="white", linestyle="--", label="majority of a cluster")
     axes.set_xlabel("flipped in each cluster [%]")
     axes.set_ylabel("spread of the clusters [radius]")
-    axes.legend(loc="upper left", fontsize=6, facecolor="lightgrey", frameon=True)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower left", fontsize=6, facecolor="lightgrey", frameon=True)
     assert axes.figure is not None
     bar = axes.figure.colorbar(mesh, ax=axes)
     bar.set_label("share of wrong training rows")

@@ -109,6 +109,7 @@ def test_modes_without_eigenvalue_stay_where_the_student_began():
     np.testing.assert_allclose(
         null.T @ (np.asarray(followed.final.predictions) - initial), 0, atol=1e-9
     )
+    np.testing.assert_allclose(null.T @ np.asarray(followed.final.dual), 0, atol=1e-9)
     assert any("below precision stand still" in note for note in followed.notes)
 
 
