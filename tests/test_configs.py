@@ -25,6 +25,11 @@ def test_options_of_a_data_set_are_read_as_numbers_and_words():
         (lambda: NoiseConfig(noise=1.5), r"noise must lie in \[0, 1\]; got 1.5"),
         (lambda: NoiseConfig(noise_kind="instance_dependent", exact=True), "exact must be off"),
         (lambda: KernelConfig(kernel="gauss"), "kernel must be one of 'dense'.*got 'gauss'"),
+        (lambda: KernelConfig(width=16), "width belongs to kernel='empirical'; got 16 for 'dense'"),
+        (
+            lambda: KernelConfig(kernel="stax:conv", activation="erf"),
+            "activation must be 'relu' for stax architectures; got 'erf'",
+        ),
         (lambda: RunConfig(seeds=0), "seeds must be a finite number, at least 1; got 0"),
         (lambda: DataConfig(dataset_option=("spread",)).load(seed=0), "must be NAME=VALUE"),
     ],
@@ -37,7 +42,7 @@ def test_bad_options_are_refused(make, message):
 def test_kernels_are_built_as_named():
     dataset = DataConfig(n_train=20, n_test=2).load(seed=0)
     for kernel in ("dense", "nngp", "empirical"):
-        config = KernelConfig(kernel=kernel, width=16)
+        config = KernelConfig(kernel=kernel, width=16 if kernel == "empirical" else None)
         prepared = config.prepare(dataset)
         built, name = config.build(prepared, seed=0, precision="float64")
         matrix = np.asarray(built(prepared.inputs))
