@@ -27,15 +27,17 @@ def safe_divide(numerator: Elementwise, denominator: Elementwise) -> Elementwise
 
 @functools.cache
 def _arctan_coefficients() -> tuple[float, ...]:
-    """Powers of 2t² − 1 in arctan(t)/t on [0, 1], by Chebyshev interpolation.
+    """Powers of u = 2t² − 1 in (arctan(t)/t − 1)/t² on [0, 1], by Chebyshev interpolation.
 
     The singularity at t² = −1 makes the error fall by 3 + √8 with each term: below 1e-16 here.
     """
-
     nodes = np.polynomial.chebyshev.chebpts1(_ARCTAN_TERMS + 1)
     t = np.sqrt((nodes + 1) / 2)
-    chebyshev = np.polynomial.chebyshev.chebfit(nodes, np.arctan(t) / t, _ARCTAN_TERMS)
-    return tuple(np.polynomial.chebyshev.cheb2poly(chebyshev).tolist())
+    chebyshev = np.polynomial.chebyshev.chebfit(nodes, np.arctan(t) / t - 1, _ARCTAN_TERMS)
+    powers = np.polynomial.chebyshev.cheb2poly(chebyshev)
+    # Dividing by t² = (u + 1)/2 leaves a remainder of rounding alone.
+    quotient, _ = np.polynomial.polynomial.polydiv(powers, [0.5, 0.5])
+    return tuple(float(coefficient) for coefficient in np.asarray(quotient))
 
 
 def arctan_unit(t: Elementwise) -> Elementwise:
@@ -43,12 +45,13 @@ def arctan_unit(t: Elementwise) -> Elementwise:
 
     Ten times as fast as XLA's own on CPU, which is scalar code there.
     """
-    u = 2 * t * t - 1
+    square = t * t
+    u = 2 * square - 1
     coefficients = _arctan_coefficients()
     total = jnp.full_like(u, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         total = total * u + coefficient
-    return t * total
+    return t + t * (square * total)
 
 
 def arctan(x: Elementwise) -> Elementwise:

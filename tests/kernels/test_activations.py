@@ -75,7 +75,7 @@ def test_kappa_is_the_expectation_at_any_covariance(name, correlation, q11, q22)
         np.testing.assert_allclose(value(*arrays(q11, q12, q22)), wanted, rtol=1e-11, atol=1e-12)
 
 
-@every_activation
+@pytest.mark.parametrize("name", ["two_slopes", "erf", "sine", "cosine", "gelu"])
 def test_kappa_dot_is_the_derivative_of_kappa(name):
     activation = ACTIVATIONS[name][0]
     q11, q22, correlation = np.random.default_rng(0).uniform(0.1, 0.95, (3, 50)) * [[4], [4], [1]]

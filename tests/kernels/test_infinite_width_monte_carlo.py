@@ -18,7 +18,6 @@ WEIGHT_VARIANCE = 1.5
 FUNCTIONS = {
     "relu": jax.nn.relu,
     "sine": jnp.sin,
-    "gelu": lambda x: x * jax.scipy.stats.norm.cdf(x),
     "tanh": jnp.tanh,
 }
 
