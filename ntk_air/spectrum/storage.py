@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +30,7 @@ def spectrum_from_arrays(arrays: Mapping[str, AnyArray]) -> Spectrum:
     names = [field.name for field in dataclasses.fields(Spectrum)]
     if missing := [name for name in names if name not in arrays]:
         raise ValueError(f"arrays must hold every field of a spectrum; missing: {missing}")
-    fields = {
+    fields: dict[str, Any] = {
         name: jnp.asarray(arrays[name]) if name in _ARRAYS else np.asarray(arrays[name]).tolist()
         for name in names
     }

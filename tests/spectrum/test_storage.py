@@ -25,5 +25,5 @@ def test_a_spectrum_survives_a_file(tmp_path, precision):
 
 
 def test_missing_fields_are_named():
-    with pytest.raises(ValueError, match="missing: .*'trace'"):
+    with pytest.raises(ValueError, match=r"missing: .*'trace'"):
         spectrum_from_arrays({"eigenvalues": np.ones(1)})
