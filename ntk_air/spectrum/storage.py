@@ -34,4 +34,5 @@ def spectrum_from_arrays(arrays: Mapping[str, AnyArray]) -> Spectrum:
         name: jnp.asarray(arrays[name]) if name in _ARRAYS else np.asarray(arrays[name]).tolist()
         for name in names
     }
-    return Spectrum(**(fields | {"notes": tuple(fields["notes"])}))
+    fields["notes"] = tuple(fields["notes"])
+    return Spectrum(**fields)
