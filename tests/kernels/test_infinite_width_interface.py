@@ -5,26 +5,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.kernels.activations import QuadratureActivation
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.kernels.infinite_width import DenseArchitecture
 from tests.compilations import count_compilations
 from tests.lowering import assert_lowers
 from tests.type_checks import without_type_checks
 
-TANH = QuadratureActivation(jnp.tanh, n_nodes=16)
+NAMES = ("relu", "gelu")
 
 
 def inputs(n, d=5, *, seed=0, dtype=np.float64):
     return np.random.default_rng(seed).standard_normal((n, d)).astype(dtype)
 
 
-@pytest.mark.parametrize(
-    ("activation", "dtype"), [("relu", np.float32), (TANH, np.float64)], ids=["relu", "tanh"]
-)
-def test_one_set_gives_a_symmetric_semi_definite_matrix(activation, dtype):
-    """Its diagonal is the self-kernel, bit by bit."""
-    architecture = DenseArchitecture(depth=3, activation=activation, bias_variance=0.1)
+@pytest.mark.parametrize(("name", "dtype"), [("relu", np.float32), (jnp.tanh, np.float64)])
+def test_one_set_gives_a_symmetric_matrix_with_the_self_kernel_as_diagonal(name, dtype):
+    architecture = DenseArchitecture(depth=3, activation=name, bias_variance=0.1)
     x = inputs(67, dtype=dtype)
     x[3], x[5], x[7] = x[2], -x[2], x[2] * (1 + 3 * np.finfo(dtype).eps)
     matrix = np.asarray(architecture(x))
@@ -33,8 +29,6 @@ def test_one_set_gives_a_symmetric_semi_definite_matrix(activation, dtype):
     assert (np.diagonal(matrix) == architecture.diagonal(x)).all()
     eps = np.finfo(dtype).eps
     np.testing.assert_allclose(architecture(x, x), matrix, rtol=0, atol=40 * eps * matrix.max())
-    values = np.linalg.eigvalsh(matrix.astype(np.float64))
-    assert values[0] > -67 * eps * values[-1]
 
 
 def test_the_nngp_of_one_set():
@@ -78,16 +72,17 @@ def test_neither_a_second_call_nor_other_variances_compile_anything():
     assert compiled
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("relu", jnp.float64), ("gelu", jnp.float32)])
-def test_it_lowers_for_every_platform(name, dtype):
+@pytest.mark.parametrize("name", ["relu", jnp.tanh], ids=["relu", "tanh"])
+def test_it_lowers_for_every_platform(name):
     architecture = DenseArchitecture(depth=3, activation=name, bias_variance=0.1)
-    x1, x2 = jnp.ones((3, 4), dtype), jnp.ones((5, 4), dtype)
-    assert_lowers(architecture.ntk, x1)
-    assert_lowers(architecture.nngp, x1, x2)
+    for dtype in (jnp.float32, jnp.float64):
+        x1, x2 = jnp.ones((3, 4), dtype), jnp.ones((5, 4), dtype)
+        assert_lowers(architecture.ntk, x1)
+        assert_lowers(architecture.nngp, x1, x2)
     assert_lowers(architecture.diagonal, x1)
 
 
-@pytest.mark.parametrize("name", ["gelu", TANH], ids=["gelu", "tanh"])
+@pytest.mark.parametrize("name", [*NAMES, jnp.tanh], ids=[*NAMES, "tanh"])
 def test_tile_bytes_covers_what_the_compiler_allots(name):
     n1, n2, d = 200, 400, 100
     architecture = DenseArchitecture(depth=4, activation=name, bias_variance=0.1)
