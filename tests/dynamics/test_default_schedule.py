@@ -103,7 +103,7 @@ def test_a_hidden_label_has_no_say_in_its_own_prediction(digits):
 
 
 def test_rounds_end_before_a_class_is_lost():
-    n, n_classes = 200, 4
+    n, n_classes = 60, 3
     rng = np.random.default_rng(0)
     classes = np.arange(n) % n_classes
     points = np.eye(n_classes)[classes] + 0.05 * rng.normal(size=(n, n_classes))
@@ -132,7 +132,7 @@ def test_rounds_end_before_a_class_is_lost():
 
 def _towards_class_0(outputs):
     size = jnp.max(jnp.abs(outputs), axis=1, keepdims=True)
-    return outputs + 0.6 * size * np.array([0.75, -0.25, -0.25, -0.25])
+    return outputs + 0.6 * size * np.array([2.0, -1.0, -1.0]) / 3
 
 
 def test_labels_without_signal_get_no_rounds():

@@ -114,8 +114,8 @@ def test_the_rate_of_flipped_blobs_is_found(n_classes, rate):
 
 
 def test_random_labels_are_noise_alone():
-    spectrum, _, _ = blobs(200, 3, 0.0)
-    random = np.random.default_rng(5).integers(0, 3, 200)
+    spectrum, _, _ = blobs(300, 3, 0.0)
+    random = np.random.default_rng(5).integers(0, 3, 300)
     estimate = estimate_noise(spectrum, one_hot(random, 3))
     assert estimate.log_likelihood - estimate.chance_log_likelihood < 0.03
 
