@@ -33,8 +33,7 @@ from ntk_air.dynamics.supervision import (
     plain_descent,
 )
 from ntk_air.dynamics.tail_bounds import tail_basis
-from ntk_air.experiment import Experiment, main
-from ntk_air.memory import parse_bytes
+from ntk_air.experiment import Experiment, main, make_run_scene
 from ntk_air.progress import Progress
 from ntk_air.report import convergence as report
 from ntk_air.report.trajectory_results import (
@@ -44,7 +43,6 @@ from ntk_air.report.trajectory_results import (
     run_numbers,
 )
 from ntk_air.runs import RunFolder
-from ntk_air.scene import make_scene
 
 MEMORISED_STEPS = 1e15
 N_TIMES = 200
@@ -82,16 +80,7 @@ def compute(
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The numbers of results.json and the curves of arrays.npz."""
     noisy_dataset = config.noise.draws(dataset, seeds=[config.run.seed])[0]
-    precision = config.run.precision
-    kernel, kernel_name = config.kernel.build(dataset, seed=config.run.seed, precision=precision)
-    scene = make_scene(
-        noisy_dataset,
-        kernel,
-        precision=precision,
-        max_memory_bytes=parse_bytes(config.run.max_memory),
-        stage=run.stage,
-        progress=progress,
-    )
+    scene, kernel_name = make_run_scene(config, noisy_dataset, run, progress)
     warm_up = config.warm_up or estimate_noise(scene.spectrum, scene.noisy).steps
     schedule = Power(exponent=config.exponent, scale=float(warm_up))
 

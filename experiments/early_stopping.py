@@ -23,13 +23,12 @@ from ntk_air.dynamics.scheduled_filters import IdentityDistillation
 from ntk_air.dynamics.simulate import simulate
 from ntk_air.dynamics.supervision import Constant, Identity, Power, Pretrained, Supervision
 from ntk_air.dynamics.trajectory import Trajectory
-from ntk_air.experiment import Experiment, main
-from ntk_air.memory import parse_bytes
+from ntk_air.experiment import Experiment, main, make_run_scene
 from ntk_air.progress import Progress
 from ntk_air.report import early_stopping as report
 from ntk_air.report.trajectory_results import curves, largest_difference, run_numbers
 from ntk_air.runs import RunFolder
-from ntk_air.scene import Scene, make_scene
+from ntk_air.scene import Scene
 
 CONVERGED_STEPS = 1e18
 PLAIN_STEPS = 4_000
@@ -59,16 +58,7 @@ def compute(
     if dataset.n_test == 0:
         raise ValueError("dataset must have held-out inputs to compare functions on; got none")
     noisy_dataset = config.noise.draws(dataset, seeds=[config.run.seed])[0]
-    precision = config.run.precision
-    kernel, kernel_name = config.kernel.build(dataset, seed=config.run.seed, precision=precision)
-    scene = make_scene(
-        noisy_dataset,
-        kernel,
-        precision=precision,
-        max_memory_bytes=parse_bytes(config.run.max_memory),
-        stage=run.stage,
-        progress=progress,
-    )
+    scene, kernel_name = make_run_scene(config, noisy_dataset, run, progress)
     descent = GradientDescent(scene.learning_rate)
     teacher_steps = np.unique(np.round(np.geomspace(1, config.steps, N_TEACHERS)))
     teachers = follow(scene, descent, teacher_steps, store=True)

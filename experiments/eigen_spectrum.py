@@ -29,13 +29,11 @@ from ntk_air.dynamics.default_schedule import WEIGHT
 from ntk_air.dynamics.noise_estimate import estimate_noise
 from ntk_air.dynamics.rounds import Rounds, follow_rounds
 from ntk_air.dynamics.supervision import Constant, Restart, Sharpened, Supervision
-from ntk_air.experiment import Experiment, main
-from ntk_air.memory import parse_bytes
+from ntk_air.experiment import Experiment, main, make_run_scene
 from ntk_air.progress import Progress
 from ntk_air.report import eigen_spectrum as report
 from ntk_air.report.air_results import air_arrays, air_numbers, spectrum_numbers, spread_numbers
 from ntk_air.runs import RunFolder
-from ntk_air.scene import make_scene
 from ntk_air.spectrum.result import Spectrum
 from ntk_air.typing import Targets
 
@@ -64,17 +62,7 @@ def compute(
     config: Config, dataset: Dataset, run: RunFolder, progress: Progress
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The numbers of results.json and the curves of arrays.npz."""
-    kernel, kernel_name = config.kernel.build(
-        dataset, seed=config.run.seed, precision=config.run.precision
-    )
-    scene = make_scene(
-        dataset.subset(n_test=0),
-        kernel,
-        precision=config.run.precision,
-        max_memory_bytes=parse_bytes(config.run.max_memory),
-        stage=run.stage,
-        progress=progress,
-    )
+    scene, kernel_name = make_run_scene(config, dataset.subset(n_test=0), run, progress)
     spectrum = scene.spectrum
     draws = config.noise.draws(dataset, seeds=config.run.noise_seeds())
     noisy = np.stack([draw.noisy_targets() for draw in draws])

@@ -11,9 +11,11 @@ from rich.console import Console, RenderableType
 
 from ntk_air.configs import ExperimentConfig
 from ntk_air.data.dataset import Dataset
+from ntk_air.memory import parse_bytes
 from ntk_air.progress import Progress
 from ntk_air.report.progress import progress_on_standard_error
 from ntk_air.runs import RunFolder
+from ntk_air.scene import Scene, make_scene
 from ntk_air.typing import AnyArray
 
 _SUMMARY_WIDTH = 100
@@ -85,3 +87,21 @@ def run_experiment(experiment: Experiment[Config], config: Config, console: Cons
             run.finish(precision=options.precision, seeds=options.noise_seeds())
     console.print(experiment.summary(run.results))
     console.print(f"\nsaved in {folder}", soft_wrap=True)
+
+
+def make_run_scene(
+    config: ExperimentConfig, dataset: Dataset, run: RunFolder, progress: Progress
+) -> tuple[Scene, str]:
+    """The configured kernel on a prepared data set, in the run's stages; and its description."""
+    precision = config.run.precision
+    kernel, kernel_name = config.kernel.build(dataset, seed=config.run.seed, precision=precision)
+    scene = make_scene(
+        dataset,
+        kernel,
+        seed=config.run.seed,
+        precision=precision,
+        max_memory_bytes=parse_bytes(config.run.max_memory),
+        stage=run.stage,
+        progress=progress,
+    )
+    return scene, kernel_name
