@@ -74,7 +74,14 @@ def _draw_accuracy(axes: Axes, results: Results, arrays: Arrays) -> None:
     distance.grid(visible=False)
     distance.semilogx(steps, arrays["teacher_rms_distance"], "--", color=COLOURS["noise"])
     distance.set_ylabel("RMS distance to clean labels", color=COLOURS["noise"])
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=6)
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1.02, 0.99),
+        ncols=2,
+        fontsize=6,
+        handlelength=1.2,
+        columnspacing=0.8,
+    )
 
 
 def _draw_equality(axes: Axes, results: Results, arrays: Arrays) -> None:
@@ -101,7 +108,7 @@ def _draw_converged(axes: Axes, results: Results, arrays: Arrays) -> None:
     )
     axes.set_xlabel("student's steps")
     axes.set_ylabel("RMS distance to clean labels")
-    axes.legend(loc="lower left")
+    axes.legend(loc="upper center", fontsize=6)
 
 
 def _draw_clock(axes: Axes, results: Results, arrays: Arrays) -> None:
@@ -126,4 +133,4 @@ def _draw_clock(axes: Axes, results: Results, arrays: Arrays) -> None:
         )
     axes.set_xlabel("steps")
     axes.set_ylabel("RMS distance to clean labels")
-    axes.legend(loc="lower left")
+    axes.legend(loc="upper center", fontsize=6)
