@@ -95,12 +95,6 @@ class Scene:
         noisy = self.dataset.without_label_noise().with_label_noise(noise, seed=seed)
         return dataclasses.replace(self, dataset=noisy)
 
-    def with_dataset(self, dataset: Dataset) -> "Scene":
-        """The same kernel with other labels on the same inputs."""
-        if not np.array_equal(dataset.inputs, self.dataset.inputs):
-            raise ValueError("dataset must have the inputs that the kernel was evaluated on")
-        return dataclasses.replace(self, dataset=dataset)
-
     def with_kernel(self, theta: KernelMatrix) -> "Scene":
         """The same labels with another kernel on the training inputs; nothing held out."""
         return dataclasses.replace(self, theta=theta, spectrum=decompose(theta), held_out=None)

@@ -11,6 +11,7 @@ from ntk_air.dynamics.distillation_filters import (
     StoppedTeacher,
 )
 from ntk_air.dynamics.filters import GradientDescent, SpectralRule
+from ntk_air.dynamics.interpolant import interpolant
 from ntk_air.dynamics.scheduled_filters import IdentityDistillation
 from ntk_air.dynamics.supervision import (
     Constant,
@@ -40,8 +41,8 @@ def converged_student(scene: Scene, *, later: bool = False) -> Measurement:
             f"{scene.spectrum.n_below_precision} modes below precision: no interpolant"
         )
     teacher = exact(scene, GradientDescent(scene.learning_rate), [TEACHER_STEPS, 2 * TEACHER_STEPS])
-    dual = np.linalg.solve(np.asarray(scene.theta), train_outputs(teacher)[0])
-    student = np.asarray(scene.held_out.cross_kernel) @ dual
+    taught = train_outputs(teacher)[0]
+    student = interpolant(scene.theta, scene.held_out.cross_kernel, taught)
     predicted = held_out_outputs(teacher)[1 if later else 0]
     return array_agreement(predicted, student, tolerance=1e-6)
 

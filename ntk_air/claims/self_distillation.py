@@ -86,7 +86,7 @@ def certificate_holds(scene: Scene, *, wrong_majority: bool = False) -> Measurem
 
 def margin(scene: Scene, *, schedule: WeightSchedule | None = None) -> Measurement:
     """A smallest margin of 1 against that of a late step."""
-    require_certificate(scene)
+    certificate_of(scene)  # the premise
     run = late_run(scene, vanishing() if schedule is None else schedule)
     return agreement(1.0, float(run.last().train.margin_min), tolerance=0.1)
 
@@ -180,11 +180,6 @@ def watched_run(scene: Scene) -> Trajectory:
     return scene.remember(
         "watched run", lambda: jumped(scene, supervision(scene, vanishing()), WATCHED)
     )
-
-
-def require_certificate(scene: Scene) -> None:
-    """Refuse a scene in which convergence to the clean labels is not certified."""
-    certificate_of(scene)
 
 
 def require_clean_pattern(run: Trajectory) -> None:

@@ -106,8 +106,3 @@ def test_claims_about_clusters_do_not_apply_to_digits(name, reason, digits):
     verdict = verify_claim(claim, digits)
     assert verdict.status == "does not apply"
     assert reason in verdict.reason
-
-
-def test_a_scene_needs_the_kernels_own_inputs(clusters, digits):
-    with pytest.raises(ValueError, match="dataset must have the inputs"):
-        clusters.with_dataset(digits.dataset)
