@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.kernels import empirical
 from ntk_air.kernels.empirical import EmpiricalKernel, empirical_ntk
+from ntk_air.kernels.empirical.methods import METHODS
+from ntk_air.kernels.empirical.network import split
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.memory import MemoryBudgetError
 from ntk_air.networks.dense import DenseNetwork
 from tests.compilations import count_compilations
-from tests.kernels.small_network import N_OUT, NETWORK, OUTPUTS, PAIRS, PARAMS, X1, X2
+from tests.kernels.small_network import N_OUT, NETWORK, PAIRS, PARAMS, X1, X2
 from tests.lowering import assert_lowers
 from tests.peak_memory import peak_bytes
 
@@ -171,11 +172,12 @@ def test_more_tiles_compile_nothing_more():
     assert compiled[1:] == [0, 0]
 
 
-@pytest.mark.parametrize("outputs", OUTPUTS)
-def test_tiles_lower_for_accelerators(outputs):
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("outputs", ["mean", "full", 0])
+def test_tiles_lower_for_accelerators(method, outputs):
     def tile(params, x1, x2):
-        network = empirical._split(NETWORK.apply, params)
-        job = empirical._Job(network, x1, x2, outputs, N_OUT, np.dtype(float))
-        return job.tile(slice(0, 2), slice(0, 2)), job.tile(slice(0, 2), None)
+        network = split(NETWORK.apply, params)
+        shape = {"outputs": outputs, "n_out": N_OUT}
+        return method.tile(network, x1, x2, **shape), method.tile(network, x1, None, **shape)
 
     assert_lowers(tile, PARAMS, jnp.asarray(X1), jnp.asarray(X2))

@@ -1,0 +1,176 @@
+"""Which method, and how large a tile: estimated for each method, and said on request."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import equinox as eqx
+
+from ntk_air.checks import check_choice
+from ntk_air.kernels.empirical.job import Job, compiled_tile_bytes
+from ntk_air.kernels.empirical.method import Method, Tile
+from ntk_air.kernels.empirical.methods import METHODS
+from ntk_air.kernels.gram import LARGEST_TILE, plan_tile
+from ntk_air.memory import MemoryBudgetError, format_bytes
+
+UNBOUNDED_TILE_BYTES = 2**30
+"""Bytes that a tile may take where the caller sets no bound."""
+
+OPERATIONS_PER_BYTE = 10.0
+"""Operations that take the time of moving one byte: of processors and accelerators alike, about."""
+
+
+class MethodEstimate(eqx.Module):
+    """What a method would do for a kernel.
+
+    Attributes:
+        method: its name.
+        tile: rows of a tile.
+        operations: multiplications and additions, of all tiles together.
+        bytes_moved: bytes written and read, of all tiles together, if nothing is fused.
+        bytes_held: bytes that one tile holds at its peak, before the compiler reuses buffers.
+    """
+
+    method: str
+    tile: int
+    operations: float
+    bytes_moved: float
+    bytes_held: float
+
+    @property
+    def score(self) -> float:
+        """Operations, with those added that would take the time of moving the bytes."""
+        return self.operations + OPERATIONS_PER_BYTE * self.bytes_moved
+
+
+class EmpiricalNTKPlan(eqx.Module):
+    """How an empirical NTK would be computed.
+
+    Attributes:
+        method: the name of the method.
+        reason: why it was chosen.
+        tile: rows of a tile.
+        estimates: of the methods that were compared, best first.
+    """
+
+    method: str
+    reason: str
+    tile: int
+    estimates: tuple[MethodEstimate, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.method}, tiles of {self.tile} rows: {self.reason}"]
+        for each in self.estimates:
+            lines.append(
+                f"{each.method:>20}: {each.operations:.3g} operations, "
+                f"{format_bytes(each.bytes_moved)} moved, {format_bytes(each.bytes_held)} held by "
+                f"a tile of {each.tile} rows"
+            )
+        return "\n".join(lines)
+
+
+class ChosenMethod(NamedTuple):
+    """A method with the tile it runs in, and the plan that says so."""
+
+    method: Method
+    plan: EmpiricalNTKPlan
+
+
+def choose(
+    job: Job,
+    method: str,
+    *,
+    max_memory_bytes: int | None,
+    methods: Mapping[str, Method] = METHODS,
+) -> ChosenMethod:
+    """The method of the least estimated time that fits, or the one that is asked for.
+
+    Raises:
+        MemoryBudgetError: no method fits.
+        ValueError: an unknown method, or a bound that is not positive.
+    """
+    check_choice("method", method, ("auto", *methods))
+    candidates = list(methods.values()) if method == "auto" else [methods[method]]
+    estimates = sorted(
+        (_estimate(job, candidate, max_memory_bytes) for candidate in candidates),
+        key=lambda estimate: estimate.score,
+    )
+    refusals: list[MemoryBudgetError] = []
+    for estimate in estimates:
+        chosen = methods[estimate.method]
+        try:
+            tile = _largest_tile(job, chosen, estimate, max_memory_bytes)
+        except MemoryBudgetError as refusal:
+            refusals.append(refusal)
+            continue
+        reason = _reason(method, estimates, len(refusals))
+        plan = EmpiricalNTKPlan(chosen.name, reason, tile, tuple(estimates))
+        return ChosenMethod(chosen, plan)
+    raise refusals[0]
+
+
+def _reason(method: str, estimates: list[MethodEstimate], n_refused: int) -> str:
+    if method != "auto":
+        return "as asked"
+    chosen = estimates[n_refused]
+    too_large = ", ".join(estimate.method for estimate in estimates[:n_refused])
+    reason = f"the memory does not allow {too_large}; of the rest, " if n_refused else ""
+    if n_refused + 1 == len(estimates):
+        return f"{reason}the only method"
+    runner_up = estimates[n_refused + 1]
+    return f"{reason}an estimated {runner_up.score / chosen.score:.2g} times as fast as the next"
+
+
+def _estimate(job: Job, method: Method, max_memory_bytes: int | None) -> MethodEstimate:
+    """The work of all tiles, in tiles that fit if nothing is fused."""
+
+    def held(tile: Tile) -> float:
+        return method.work(method.tile, job.network, tile).bytes_held
+
+    length = plan_tile(
+        "the empirical NTK",
+        job.shape,
+        result_bytes=job.result_bytes,
+        need=lambda length: job.need(held, length),
+        max_memory_bytes=None,
+        max_tile_bytes=_tile_bound(job, max_memory_bytes),
+        smallest=1,
+        growth=1,
+    )
+    operations = moved = 0.0
+    tiles = job.tiles(length)
+    for tile, count in tiles:
+        work = method.work(method.tile, job.network, tile)
+        operations += count * work.operations
+        moved += count * work.bytes_moved
+    return MethodEstimate(method.name, length, operations, moved, held(tiles[-1][0]))
+
+
+def _tile_bound(job: Job, max_memory_bytes: int | None) -> int:
+    if max_memory_bytes is None:
+        return UNBOUNDED_TILE_BYTES
+    return max(0, min(max_memory_bytes - job.result_bytes, UNBOUNDED_TILE_BYTES))
+
+
+def _largest_tile(
+    job: Job, method: Method, estimate: MethodEstimate, max_memory_bytes: int | None
+) -> int:
+    """Rows of a tile by the compiler's own account, at most those of the estimate."""
+
+    def held(tile: Tile) -> float:
+        compiled = compiled_tile_bytes(method, job.network, tile)
+        if compiled is None:
+            return method.work(method.tile, job.network, tile).bytes_held
+        return float(compiled)
+
+    return plan_tile(
+        "the empirical NTK",
+        job.shape,
+        result_bytes=job.result_bytes,
+        need=lambda length: job.need(held, length),
+        max_memory_bytes=max_memory_bytes,
+        max_tile_bytes=UNBOUNDED_TILE_BYTES,
+        largest=min(LARGEST_TILE, estimate.tile),
+        smallest=1,
+        growth=1,
+        alternative=None if job.outputs != "full" else 'outputs="mean" has a far smaller result',
+    )
