@@ -8,6 +8,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from ntk_air.kernels.empirical import EmpiricalKernel, empirical_ntk
+from ntk_air.kernels.empirical.methods import METHODS
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.networks.dense import DenseNetwork
 from tests.kernels.small_network import N_OUT, NETWORK, OUTPUTS, PAIRS, PARAMS, X1, X2, inputs
@@ -49,12 +50,13 @@ def differences_ntk(apply_fn, params, x1, x2=None, step=1e-6):
 # --- values -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("outputs", OUTPUTS)
-def test_it_is_the_product_of_explicit_jacobians(pair, outputs):
+def test_it_is_the_product_of_explicit_jacobians(method, pair, outputs):
     x1, x2 = PAIRS[pair]
     wanted = reduced(explicit_ntk(NETWORK.apply, PARAMS, x1, x2), outputs)
-    kernel = empirical_ntk(NETWORK.apply, PARAMS, x1, x2, outputs=outputs)
+    kernel = empirical_ntk(NETWORK.apply, PARAMS, x1, x2, outputs=outputs, method=method)
     assert isinstance(kernel, np.ndarray)
     assert kernel.dtype == np.float64
     np.testing.assert_allclose(kernel, wanted, rtol=0, atol=1e-13 * np.abs(wanted).max())

@@ -1,5 +1,6 @@
 """The seam between methods: a tile of the kernel, and what it costs."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -48,7 +49,11 @@ def traced_work(tile_function: TileFunction, network: Network, tile: Tile) -> Wo
     """The work of a tile, counted in its own jaxpr."""
     x1, x2, outputs, n_out = tile
     traced = tile_function.trace(network, x1, x2, outputs=outputs, n_out=n_out)
-    return count_work(traced.jaxpr.jaxpr)
+    return _count_once(traced.jaxpr.jaxpr)
+
+
+# JAX hands out the same jaxpr for the same shapes: a second call counts nothing.
+_count_once = functools.lru_cache(maxsize=128)(count_work)
 
 
 class Method(NamedTuple):

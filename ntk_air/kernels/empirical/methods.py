@@ -2,5 +2,6 @@
 
 from ntk_air.kernels.empirical.jacobian import JACOBIAN
 from ntk_air.kernels.empirical.method import Method
+from ntk_air.kernels.empirical.ntk_vector_products import NTK_VECTOR_PRODUCTS
 
-METHODS: dict[str, Method] = {method.name: method for method in (JACOBIAN,)}
+METHODS: dict[str, Method] = {method.name: method for method in (JACOBIAN, NTK_VECTOR_PRODUCTS)}

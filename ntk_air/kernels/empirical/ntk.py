@@ -44,7 +44,8 @@ def empirical_ntk(
             shape (n1, n2).
         method: ``"auto"`` takes the method of the least estimated time that fits into memory,
             which ``empirical_ntk_plan`` shows. ``"jacobian"`` contracts
-            the per-example Jacobians.
+            the per-example Jacobians; ``"ntk_vector_products"`` pushes each gradient forward
+            through all rows (Novak, Sohl-Dickstein, Schoenholz 2022, sections 3.2 and 3.3).
         max_memory_bytes: a bound in bytes on what this call holds, result and tiles together,
             beside inputs and parameters; ``None`` is no bound.
         progress: called after each tile.
