@@ -167,15 +167,6 @@ def test_arrays_inside_the_model_are_held_fixed():
     np.testing.assert_allclose(kernel, 4 * empirical_ntk(NETWORK.apply, PARAMS, X1), rtol=1e-12)
 
 
-def test_each_example_is_seen_alone():
-    def normalised(params, x):
-        return NETWORK.apply(params, x - 0.5 * x.mean(axis=0))
-
-    kernel = empirical_ntk(normalised, PARAMS, X1)
-    # The mean of a batch of one is the example itself.
-    np.testing.assert_allclose(kernel, empirical_ntk(NETWORK.apply, PARAMS, X1 / 2), rtol=1e-12)
-
-
 def test_the_kernel_object_is_the_function():
     kernel = EmpiricalKernel(NETWORK.apply, PARAMS, "logit_sum")
     wanted = empirical_ntk(NETWORK.apply, PARAMS, X1, X2, outputs="logit_sum")

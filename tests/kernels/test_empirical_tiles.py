@@ -30,6 +30,7 @@ def least_bytes(**arguments):
 def test_tiles_make_the_untiled_kernel(pair, outputs, factor):
     x1, x2 = PAIRS[pair]
     arguments = {"apply_fn": NETWORK.apply, "params": PARAMS, "x1": x1, "x2": x2}
+    arguments["method"] = "jacobian"
     untiled = empirical_ntk(**arguments, outputs=outputs)
     steps = []
     tiled = empirical_ntk(
@@ -69,8 +70,8 @@ def test_what_cannot_fit_is_refused_before_it_starts():
 
 
 def test_a_gram_matrix_hands_its_bound_on():
-    kernel = EmpiricalKernel(NETWORK.apply, PARAMS)
-    least = least_bytes(apply_fn=NETWORK.apply, params=PARAMS, x1=X1)
+    kernel = EmpiricalKernel(NETWORK.apply, PARAMS, method="jacobian")
+    least = least_bytes(apply_fn=NETWORK.apply, params=PARAMS, x1=X1, method="jacobian")
     steps = []
     matrix = gram_matrix(
         kernel, X1, max_memory_bytes=least, progress=lambda *args: steps.append(args)
@@ -126,7 +127,7 @@ few_parameters = few_parameters_apply, list(jnp.ones(4))
     ],
 )
 def test_measured_peak_memory_stays_under_the_bound(model, outputs, n, bound):
-    call = f"empirical_ntk(*{model}, x[:{n}], outputs={outputs!r}"
+    call = f"empirical_ntk(*{model}, x[:{n}], outputs={outputs!r}, method='jacobian'"
     tiled, whole = peak_bytes(SETUP, f"{call}, max_memory_bytes={int(bound)})", f"{call})")
     assert bound / 5 < tiled <= bound
     # The same bound is far from the need of one single tile.

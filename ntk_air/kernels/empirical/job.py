@@ -1,5 +1,6 @@
 """A kernel to compute: checked arguments and what follows from them."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ntk_air.kernels.empirical.independence import check_examples_are_independent
 from ntk_air.kernels.empirical.method import Method, Tile
 from ntk_air.kernels.empirical.network import Network, check_parameters, count_outputs, split
 from ntk_air.kernels.empirical.reductions import Outputs, check_outputs
@@ -87,7 +89,11 @@ def make_job(
     network = split(apply_fn, params)
     n_out = count_outputs(network, rows.shape[1:], dtype)
     check_outputs(outputs, n_out)
-    return Job(network, rows, None if x2 is None else np.asarray(x2), outputs, n_out, dtype)
+    columns = None if x2 is None else np.asarray(x2)
+    check_examples_are_independent(
+        network, itertools.chain(rows, [] if columns is None else columns)
+    )
+    return Job(network, rows, columns, outputs, n_out, dtype)
 
 
 def compiled_tile_bytes(method: Method, network: Network, tile: Tile) -> int | None:

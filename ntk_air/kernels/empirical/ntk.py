@@ -28,8 +28,8 @@ def empirical_ntk(
     """The empirical NTK: inner products of the gradients of a network's outputs.
 
     Θ_cc'(x, x') = Σ_p ∂f_c(x)/∂θ_p · ∂f_c'(x')/∂θ_p (Jacot, Gabriel, Hongler 2018, section 4),
-    computed tile by tile. The network sees one example at a time, so none can influence the
-    gradient of another.
+    computed tile by tile. A network that lets one example of a batch influence another has no
+    such kernel and is refused.
 
     Args:
         apply_fn: the network, ``apply_fn(params, x)`` of shape (n, n_out).
@@ -57,8 +57,8 @@ def empirical_ntk(
         MemoryBudgetError: the result and a tile of one example cannot fit; nothing has been
             computed.
         ValueError: inputs or parameters that are not finite, not of one precision, or empty;
-            a network whose output is not of shape (n, n_out); an unknown value of ``outputs``
-            or ``method``.
+            a network whose output is not of shape (n, n_out), or that mixes the examples of a
+            batch; an unknown value of ``outputs`` or ``method``.
     """
     job = make_job(apply_fn, params, x1, x2, outputs)
     chosen, plan = choose(job, method, max_memory_bytes=max_memory_bytes)

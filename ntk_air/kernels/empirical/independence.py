@@ -1,0 +1,120 @@
+"""A network must treat each example alone: tangent kernels are between pairs of examples."""
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntk_air.kernels.empirical.network import Network
+from ntk_air.typing import AnyArray, Parameters
+
+N_SEEN_TOGETHER = 2
+"""Examples that are seen in one batch and one by one: no more than the smallest tile holds."""
+
+N_SEARCHED = 1000
+"""Rows to look for that many different examples in."""
+
+
+def check_examples_are_independent(network: Network, rows: Iterable[np.ndarray]) -> None:
+    """Require outputs and gradients of a batch to be those of its examples one by one.
+
+    Both are compared: a last layer of zeros hides from the outputs what examples do to each
+    other, but not from the gradient.
+
+    Args:
+        network: the network.
+        rows: examples; the first that differ are taken.
+
+    Raises:
+        ValueError: they differ by more than √ε of their size; the message says by how much.
+    """
+    batch = _distinct(rows)
+    comparison = jax.device_get(_compare(network, batch, _seen_alone(network, batch)))
+    tolerance = np.sqrt(np.finfo(comparison.outputs_difference.dtype).eps)
+    for what, difference, scale in (
+        ("outputs", comparison.outputs_difference, comparison.outputs_scale),
+        ("gradients", comparison.gradients_difference, comparison.gradients_scale),
+    ):
+        # A network that is not finite for one example alone is refused where the kernel is.
+        if np.isfinite(scale) and not difference <= tolerance * scale:
+            raise ValueError(
+                "apply_fn must treat each example alone, for a kernel is between two of them; "
+                f"got {what} for a batch of {len(batch)} that differ by {difference:.3g} from "
+                f"those one by one, beside values up to {scale:.3g}: put the model in evaluation "
+                "mode (BatchNorm by its running averages, no dropout) and let nothing, such as "
+                "attention, act across the batch"
+            )
+
+
+def _distinct(rows: Iterable[np.ndarray]) -> np.ndarray:
+    """A batch of up to ``N_SEEN_TOGETHER`` different examples; a lone one gets a companion."""
+    batch: list[np.ndarray] = []
+    for row in itertools.islice(rows, N_SEARCHED):
+        if not any(np.array_equal(row, other) for other in batch):
+            batch.append(row)
+        if len(batch) == N_SEEN_TOGETHER:
+            break
+    if len(batch) == 1:
+        batch.append(np.zeros_like(batch[0]) if batch[0].any() else np.ones_like(batch[0]))
+    return np.stack(batch)
+
+
+class _Comparison(eqx.Module):
+    """Largest differences between a batch and its examples alone, and the scales beside them."""
+
+    outputs_difference: Float[Array, ""]
+    outputs_scale: Float[Array, ""]
+    gradients_difference: Float[Array, ""]
+    gradients_scale: Float[Array, ""]
+
+
+class _Seen(NamedTuple):
+    """Outputs, and the gradient of a sum of them with weights of no symmetry."""
+
+    outputs: Float[Array, "n n_out"]
+    gradient: Parameters
+
+
+def _seen(outputs: Callable[[Parameters], Array], trainable: Parameters) -> _Seen:
+    # The rounding of an accelerator's fast products depends on the size of the batch.
+    with jax.default_matmul_precision("highest"):
+        values, pull_back = jax.vjp(outputs, trainable)
+        weights = jnp.cos(1.0 + jnp.arange(values.size, dtype=values.dtype))
+        (gradient,) = pull_back(weights.reshape(values.shape))
+    return _Seen(values, gradient)
+
+
+@jax.jit
+def _seen_alone(network: Network, batch: Float[AnyArray, "n *features"]) -> _Seen:
+    def outputs(trainable: Parameters) -> Array:
+        return jax.vmap(lambda example: network.one(trainable, example))(batch)
+
+    return _seen(outputs, network.trainable)
+
+
+# A program of its own, so that the activations of both are not held at once.
+@jax.jit
+def _compare(network: Network, batch: Float[AnyArray, "n *features"], alone: _Seen) -> _Comparison:
+    together = _seen(lambda trainable: network.batch(trainable, batch), network.trainable)
+    gradients = [jax.tree.leaves(seen.gradient) for seen in (together, alone)]
+    differences = [
+        jnp.max(jnp.abs(one - other), initial=0.0) for one, other in zip(*gradients, strict=True)
+    ]
+    sizes = [jnp.max(jnp.abs(leaf), initial=0.0) for leaf in gradients[1]]
+    # Where outputs cancel, as those of a network less its own start, their rounding is that of
+    # their terms, about g·θ.
+    terms = jax.tree.map(
+        lambda g, theta: jnp.sum((g * theta) ** 2), alone.gradient, network.trainable
+    )
+    terms_size = jnp.sqrt(sum(jax.tree.leaves(terms)))
+    return _Comparison(
+        outputs_difference=jnp.max(jnp.abs(together.outputs - alone.outputs)),
+        outputs_scale=jnp.max(jnp.abs(alone.outputs)) + terms_size,
+        gradients_difference=jnp.max(jnp.stack(differences)),
+        gradients_scale=jnp.max(jnp.stack(sizes)),
+    )
