@@ -134,7 +134,10 @@ class SpectralRule(eqx.Module):
         labels: ModeLabels,
         steps: Float[Array, " n_step"],
     ) -> tuple[Any, ModeStates]:
-        """Follow the modes through ascending ``steps``, none before the last ones asked for."""
+        """Follow the modes through ascending ``steps``, none before the last ones asked for.
+
+        What each mode does is linear in its labels.
+        """
 
 
 class ClosedForm(SpectralRule):

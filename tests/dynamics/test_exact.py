@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from ntk_air.dynamics import exact, metrics
+from ntk_air.dynamics.chunks import in_chunks
 from ntk_air.dynamics.distillation_filters import (
     DistillationRounds,
     LastEpochTeacher,
     RestartedStudent,
     StoppedTeacher,
 )
+from ntk_air.dynamics.eigenbasis import project
 from ntk_air.dynamics.exact import exact_trajectory
+from ntk_air.dynamics.exact_curves import direct_curves
 from ntk_air.dynamics.filters import GradientDescent, GradientFlow, ModeLabels
 from ntk_air.dynamics.held_out import HeldOut
 from ntk_air.dynamics.momentum import HeavyBall
@@ -290,8 +293,8 @@ def compiled_curves(n_time, *, chunk):
     spectrum = spectrum_of(kernel_with(SPECTRA["power_law"](N)))
     _, noisy, _ = labels_and_start(3)
     frame = exact._frame(spectrum, noisy, None, None, None)
-    chunks = exact._chunked(np.arange(float(n_time)), chunk, np.dtype(float))
-    return exact._metric_curves.lower(GradientDescent(1.0), frame, chunks).compile()
+    chunks = in_chunks(np.arange(float(n_time)), chunk)
+    return direct_curves.lower(GradientDescent(1.0), frame, project(frame), chunks).compile()
 
 
 def test_memory_does_not_grow_with_times_beyond_the_curves_themselves():
@@ -306,7 +309,7 @@ def test_a_new_learning_rate_and_new_labels_compile_nothing():
     spectrum = spectrum_of(kernel_with(SPECTRA["power_law"](N)))
     clean, noisy, _ = labels_and_start(3)
     follow(spectrum, noisy, GradientDescent(1.0))
-    functions = (exact._metric_curves, exact._predictions_at)
+    functions = (project, direct_curves, exact._predictions_at)
     compiled = [function._cache_size() for function in functions]
     follow(spectrum, clean, GradientDescent(0.5), times=range(8))
     assert [function._cache_size() for function in functions] == compiled
@@ -340,8 +343,9 @@ def test_metric_curves_lower_for_every_platform():
     spectrum = spectrum_of(kernel_with(SPECTRA["power_law"](6)))
     held_out = HeldOut(np.ones((3, 6)), np.ones((3, 2)))
     frame = exact._frame(spectrum, np.ones((6, 2)), None, None, held_out)
-    chunks = exact._chunked(np.arange(4.0), 2, np.dtype(float))
-    assert_lowers(exact._metric_curves, GradientDescent(1.0), frame, chunks)
+    assert_lowers(project, frame)
+    chunks = in_chunks(np.arange(4.0), 2)
+    assert_lowers(direct_curves, GradientDescent(1.0), frame, project(frame), chunks)
 
 
 def test_float32_runs_in_float32_and_agrees():
