@@ -36,6 +36,10 @@ class TileFunction(Protocol):
         ...
 
 
+class InapplicableMethodError(ValueError):
+    """A method cannot serve this network; others may."""
+
+
 class Tile(NamedTuple):
     """The shapes of a tile: abstract inputs, and how the outputs are reduced."""
 
@@ -45,11 +49,15 @@ class Tile(NamedTuple):
     n_out: int
 
 
+def traced(tile_function: TileFunction, network: Network, tile: Tile) -> Any:
+    """The jaxpr of a tile."""
+    x1, x2, outputs, n_out = tile
+    return tile_function.trace(network, x1, x2, outputs=outputs, n_out=n_out).jaxpr.jaxpr
+
+
 def traced_work(tile_function: TileFunction, network: Network, tile: Tile) -> Work:
     """The work of a tile, counted in its own jaxpr."""
-    x1, x2, outputs, n_out = tile
-    traced = tile_function.trace(network, x1, x2, outputs=outputs, n_out=n_out)
-    return _count_once(traced.jaxpr.jaxpr)
+    return _count_once(traced(tile_function, network, tile))
 
 
 # JAX hands out the same jaxpr for the same shapes: a second call counts nothing.
@@ -62,7 +70,8 @@ class Method(NamedTuple):
     Attributes:
         name: as a caller writes it.
         tile: the jitted function that computes a tile.
-        work: the operations and bytes of a tile at given shapes, without compiling.
+        work: the operations and bytes of a tile at given shapes, without compiling; raises
+            ``InapplicableMethodError`` for a network that the method cannot serve.
     """
 
     name: str

@@ -6,10 +6,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air.kernels.empirical.method import Method
+from ntk_air.kernels.empirical.method import (
+    InapplicableMethodError,
+    Method,
+    Tile,
+    TileFunction,
+    traced,
+    traced_work,
+)
 from ntk_air.kernels.empirical.network import Network
 from ntk_air.kernels.empirical.reductions import Outputs, output_cotangents
+from ntk_air.kernels.empirical.work import Work, primitive_names
 from ntk_air.typing import AnyArray
+
+REVERSE_ONLY = "custom_lin"
+"""What JAX writes for the forward derivative that a ``custom_vjp`` does not have."""
 
 
 @functools.partial(jax.jit, static_argnames=("outputs", "n_out"))
@@ -60,4 +71,19 @@ def ntk_vector_products_tile(
     return values.transpose(2, 0, 3, 1) if outputs == "full" else values.T
 
 
-NTK_VECTOR_PRODUCTS = Method("ntk_vector_products", ntk_vector_products_tile)
+def _work(tile_function: TileFunction, network: Network, tile: Tile) -> Work:
+    """The work of a tile.
+
+    Raises:
+        InapplicableMethodError: a function in the network has a reverse derivative alone. JAX
+            says so only when it compiles.
+    """
+    if REVERSE_ONLY in primitive_names(traced(tile_function, network, tile)):
+        raise InapplicableMethodError(
+            'method must not be "ntk_vector_products" for an apply_fn whose derivative is given '
+            "in reverse mode only, by jax.custom_vjp: the method also needs it in forward mode"
+        )
+    return traced_work(tile_function, network, tile)
+
+
+NTK_VECTOR_PRODUCTS = Method("ntk_vector_products", ntk_vector_products_tile, _work)

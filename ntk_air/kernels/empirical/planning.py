@@ -7,7 +7,7 @@ import equinox as eqx
 
 from ntk_air.checks import check_choice
 from ntk_air.kernels.empirical.job import Job, compiled_tile_bytes
-from ntk_air.kernels.empirical.method import Method, Tile
+from ntk_air.kernels.empirical.method import InapplicableMethodError, Method, Tile
 from ntk_air.kernels.empirical.methods import METHODS
 from ntk_air.kernels.gram import LARGEST_TILE, plan_tile
 from ntk_air.memory import MemoryBudgetError, format_bytes
@@ -85,39 +85,46 @@ def choose(
     """The method of the least estimated time that fits, or the one that is asked for.
 
     Raises:
+        InapplicableMethodError: the method that is asked for cannot serve the network.
         MemoryBudgetError: no method fits.
         ValueError: an unknown method, or a bound that is not positive.
     """
     check_choice("method", method, ("auto", *methods))
     candidates = list(methods.values()) if method == "auto" else [methods[method]]
-    estimates = sorted(
-        (_estimate(job, candidate, max_memory_bytes) for candidate in candidates),
-        key=lambda estimate: estimate.score,
-    )
-    refusals: list[MemoryBudgetError] = []
-    for estimate in estimates:
+    passed_over: list[str] = []
+    estimates: list[MethodEstimate] = []
+    for candidate in candidates:
+        try:
+            estimates.append(_estimate(job, candidate, max_memory_bytes))
+        except InapplicableMethodError:
+            if method != "auto":
+                raise
+            passed_over.append(f"{candidate.name} does not apply")
+    estimates.sort(key=lambda estimate: estimate.score)
+    refusal: MemoryBudgetError | None = None
+    for rank, estimate in enumerate(estimates):
         chosen = methods[estimate.method]
         try:
             tile = _largest_tile(job, chosen, estimate, max_memory_bytes)
-        except MemoryBudgetError as refusal:
-            refusals.append(refusal)
+        except MemoryBudgetError as error:
+            refusal = refusal or error
+            passed_over.append(f"{chosen.name} does not fit into memory")
             continue
-        reason = _reason(method, estimates, len(refusals))
+        reason = "as asked" if method != "auto" else _reason(estimates[rank:], passed_over)
         plan = EmpiricalNTKPlan(chosen.name, reason, tile, tuple(estimates))
         return ChosenMethod(chosen, plan)
-    raise refusals[0]
+    assert refusal is not None
+    raise refusal
 
 
-def _reason(method: str, estimates: list[MethodEstimate], n_refused: int) -> str:
-    if method != "auto":
-        return "as asked"
-    chosen = estimates[n_refused]
-    too_large = ", ".join(estimate.method for estimate in estimates[:n_refused])
-    reason = f"the memory does not allow {too_large}; of the rest, " if n_refused else ""
-    if n_refused + 1 == len(estimates):
-        return f"{reason}the only method"
-    runner_up = estimates[n_refused + 1]
-    return f"{reason}an estimated {runner_up.score / chosen.score:.2g} times as fast as the next"
+def _reason(estimates: list[MethodEstimate], passed_over: list[str]) -> str:
+    """Why the first of the estimates is taken."""
+    chosen, *others = estimates
+    advantage = "no other method is left"
+    if others:
+        times = others[0].score / chosen.score
+        advantage = f"by estimate {times:.2g} times as fast as {others[0].method}"
+    return "; ".join([advantage, *passed_over])
 
 
 def _estimate(job: Job, method: Method, max_memory_bytes: int | None) -> MethodEstimate:

@@ -42,6 +42,13 @@ def count_work(jaxpr: Any) -> Work:
     return Work(operations, moved, peak)
 
 
+def primitive_names(jaxpr: Any) -> set[str]:
+    """The names of all primitives in a jaxpr and the jaxprs inside it."""
+    names = {equation.primitive.name for equation in jaxpr.eqns}
+    inner = (each for equation in jaxpr.eqns for each in jaxprs_in_params(equation.params))
+    return names.union(*map(primitive_names, inner))
+
+
 def _last_uses(jaxpr: Any) -> dict[Any, int]:
     """The last equation that needs each variable; what is returned is needed after all."""
     last_use: dict[Any, int] = {}
