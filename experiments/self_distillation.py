@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ntk_air.air import air_summary
 from ntk_air.configs import ExperimentConfig
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.noise import SymmetricNoise
@@ -33,7 +34,12 @@ from ntk_air.kernels.gram import gram_matrix
 from ntk_air.memory import parse_bytes
 from ntk_air.progress import Progress
 from ntk_air.report import self_distillation as report
-from ntk_air.report.schedule_results import comparison_arrays, comparison_numbers, phase_numbers
+from ntk_air.report.schedule_results import (
+    air_arrays,
+    comparison_arrays,
+    comparison_numbers,
+    phase_numbers,
+)
 from ntk_air.runs import RunFolder
 from ntk_air.spectrum.decomposition import decompose
 from ntk_air.spectrum.result import Spectrum
@@ -153,7 +159,7 @@ def kernels_for(config: Config, seed: int) -> Kernels:
 def compared(
     config: Config, seed: int, rate: float, kernels: Callable[[], Kernels]
 ) -> Mapping[str, AnyArray]:
-    """All methods on one draw of noise, as arrays."""
+    """All methods on one draw of noise, and what the spectrum makes of it, as arrays."""
     dataset, spectrum, cross, validation = kernels()
     if dataset.label_noise is None and rate > 0:
         dataset = dataset.with_label_noise(config.noise.build(rate), seed=seed)
@@ -166,7 +172,14 @@ def compared(
         validation=validation,
         seed=seed,
     )
-    return comparison_arrays(comparison) | {"noise_rate": np.array(dataset.noise_fraction)}
+    air = air_summary(
+        spectrum,
+        dataset.clean_targets(),
+        dataset.expected_noisy_targets(),
+        dataset.noisy_targets(),
+    )
+    arrays = comparison_arrays(comparison) | air_arrays(air)
+    return arrays | {"noise_rate": np.array(dataset.noise_fraction)}
 
 
 def phase_diagram(config: Config, progress: Progress) -> Mapping[str, AnyArray]:

@@ -117,7 +117,8 @@ def compare_schedules(
     stopped where noisy validation labels say, then trained anew on all inputs; ``leave_one_out``,
     stopped at the default's warm-up; ``memorised``, not stopped.
     Oracles: ``oracle``, plain descent stopped at its best test accuracy; ``closest``, at its
-    smallest distance to the clean labels; ``grid``, the schedule of best test accuracy of 96.
+    smallest distance to the clean labels; ``grid``, the schedule of best test accuracy of 96;
+    ``clean_labels``, plain descent on the clean labels themselves, stopped at its best.
 
     Args:
         spectrum: of Θ, complete.
@@ -152,6 +153,10 @@ def compare_schedules(
     for name, run in runs.items():
         accuracy, distance = _curves(run)
         scores[name] = Score(float(accuracy[-1]), float(distance[-1]), float(lengths[name]))
+    taught_clean = exact_trajectory(spectrum, clean, rule, times=TIMES, held_out=held_out)
+    accuracy, distance = _curves(taught_clean)
+    best = int(np.argmax(accuracy))
+    scores["clean_labels"] = Score(float(accuracy[best]), float(distance[best]), float(TIMES[best]))
     scores["grid"] = grid_oracle(spectrum, noisy, schedule.noise, clean=clean, held_out=held_out)
     return Comparison(scores=scores, schedule=schedule, descent=descent, default_run=default_run)
 

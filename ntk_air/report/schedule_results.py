@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ntk_air.air import AirSummary
 from ntk_air.dynamics.schedule_comparison import Comparison
 from ntk_air.typing import AnyArray
 
@@ -17,11 +18,14 @@ METHODS = {
     "oracle": "early stopping by oracle",
     "closest": "early stopping at its closest",
     "grid": "self-distillation by oracle",
+    "clean_labels": "clean labels, stopped by oracle",
 }
 """Every method that is compared, and its name for a reader; oracles see clean labels."""
 
 _MOST_RECORDS = 32
 """Rounds, warm-up and finish of a run, at most."""
+
+_ENERGY_POINTS = 60
 
 
 def comparison_arrays(comparison: Comparison) -> dict[str, AnyArray]:
@@ -59,11 +63,29 @@ def comparison_arrays(comparison: Comparison) -> dict[str, AnyArray]:
     return arrays
 
 
+def air_arrays(air: AirSummary) -> dict[str, AnyArray]:
+    """How well the spectrum tells clean labels from centred noise; NaN where there is no noise."""
+    clean = np.asarray(air.energy_clean)
+    noise = air.energy_noise_centred
+    modes = np.unique(np.geomspace(1, len(clean), _ENERGY_POINTS).round()).astype(int)
+    curves = {
+        "energy_clean": clean,
+        "energy_noise_centred": np.full(len(clean), np.nan) if noise is None else np.asarray(noise),
+    }
+    tenth = len(clean) // 10 - 1
+    return {
+        "air_auc": np.array(np.nan if air.auc is None else air.auc),
+        "energy_modes": modes,
+        **{f"{name}_curve": curve[modes - 1] for name, curve in curves.items()},
+        **{f"{name}_top_tenth": curve[tenth] for name, curve in curves.items()},
+    }
+
+
 def comparison_numbers(arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
     """Means and standard deviations over seeds, by noise rate.
 
     Args:
-        arrays: of ``comparison_arrays``, each with leading axes (n_seed, n_rate).
+        arrays: of ``comparison_arrays`` and ``air_arrays``, with leading axes (n_seed, n_rate).
     """
     names = ("noise_rate_estimate", "noise_rate_std_error", "temperature", "warm_up_steps")
     names += ("epoch_steps", "rounds", "hidden_gain_nats")
@@ -79,6 +101,11 @@ def comparison_numbers(arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
         },
         "choices": {
             key: value for name in names for key, value in _over_seeds(name, arrays[name]).items()
+        },
+        "air": {
+            key: value
+            for name in ("air_auc", "energy_clean_top_tenth", "energy_noise_centred_top_tenth")
+            for key, value in _over_seeds(name, arrays[name]).items()
         },
         "default_minus_oracle": {
             **_over_seeds(

@@ -42,6 +42,7 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
         "test_accuracy": lambda axes: _draw_methods(axes, results, "test_accuracy"),
         "distance": lambda axes: _draw_methods(axes, results, "rms_distance"),
         "rounds": lambda axes: _draw_rounds(axes, arrays),
+        "energy": lambda axes: _draw_energy(axes, arrays),
     }
     if results["phase_diagram"] is not None:
         panels["phase_diagram"] = lambda axes: _draw_phase(axes, results, arrays)
@@ -66,6 +67,8 @@ def summary(results: Results) -> Group:
         _method_table(results, "rms_distance", "RMS distance to the clean labels"),
         "",
         _choice_table(results),
+        "",
+        _air_table(results),
         "",
         Text("\n".join([*_losses(results), *_phase_lines(results["phase_diagram"])])),
     )
@@ -107,6 +110,21 @@ def _choice_table(results: Results) -> Table:
             f"{choices['epoch_steps'][index]:.0f}",
             f"{choices['rounds'][index]:.0f}",
             f"{choices['hidden_gain_nats'][index]:+.4f}",
+        )
+    return table
+
+
+def _air_table(results: Results) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("true noise", "AIR-AUC", "clean energy in top tenth", "noise energy there"):
+        table.add_column(column, justify="right")
+    air = results["air"]
+    names = ("air_auc", "energy_clean_top_tenth", "energy_noise_centred_top_tenth")
+    for index, rate in enumerate(results["noise_rate"]):
+        cells = [(air[name][index], air[f"{name}_std"][index]) for name in names]
+        table.add_row(
+            f"{rate:.1%}",
+            *("–" if mean is None else f"{mean:.3f} ± {std:.3f}" for mean, std in cells),
         )
     return table
 
@@ -217,6 +235,27 @@ def _draw_rounds(axes: Axes, arrays: Arrays) -> None:
     axes.set_xlabel("gradient steps $t$")
     axes.set_ylabel(_AXIS["rms_distance"])
     axes.legend(loc="lower left", fontsize=6)
+
+
+def _draw_energy(axes: Axes, arrays: Arrays) -> None:
+    """Where clean labels and centred noise lie in the spectrum, means over seeds."""
+    modes = arrays["energy_modes"][0, 0]
+    axes.semilogx(
+        modes,
+        arrays["energy_clean_curve"].mean(axis=(0, 1)),
+        color=COLOURS["clean"],
+        label="clean labels $y$",
+    )
+    rates = arrays["noise_rate"].mean(axis=0)
+    for index, strength in enumerate(np.linspace(0.35, 1.0, len(rates))):
+        curve = arrays["energy_noise_centred_curve"].mean(axis=0)[index]
+        if np.isfinite(curve).all():
+            label = rf"noise $\zeta$, {rates[index]:.0%} of labels"
+            axes.semilogx(modes, curve, "--", color=COLOURS["noise"], alpha=strength, label=label)
+    axes.semilogx(modes, modes / modes[-1], ":", color=COLOURS["control"], label="isotropic")
+    axes.set_xlabel("top eigenspaces $k$")
+    axes.set_ylabel("share of energy in the top $k$")
+    axes.legend(loc="upper left", fontsize=6)
 
 
 def _draw_phase(axes: Axes, results: Results, arrays: Arrays) -> None:

@@ -55,11 +55,18 @@ def comparison(problem):
 
 def test_stops_are_points_of_plain_descent(problem, comparison):
     rule = GradientDescent(problem["spectrum"].default_learning_rate)
-    for name in ("oracle", "closest", "memorised", "validation", "leave_one_out"):
+    for name in (
+        "oracle",
+        "closest",
+        "memorised",
+        "validation",
+        "leave_one_out",
+        "clean_labels",
+    ):
         score = comparison.scores[name]
         run = exact_trajectory(
             problem["spectrum"],
-            problem["noisy"],
+            problem["clean" if name == "clean_labels" else "noisy"],
             rule,
             times=[score.steps],
             clean=problem["clean"],
