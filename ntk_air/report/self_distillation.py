@@ -199,12 +199,17 @@ def _two_lines(label: str) -> str:
     return label
 
 
+def _strengths(n: int) -> np.ndarray:
+    """Opacity of each rate's curve; the highest rate is opaque."""
+    return np.linspace(1.0, 0.35, n)[::-1]
+
+
 def _draw_rounds(axes: Axes, arrays: Arrays) -> None:
     """Distance along plain descent and along the default schedule, first seed, each rate."""
     last = 0.0
     rates = arrays["noise_rate"][0]
-    greys = np.linspace(0.35, 1.0, len(rates))
-    for index, strength in enumerate(greys):
+    strengths = _strengths(len(rates))
+    for index, strength in enumerate(strengths):
         descent = arrays["descent_rms_distance_curve"][0, index]
         axes.semilogx(arrays["times"], descent, "--", color=COLOURS["clean"], alpha=strength)
         steps = arrays["rounds_steps_curve"][0, index]
@@ -215,7 +220,7 @@ def _draw_rounds(axes: Axes, arrays: Arrays) -> None:
             steps[finite], distance[finite], ".-", color=COLOURS["self_distilled"], alpha=strength
         )
     end = 3 * max(last, float(arrays["times"][-1]))
-    for index, strength in enumerate(greys):
+    for index, strength in enumerate(strengths):
         distance = arrays["rounds_rms_distance_curve"][0, index]
         steps = arrays["rounds_steps_curve"][0, index]
         final = distance[np.isinf(steps)]
@@ -247,7 +252,7 @@ def _draw_energy(axes: Axes, arrays: Arrays) -> None:
         label="clean labels $y$",
     )
     rates = arrays["noise_rate"].mean(axis=0)
-    for index, strength in enumerate(np.linspace(0.35, 1.0, len(rates))):
+    for index, strength in enumerate(_strengths(len(rates))):
         curve = arrays["energy_noise_centred_curve"].mean(axis=0)[index]
         if np.isfinite(curve).all():
             label = rf"noise $\zeta$, {rates[index]:.0%} of labels"
