@@ -1,11 +1,13 @@
 """Kernel-regime dynamics against its peers, in one run on one machine.
 
-Metric curves at 200 times against ``neural_tangents.predict.gradient_descent_mse``; plain steps of
-self-distillation against bare products Θ·(n × outputs); the same run in jumps against plain steps.
-Times are medians after a warm-up; only ratios of one run are to be quoted.
+Metric curves at 200 times against ``neural_tangents.predict.gradient_descent_mse`` and against the
+bare products of its outputs; plain steps of self-distillation against bare products
+Θ·(n × outputs); the same run in jumps against plain steps. Times are medians after a warm-up;
+only ratios of one run are to be quoted.
 """
 
 import dataclasses
+import os
 import statistics
 import sys
 import time
@@ -23,13 +25,15 @@ from ntk_air.data import SymmetricNoise, load_dataset
 from ntk_air.dynamics.exact import exact_trajectory
 from ntk_air.dynamics.filters import GradientDescent
 from ntk_air.dynamics.jumps import simulate_by_jumps
-from ntk_air.dynamics.metrics import label_margins
+from ntk_air.dynamics.metrics import train_metrics
 from ntk_air.dynamics.simulate import simulate
 from ntk_air.dynamics.supervision import Hard, Power, Supervision
 from ntk_air.kernels.infinite_width import DenseArchitecture
 from ntk_air.kernels.neural_tangents_compat import load_neural_tangents
 from ntk_air.provenance import device_state, package_versions, source_state
 from ntk_air.scene import Scene, make_scene
+
+_WARM_UP_STEPS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,17 +56,19 @@ class Config:
 
 def main(config: Config) -> None:
     """Measure, print the table, save the rows."""
+    before = os.getloadavg()[0]
     scene = scene_of(config)
     rows = [*metric_curves(scene, config), *self_distillation(scene, config)]
     for row in rows:
         ratio = (
             "" if row["ratio_to_peer"] is None else f"{row['ratio_to_peer']:.3g} x {row['peer']}"
         )
-        print(f"{row['case']:<20} {row['tool']:<44} {row['seconds']:>9.3f} s   {ratio}")
+        print(f"{row['case']:<20} {row['tool']:<66} {row['seconds']:>9.3f} s   {ratio}")
     config.out.mkdir(parents=True, exist_ok=True)
     content = {
         "rows": rows,
         "config": dataclasses.asdict(config) | {"out": None},
+        "load_average": {"before": before, "after": os.getloadavg()[0]},
         "device": device_state(),
         "package": source_state(),
         "versions": package_versions(),
@@ -78,11 +84,12 @@ def scene_of(config: Config) -> Scene:
 
 
 def metric_curves(scene: Scene, config: Config) -> list[dict[str, Any]]:
-    """Distance and zero–one error at many times, by the peer's outputs and by ours."""
+    """All metrics of the training outputs at many times, each tool's own spectrum given."""
     times = np.unique(np.round(np.geomspace(1, 1e6, 2 * config.n_times)))[-config.n_times :]
     predict = load_neural_tangents().predict
+    vectors, clean = jnp.asarray(scene.spectrum.eigenvectors), jnp.asarray(scene.clean)
 
-    def ours() -> np.ndarray:
+    def ours() -> Any:
         run = exact_trajectory(
             scene.spectrum,
             scene.noisy,
@@ -90,29 +97,51 @@ def metric_curves(scene: Scene, config: Config) -> list[dict[str, Any]]:
             times=times,
             clean=scene.clean,
         )
-        return np.asarray(run.train.rms_distance)
+        return jax.block_until_ready(run.train)
+
+    product = jax.jit(jnp.matmul)
+    modes = jnp.ones((len(vectors), len(times) * clean.shape[1]))
+
+    def bare() -> jax.Array:
+        return jax.block_until_ready(product(vectors, modes))
+
+    @jax.jit
+    def measured(outputs: jax.Array, noisy: jax.Array) -> Any:
+        def one(predictions: jax.Array) -> Any:
+            return train_metrics(predictions, clean, noisy, parameter_distance=jnp.zeros(()))
+
+        return jax.vmap(one)(outputs)
 
     with jax.numpy_dtype_promotion("standard"):
         theta, noisy = jnp.asarray(scene.theta), jnp.asarray(scene.noisy)
         # Its time is s·n·C for the loss it trains on.
         predict_at = predict.gradient_descent_mse(theta, noisy)
-        scale = scene.learning_rate * noisy.size
-        clean = jnp.asarray(scene.clean)
+        peer_times = jnp.asarray(times) * scene.learning_rate * noisy.size
+        zero = jnp.zeros_like(noisy)
 
-        def peer() -> np.ndarray:
-            outputs = predict_at(jnp.asarray(times) * scale, jnp.zeros_like(noisy))
-            distances = jnp.linalg.norm(outputs - clean, axis=(1, 2)) / len(clean) ** 0.5
-            margins = jax.vmap(label_margins, in_axes=(0, None))(outputs, clean)
-            jax.block_until_ready(margins)
-            return np.asarray(distances)
+        def peer_outputs() -> jax.Array:
+            return jax.block_until_ready(predict_at(peer_times, zero))
+
+        def peer() -> Any:
+            return jax.block_until_ready(measured(predict_at(peer_times, zero), noisy))
+
+        def peer_one_by_one() -> None:
+            for time_ in peer_times:
+                jax.block_until_ready(measured(predict_at(time_, zero)[None], noisy))
 
         reference, peer_seconds = timed(peer, config.repeats)
+        _, outputs_seconds = timed(peer_outputs, config.repeats)
+        _, single_seconds = timed(peer_one_by_one, 1)
+    _, bare_seconds = timed(bare, config.repeats)
     values, our_seconds = timed(ours, config.repeats)
     # The peer follows the flow, we follow descent: they meet once the top modes have settled.
-    difference = float(np.max(np.abs(values - reference)))
+    difference = float(np.max(np.abs(values.rms_distance - reference.rms_distance)))
     case = f"metric_curves_{config.n_times}"
     name = "neural_tangents.predict.gradient_descent_mse"
     return [
+        row(case, "bare products V·(n × times·outputs)", bare_seconds),
+        row(case, f"{name}, one call a time", single_seconds),
+        row(case, f"{name}, outputs alone", outputs_seconds),
         row(case, name, peer_seconds),
         row(case, "ntk_air exact_trajectory", our_seconds, (name, peer_seconds))
         | {"max_abs_difference": difference},
@@ -122,23 +151,22 @@ def metric_curves(scene: Scene, config: Config) -> list[dict[str, Any]]:
 def self_distillation(scene: Scene, config: Config) -> list[dict[str, Any]]:
     """Plain steps against bare products, jumps against plain steps."""
     theta, block = jnp.asarray(scene.theta), jnp.asarray(scene.noisy)
+    rate = scene.learning_rate
     rule = Supervision(Hard(), Power(exponent=1.5, scale=200.0), warm_up=500)
-    last = [config.n_steps]
 
     @jax.jit
-    def products(vectors: jax.Array) -> jax.Array:
-        scale = 1 / scene.spectrum.lambda_max
-        return jax.lax.fori_loop(0, config.n_steps, lambda _, v: scale * (theta @ v), vectors)
+    def products(vectors: jax.Array, n_steps: jax.Array) -> jax.Array:
+        return jax.lax.fori_loop(0, n_steps, lambda _, v: rate * (theta @ v), vectors)
 
-    def bare() -> jax.Array:
-        return jax.block_until_ready(products(block))
+    def bare(n_steps: int = config.n_steps) -> jax.Array:
+        return jax.block_until_ready(products(block, jnp.asarray(n_steps)))
 
-    def plain() -> np.ndarray:
+    def plain(n_steps: int = config.n_steps) -> np.ndarray:
         run = simulate(
             scene.theta,
             scene.noisy,
             rule,
-            times=last,
+            times=[n_steps],
             learning_rate=scene.learning_rate,
             clean=scene.clean,
             largest_eigenvalue=scene.spectrum.lambda_max,
@@ -150,14 +178,17 @@ def self_distillation(scene: Scene, config: Config) -> list[dict[str, Any]]:
             scene.spectrum,
             scene.noisy,
             rule,
-            times=last,
+            times=[config.n_steps],
             learning_rate=scene.learning_rate,
             clean=scene.clean,
         )
         return np.asarray(run.final.predictions)
 
-    _, bare_seconds = timed(bare, 1)
-    plain_outputs, plain_seconds = timed(plain, 1)
+    # The long ones are warmed up by a few steps.
+    bare(_WARM_UP_STEPS)
+    _, bare_seconds = timed(bare, 1, warm=False)
+    plain(_WARM_UP_STEPS)
+    plain_outputs, plain_seconds = timed(plain, 1, warm=False)
     jump_outputs, jump_seconds = timed(jumps, config.repeats)
     case = f"self_distillation_{config.n_steps}"
     difference = float(np.max(np.abs(plain_outputs - jump_outputs)))
@@ -182,9 +213,9 @@ def row(
     }
 
 
-def timed(call: Callable[[], Any], repeats: int) -> tuple[Any, float]:
+def timed(call: Callable[[], Any], repeats: int, *, warm: bool = True) -> tuple[Any, float]:
     """The result and the median seconds of a call, after one that is not counted."""
-    result = call()
+    result = call() if warm else None
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()

@@ -21,6 +21,9 @@ from ntk_air.dynamics.metrics import HeldOutMetrics, TrainMetrics
 from ntk_air.dynamics.skeleton import Skeleton, find_skeleton, unit_duals
 from ntk_air.dynamics.tally import Tally, no_rows, tally
 
+# With fewer multiplications, finding a skeleton takes as long as it saves.
+_LEAST_WORK = 2e9
+
 # Predictions that a processor's cache holds while their metrics are taken.
 _CACHED = 2**18
 
@@ -54,7 +57,10 @@ def metric_curves(
     """Metrics at all times, with about ``chunk_elements`` predictions held at once."""
     n_train, n_out = frame.clean.shape
     chunks = in_chunks(times, chunk_length(len(times), chunk_elements // (n_train * n_out)))
-    skeletons = find_skeletons(rule, frame, basis, chunks, n_time=len(times))
+    work = n_train * n_out * len(frame.eigenvalues) * len(times)
+    skeletons = None
+    if work >= _LEAST_WORK:
+        skeletons = find_skeletons(rule, frame, basis, chunks, n_time=len(times))
     if skeletons is None:
         curves = direct_curves(rule, frame, basis, chunks)
         return jax.tree.map(lambda curve: curve[: len(times)], curves)

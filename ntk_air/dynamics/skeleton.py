@@ -22,7 +22,6 @@ from ntk_air.dynamics.filters import ModeLabels, SpectralRule
 
 _BLOCKS = 8
 _SAMPLED_MODES = 64
-# With fewer the products are so small that picking times would take longer.
 _FEWEST_MODES = 256
 _FEWEST_TIMES = 48
 # In units of the precision's ε: what the decomposition aims at, and what it must reach.
