@@ -6,12 +6,12 @@ All distances are RMS over rows, d = ‖f − y‖_F / √n.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ntk_air.dynamics.filters import ClosedForm
 from ntk_air.dynamics.metrics import flipped_rows
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import Curve, Targets, Times
+from ntk_air.typing import AnyArray, Curve, Targets, Times
 
 
 def descent_distance(
@@ -49,6 +49,31 @@ def early_stopping_floor(clean: Targets, *, signal: float) -> float:
         signal: s with E[ỹ | y] = s·y: 1 − pC/(C − 1) for symmetric noise at rate p, binary 1 − 2ρ.
     """
     return abs(1 - signal) * _rms(clean)
+
+
+def clustered_floor(
+    spectrum: Spectrum, clean: Targets, noisy: Targets, groups: Int[AnyArray, " n_train"]
+) -> float:
+    """The floor of early stopping on K clusters for the labels as drawn (theory.md section 4).
+
+    n·d² = Σ_i ‖ȳ_i − y_i‖² + ‖(I − V_K V_Kᵀ)y‖²: the noisy labels' mean ȳ in each cluster, where
+    (1 − s)·y_i leaves out that flips come in whole numbers, and clean labels outside the top K
+    eigenspaces, which are not retrieved before noise is.
+
+    Args:
+        spectrum: of Θ, at least K modes.
+        clean: y, (n_train, n_out).
+        noisy: ỹ, (n_train, n_out).
+        groups: the cluster of each input, (n_train,).
+    """
+    clean, noisy = np.asarray(clean), np.asarray(noisy)
+    clusters, member = np.unique(groups, return_inverse=True)
+    sums = np.zeros((len(clusters), clean.shape[1]))
+    np.add.at(sums, member, noisy)
+    means = sums / np.bincount(member)[:, None]
+    top = np.asarray(spectrum.eigenvectors)[:, : len(clusters)]
+    outside = clean - top @ (top.T @ clean)
+    return float(np.hypot(_rms(means[member] - clean), _rms(outside)))
 
 
 def memorisation_level(clean: Targets, noisy: Targets) -> float:
