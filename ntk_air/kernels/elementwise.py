@@ -25,6 +25,14 @@ def safe_divide(numerator: Elementwise, denominator: Elementwise) -> Elementwise
     return jnp.where(nonzero, numerator / jnp.where(nonzero, denominator, 1), 0)
 
 
+def polynomial(coefficients: tuple[float, ...], x: Elementwise) -> Elementwise:
+    """Σ_k coefficients[k]·xᵏ by Horner's scheme."""
+    total = jnp.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total = total * x + coefficient
+    return total
+
+
 @functools.cache
 def _arctan_coefficients() -> tuple[float, ...]:
     """Powers of u = 2t² − 1 in (arctan(t)/t − 1)/t² on [0, 1], by Chebyshev interpolation.
@@ -47,11 +55,7 @@ def arctan_unit(t: Elementwise) -> Elementwise:
     """
     square = t * t
     u = 2 * square - 1
-    coefficients = _arctan_coefficients()
-    total = jnp.full_like(u, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        total = total * u + coefficient
-    return t + t * (square * total)
+    return t + t * (square * polynomial(_arctan_coefficients(), u))
 
 
 def arctan(x: Elementwise) -> Elementwise:

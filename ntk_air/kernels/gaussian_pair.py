@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air.kernels.elementwise import Elementwise, arctan_unit, safe_divide, safe_sqrt
+from ntk_air.kernels.elementwise import Elementwise, safe_divide, safe_sqrt
+from ntk_air.kernels.folded_angles import angle_of_gap
 
 
 class GaussianPair(eqx.Module):
@@ -71,8 +72,8 @@ class GaussianPair(eqx.Module):
 
     @property
     def folded_angle(self) -> Elementwise:
-        """min(θ, π − θ) in radians: 2 arctan √((1 − |cos θ|)/(1 + |cos θ|)), exactly."""
-        return 2 * arctan_unit(safe_sqrt(self.folded_gap / (2 - self.folded_gap)))
+        """min(θ, π − θ) in radians."""
+        return angle_of_gap(self.folded_gap)
 
     @property
     def angle(self) -> Elementwise:

@@ -5,15 +5,12 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
-import jax.core
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_air.checks import (
     check_at_least,
     check_choice,
-    check_inputs,
     check_positive,
     check_same_dtype,
     check_same_features,
@@ -21,7 +18,7 @@ from ntk_air.checks import (
 from ntk_air.kernels.activations import Activation, ActivationLike, as_activation
 from ntk_air.kernels.angles import angle_gaps
 from ntk_air.kernels.gaussian_pair import GaussianPair
-from ntk_air.precision import Precision, as_precision
+from ntk_air.kernels.matrices import as_kernel_inputs, check_no_overflow, mirrored, row_means
 from ntk_air.typing import AnyArray
 
 _HELD_MATRICES = 10
@@ -131,7 +128,7 @@ class DenseArchitecture(eqx.Module):
         check_choice("kernel", kernel, ("ntk", "nngp"))
         rows = _as_rows("x", x)
         diagonal = _diagonal(self._recipe(kernel), self._variances(rows.dtype), rows)
-        _check_no_overflow("x", diagonal)
+        check_no_overflow("x", diagonal)
         return diagonal
 
     def tile_bytes(self, x1: jax.ShapeDtypeStruct, x2: jax.ShapeDtypeStruct) -> int:
@@ -151,12 +148,12 @@ class DenseArchitecture(eqx.Module):
         recipe, variances = self._recipe(kernel), self._variances(rows1.dtype)
         if x2 is None:
             diagonal = _diagonal(recipe, variances, rows1)
-            _check_no_overflow("x1", diagonal)
-            return _mirrored(_upper_matrix(recipe, variances, rows1), diagonal)
+            check_no_overflow("x1", diagonal)
+            return mirrored(_upper_matrix(recipe, variances, rows1), diagonal)
         check_same_features("x1", x1, "x2", x2)
         check_same_dtype("x1", x1, "x2", x2)
         matrix, row_sums = _cross_matrix(recipe, variances, rows1, _as_rows("x2", x2))
-        _check_no_overflow("x1 and x2", row_sums)
+        check_no_overflow("x1 and x2", row_sums)
         return matrix
 
     def _recipe(self, kernel):
@@ -176,49 +173,21 @@ class _Recipe(NamedTuple):
     kernel: str
 
 
-def _check_no_overflow(name: str, values: Array) -> None:
-    """Refuse inputs so large that their kernel is not finite, by one value for each row."""
-    if isinstance(values, jax.core.Tracer):
-        return
-    finite = np.isfinite(np.asarray(values))
-    if not finite.all():
-        first = int(np.flatnonzero(~finite)[0])
-        raise ValueError(
-            f"{name} must be small enough for the kernel to be finite in {values.dtype}; got "
-            f"overflow in {(~finite).sum()} of {len(finite)} rows, the first of them row {first}"
-        )
-
-
 def _as_rows(name: str, x: AnyArray) -> Float[Array, "n d"]:
     """Check inputs and flatten what is behind the batch axis."""
-    if not isinstance(x, jax.core.Tracer):
-        check_inputs(name, x)
-    if x.dtype not in (jnp.float32, jnp.float64):
-        raise ValueError(f"{name} must be float32 or float64; got dtype {x.dtype}")
-    precision: Precision = "float64" if x.dtype == jnp.float64 else "float32"
-    rows = as_precision(x, precision, what=f"the kernel of {name}, which is float64,")
+    rows = as_kernel_inputs(name, x)
     return rows.reshape(rows.shape[0], -1)
 
 
 @eqx.filter_jit
 def _cross_matrix(recipe, variances, x1, x2):
     matrix = _propagate(recipe, variances, _input_pair(x1, x2, symmetric=False), x1.shape[1])
-    return matrix, jnp.sum(jnp.abs(matrix) / matrix.shape[1], axis=1)
+    return matrix, row_means(matrix)
 
 
 @eqx.filter_jit
 def _upper_matrix(recipe, variances, x):
     return _propagate(recipe, variances, _input_pair(x, x, symmetric=True), x.shape[1])
-
-
-@jax.jit
-def _mirrored(matrix, diagonal):
-    """The part above the diagonal, its mirror image, and the diagonal given.
-
-    Compiled apart: in one program with the recursion, XLA computes that twice, once transposed.
-    """
-    row, column = jnp.arange(matrix.shape[0])[:, None], jnp.arange(matrix.shape[0])
-    return jnp.where(row == column, diagonal, jnp.where(row < column, matrix, matrix.T))
 
 
 @eqx.filter_jit

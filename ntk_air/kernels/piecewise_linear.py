@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ntk_air.kernels.dual_activation import Activation, Dual
-from ntk_air.kernels.elementwise import Elementwise
+from ntk_air.kernels.folded_angles import sine_minus_angle_cosine_of_gap
 from ntk_air.kernels.gaussian_pair import GaussianPair
 from ntk_air.typing import AnyArray
 
@@ -43,7 +43,8 @@ class PiecewiseLinear(Activation):
         even = ((self.positive_slope - self.negative_slope) / 2) ** 2
         total = odd + even
         # |u||v| forgets signs, so its 1 − cosine is that of the folded angle, and small with it.
-        even_gap = pair.folded_gap - (2 / jnp.pi) * _sine_minus_angle_cosine(pair.folded_angle)
+        sine_minus_angle_cosine = sine_minus_angle_cosine_of_gap(pair.folded_gap)
+        even_gap = pair.folded_gap - (2 / jnp.pi) * sine_minus_angle_cosine
         post = GaussianPair(
             total * pair.variance1,
             total * pair.variance2,
@@ -51,22 +52,6 @@ class PiecewiseLinear(Activation):
             (odd / total) * pair.one_plus_cosine + (even / total) * (2 - even_gap),
         )
         return Dual(post, odd + even * (1 - (2 / jnp.pi) * pair.angle))
-
-
-def _sine_minus_angle_cosine(angle: Elementwise) -> Elementwise:
-    """Sin θ − θ cos θ for 0 ≤ θ ≤ π/2, relative to its own size, θ³/3 at the origin.
-
-    The Taylor series Σ_k (−1)^(k+1) 2k θ^(2k+1)/(2k+1)!, whose next term is below 1e-18.
-    """
-    square = angle * angle
-    coefficients, factorial = [], 1.0
-    for k in range(1, 12):
-        factorial *= 2 * k * (2 * k + 1)
-        coefficients.append((-1) ** (k + 1) * 2 * k / factorial)
-    total = jnp.full_like(square, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        total = total * square + coefficient
-    return total * square * angle
 
 
 def relu() -> PiecewiseLinear:
