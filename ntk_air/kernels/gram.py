@@ -244,7 +244,8 @@ def assemble(
     Args:
         tile_at: the values for a slice of rows and a slice of columns; columns ``None`` stand
             for the rows themselves, and are passed for the tiles on a symmetric diagonal.
-        shape: (n1, n2), or (n1, n2, n_out, n_out) with two axes of outputs.
+        shape: (n1, n2), or (n1, n2, n_out, n_out) with two axes of outputs; a last axis of other
+            parts may follow.
         tile: rows and columns of a tile, at most.
         symmetric: whether the tiles below the diagonal are mirrored instead of computed.
         dtype: the precision that every tile must have.
@@ -289,7 +290,8 @@ def block_length(n: int, largest: int) -> int:
 
 def _mirrored(block: np.ndarray) -> np.ndarray:
     """The block below the diagonal: inputs and outputs of each pair swapped."""
-    return block.transpose((1, 0) if block.ndim == 2 else (1, 0, 3, 2))
+    outputs = (3, 2) if block.ndim > 3 else ()
+    return block.transpose((1, 0, *outputs, *range(2 + len(outputs), block.ndim)))
 
 
 def _symmetrised(block: np.ndarray, rows: slice) -> np.ndarray:

@@ -1,14 +1,21 @@
 """Empirical neural tangent kernels: of a finite network, at given parameters."""
 
+from ntk_air.kernels.empirical.by_parameter import ParameterKernels, empirical_ntk_by_parameter
+from ntk_air.kernels.empirical.layerwise.description import ParameterContraction
 from ntk_air.kernels.empirical.ntk import EmpiricalKernel, empirical_ntk, empirical_ntk_plan
 from ntk_air.kernels.empirical.planning import EmpiricalNTKPlan, MethodEstimate
+from ntk_air.kernels.empirical.products import MatrixFreeEmpiricalKernel
 from ntk_air.kernels.empirical.reductions import Outputs
 
 __all__ = [
     "EmpiricalKernel",
     "EmpiricalNTKPlan",
+    "MatrixFreeEmpiricalKernel",
     "MethodEstimate",
     "Outputs",
+    "ParameterContraction",
+    "ParameterKernels",
     "empirical_ntk",
+    "empirical_ntk_by_parameter",
     "empirical_ntk_plan",
 ]

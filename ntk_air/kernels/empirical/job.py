@@ -17,7 +17,10 @@ from ntk_air.typing import AnyArray, ApplyFn, Parameters
 
 
 class Job(NamedTuple):
-    """A kernel to compute: checked arguments and what follows from them."""
+    """A kernel to compute: checked arguments and what follows from them.
+
+    ``part_axes`` are the last axes of a result that keeps parts of the kernel apart.
+    """
 
     network: Network
     rows: np.ndarray
@@ -25,6 +28,7 @@ class Job(NamedTuple):
     outputs: Outputs
     n_out: int
     dtype: np.dtype
+    part_axes: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -34,7 +38,7 @@ class Job(NamedTuple):
     @property
     def output_axes(self) -> tuple[int, ...]:
         """The axes of the result behind (n1, n2)."""
-        return (self.n_out, self.n_out) if self.outputs == "full" else ()
+        return (*((self.n_out, self.n_out) if self.outputs == "full" else ()), *self.part_axes)
 
     @property
     def result_bytes(self) -> int:

@@ -49,15 +49,11 @@ class Tile(NamedTuple):
     n_out: int
 
 
-def traced(tile_function: TileFunction, network: Network, tile: Tile) -> Any:
-    """The jaxpr of a tile."""
-    x1, x2, outputs, n_out = tile
-    return tile_function.trace(network, x1, x2, outputs=outputs, n_out=n_out).jaxpr.jaxpr
-
-
 def traced_work(tile_function: TileFunction, network: Network, tile: Tile) -> Work:
     """The work of a tile, counted in its own jaxpr."""
-    return _count_once(traced(tile_function, network, tile))
+    x1, x2, outputs, n_out = tile
+    traced = tile_function.trace(network, x1, x2, outputs=outputs, n_out=n_out)
+    return _count_once(traced.jaxpr.jaxpr)
 
 
 # JAX hands out the same jaxpr for the same shapes: a second call counts nothing.
@@ -72,8 +68,10 @@ class Method(NamedTuple):
         tile: the jitted function that computes a tile.
         work: the operations and bytes of a tile at given shapes, without compiling; raises
             ``InapplicableMethodError`` for a network that the method cannot serve.
+        describe: what it does with each parameter, where that differs.
     """
 
     name: str
     tile: TileFunction
     work: Callable[[TileFunction, Network, Tile], Work] = traced_work
+    describe: Callable[[Network, Tile], tuple[Any, ...]] = lambda network, tile: ()

@@ -43,6 +43,12 @@ def split(apply_fn: ApplyFn, params: Parameters) -> Network:
     return Network(trainable, fixed, (tuple(leaves), structure))
 
 
+def parameter_names(network: Network) -> tuple[str, ...]:
+    """The path of each trainable parameter in ``params``, in the order of its leaves."""
+    leaves = jax.tree_util.tree_leaves_with_path(network.trainable)
+    return tuple(f"params{jax.tree_util.keystr(path)}" for path, _ in leaves)
+
+
 def _as_jax(leaf: Any) -> Any:
     return jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf
 

@@ -1,12 +1,13 @@
 """Empirical neural tangent kernels: of a finite network, at given parameters."""
 
+import dataclasses
 import functools
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air.kernels.empirical.job import make_job
+from ntk_air.kernels.empirical.job import Job, make_job
 from ntk_air.kernels.empirical.planning import EmpiricalNTKPlan, choose
 from ntk_air.kernels.empirical.reductions import Outputs
 from ntk_air.kernels.gram import assemble
@@ -43,9 +44,11 @@ def empirical_ntk(
             the sum of the outputs, Σ_cc' Θ_cc': shape (n1, n2). An integer c selects Θ_cc:
             shape (n1, n2).
         method: ``"auto"`` takes the method of the least estimated time that fits into memory,
-            which ``empirical_ntk_plan`` shows. ``"jacobian"`` contracts
-            the per-example Jacobians; ``"ntk_vector_products"`` pushes each gradient forward
-            through all rows (Novak, Sohl-Dickstein, Schoenholz 2022, sections 3.2 and 3.3).
+            which ``empirical_ntk_plan`` shows. ``"layerwise"`` contracts each
+            parameter where it enters the network, from activations and cotangents;
+            ``"jacobian"`` contracts the per-example Jacobians; ``"ntk_vector_products"`` pushes
+            each gradient forward through all rows (Novak, Sohl-Dickstein, Schoenholz 2022,
+            sections 3.2 and 3.3).
         max_memory_bytes: a bound in bytes on what this call holds, result and tiles together,
             beside inputs and parameters; ``None`` is no bound.
         progress: called after each tile.
@@ -61,12 +64,23 @@ def empirical_ntk(
             batch; an unknown value of ``outputs`` or ``method``.
     """
     job = make_job(apply_fn, params, x1, x2, outputs)
+    return compute(job, method, max_memory_bytes=max_memory_bytes, progress=progress)
+
+
+def compute(
+    job: Job,
+    method: str = "auto",
+    *,
+    max_memory_bytes: int | None = None,
+    progress: Progress = no_progress,
+) -> Float[np.ndarray, "n1 n2 *outputs"]:
+    """The kernel of checked arguments, as by ``empirical_ntk``."""
     chosen, plan = choose(job, method, max_memory_bytes=max_memory_bytes)
     return assemble(
         job.tile_at(chosen),
         job.shape + job.output_axes,
         tile=plan.tile,
-        symmetric=x2 is None,
+        symmetric=job.columns is None,
         dtype=job.dtype,
         progress=functools.partial(progress, "empirical NTK"),
     )
@@ -97,15 +111,18 @@ def empirical_ntk_plan(
         max_memory_bytes: the bound on memory in bytes, or ``None``.
 
     Returns:
-        The chosen method with its reason, the rows of a tile, and the estimates of all methods
-        compared; ``print`` shows them as a table.
+        The chosen method with its reason, the rows of a tile, the estimates of all methods
+        compared, and for layer-wise contraction what it does with each parameter; ``print``
+        shows them as a table.
 
     Raises:
         MemoryBudgetError: as ``empirical_ntk``.
         ValueError: as ``empirical_ntk``.
     """
     job = make_job(apply_fn, params, x1, x2, outputs)
-    return choose(job, method, max_memory_bytes=max_memory_bytes).plan
+    chosen, plan = choose(job, method, max_memory_bytes=max_memory_bytes)
+    parameters = chosen.describe(job.network, job.tiles(plan.tile)[-1][0])
+    return dataclasses.replace(plan, parameters=parameters)
 
 
 class EmpiricalKernel(eqx.Module):

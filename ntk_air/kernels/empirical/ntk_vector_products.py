@@ -6,21 +6,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ntk_air.kernels.empirical.forward_mode import has_forward_derivative
 from ntk_air.kernels.empirical.method import (
     InapplicableMethodError,
     Method,
     Tile,
     TileFunction,
-    traced,
     traced_work,
 )
 from ntk_air.kernels.empirical.network import Network
 from ntk_air.kernels.empirical.reductions import Outputs, output_cotangents
-from ntk_air.kernels.empirical.work import Work, primitive_names
+from ntk_air.kernels.empirical.work import Work
 from ntk_air.typing import AnyArray
-
-REVERSE_ONLY = "custom_lin"
-"""What JAX writes for the forward derivative that a ``custom_vjp`` does not have."""
 
 
 @functools.partial(jax.jit, static_argnames=("outputs", "n_out"))
@@ -75,10 +72,9 @@ def _work(tile_function: TileFunction, network: Network, tile: Tile) -> Work:
     """The work of a tile.
 
     Raises:
-        InapplicableMethodError: a function in the network has a reverse derivative alone. JAX
-            says so only when it compiles.
+        InapplicableMethodError: a function in the network has a reverse derivative alone.
     """
-    if REVERSE_ONLY in primitive_names(traced(tile_function, network, tile)):
+    if not has_forward_derivative(network, tile.x1):
         raise InapplicableMethodError(
             'method must not be "ntk_vector_products" for an apply_fn whose derivative is given '
             "in reverse mode only, by jax.custom_vjp: the method also needs it in forward mode"

@@ -7,6 +7,7 @@ import equinox as eqx
 
 from ntk_air.checks import check_choice
 from ntk_air.kernels.empirical.job import Job, compiled_tile_bytes
+from ntk_air.kernels.empirical.layerwise.description import ParameterContraction
 from ntk_air.kernels.empirical.method import InapplicableMethodError, Method, Tile
 from ntk_air.kernels.empirical.methods import METHODS
 from ntk_air.kernels.gram import LARGEST_TILE, plan_tile
@@ -50,12 +51,14 @@ class EmpiricalNTKPlan(eqx.Module):
         reason: why it was chosen.
         tile: rows of a tile.
         estimates: of the methods that were compared, best first.
+        parameters: what the method does with each parameter, where that differs.
     """
 
     method: str
     reason: str
     tile: int
     estimates: tuple[MethodEstimate, ...]
+    parameters: tuple[ParameterContraction, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.method}, tiles of {self.tile} rows: {self.reason}"]
@@ -65,6 +68,7 @@ class EmpiricalNTKPlan(eqx.Module):
                 f"{format_bytes(each.bytes_moved)} moved, {format_bytes(each.bytes_held)} held by "
                 f"a tile of {each.tile} rows"
             )
+        lines.extend(f"{'':>20}  {each}" for each in self.parameters)
         return "\n".join(lines)
 
 
