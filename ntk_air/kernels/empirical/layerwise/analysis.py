@@ -87,7 +87,8 @@ def find_entrances(closed: core.ClosedJaxpr, n_leaves: int) -> Entrances:
     block = Block(closed.jaxpr, closed.consts)
     known: list[_Known] = [None] * len(closed.jaxpr.invars)
     for leaf, variable in enumerate(closed.jaxpr.invars[:n_leaves]):
-        known[leaf] = ParameterView.of_leaf(leaf, variable.aval.shape)
+        if math.prod(variable.aval.shape) > 0:
+            known[leaf] = ParameterView.of_leaf(leaf, variable.aval.shape)
     for out in walk.block(block, known):
         walk.give_up(out, "it is an output of the network")
     sites: dict[int, list[Site]] = {leaf: [] for leaf in range(n_leaves)}
@@ -148,8 +149,7 @@ class _Walk:
         """Note the use of a parameter in an equation."""
         equation = block.jaxpr.eqns[position]
         name = equation.primitive.name
-        shapes = tuple(atom.aval.shape for atom in equation.invars)
-        rule = product_rule(name, equation.params, shapes, operand)
+        rule = product_rule(equation, operand)
         if rule is None:
             rule, probed = DirectRule(), equation.invars[operand]
             number = block.operands.setdefault((position, operand), self._n_probes)
@@ -236,7 +236,7 @@ def _uniform(value: Any) -> float | None:
 def _fold(equation: Any, inputs: list[_Known]) -> float | None:
     """The result of an equation between scalar constants; its value when only broadcast."""
     constants = [known for known in inputs if isinstance(known, float)]
-    if not inputs or len(constants) < len(inputs):
+    if not inputs or len(constants) < len(inputs) or equation.effects:
         return None
     name, shape = equation.primitive.name, equation.outvars[0].aval.shape
     if name in ("broadcast_in_dim", "reshape"):

@@ -66,7 +66,7 @@ class Contraction:
         first: the rows.
         second: the columns, which can be the same object.
         sizes: how many there are.
-        dtype: of the parameter.
+        dtype: of the parameter. Factors in fewer bits are taken to it before they are multiplied.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Contraction:
         dtype: np.dtype,
     ):
         self._factors = factors
+        self._dtype = dtype
         self._batches = [first] if second is first else [first, second]
         self._order = cheaper_order(factors, sizes)
         self._full = sizes.full
@@ -95,11 +96,11 @@ class Contraction:
         """The sum over these outputs, or every pair of them."""
         if self._mixed:
             pairs = [
-                mixed_factors(self._factors, batch, side)
+                mixed_factors(self._factors, batch, side, self._dtype)
                 for batch, side in zip(self._batches, cotangents, strict=True)
             ]
             return self._explicit(pairs)
-        rights = [right_factor(self._factors, side) for side in cotangents]
+        rights = [right_factor(self._factors, side, self._dtype) for side in cotangents]
         if self._order == "gram":
             return self._gram(rights[0], rights[-1])
         return self._explicit(list(zip(self._lefts, rights, strict=True)))
@@ -109,12 +110,11 @@ class Contraction:
         right1: Float[Array, "n_kept n1 k p j"],
         right2: Float[Array, "n_kept n2 k q j"],
     ) -> Float[Array, "n1 n2 *outputs"]:
-        activations = self._activations.astype(right1.dtype)
         if self._full:
             grams = jnp.einsum("cakpj,dbkqj->kapbqcd", right1, right2, precision=_HIGHEST)
-            return jnp.einsum("kapbq,kapbqcd->abcd", activations, grams, precision=_HIGHEST)
+            return jnp.einsum("kapbq,kapbqcd->abcd", self._activations, grams, precision=_HIGHEST)
         grams = jnp.einsum("cakpj,cbkqj->kapbq", right1, right2, precision=_HIGHEST)
-        return jnp.sum(activations * grams, axis=(0, 2, 4))
+        return jnp.sum(self._activations * grams, axis=(0, 2, 4))
 
     def _explicit(self, pairs: list[tuple[Array, Array]]) -> Float[Array, "n1 n2 *outputs"]:
         lefts, rights = zip(*pairs, strict=True)
@@ -163,7 +163,7 @@ def _gradient(
     left: Float[Array, "n k p i"], right: Float[Array, "n k p j"]
 ) -> Float[Array, "n entries"]:
     """G = Σ_p A ⊗ D of each example."""
-    formed = jnp.einsum("akpi,akpj->akji", left.astype(right.dtype), right, precision=_HIGHEST)
+    formed = jnp.einsum("akpi,akpj->akji", left, right, precision=_HIGHEST)
     return formed.reshape(len(left), -1)
 
 

@@ -85,19 +85,23 @@ def left_factor(factors: Factors, batch: Linearised, dtype: Any) -> Float[Array,
     return _side_by_side([_activation_factor(site, batch).astype(dtype) for site in factors.sites])
 
 
-def right_factor(factors: Factors, cotangents: Cotangents) -> Float[Array, "n_kept n k p j"]:
+def right_factor(
+    factors: Factors, cotangents: Cotangents, dtype: Any
+) -> Float[Array, "n_kept n k p j"]:
     """D of a group without swapped products, for each combination of outputs and example."""
-    return _side_by_side([_cotangent_factor(site, cotangents) for site in factors.sites])
+    return _side_by_side(
+        [_cotangent_factor(site, cotangents).astype(dtype) for site in factors.sites]
+    )
 
 
 def mixed_factors(
-    factors: Factors, batch: Linearised, cotangents: Cotangents
+    factors: Factors, batch: Linearised, cotangents: Cotangents, dtype: Any
 ) -> tuple[Float[Array, "n_kept n k p i"], Float[Array, "n_kept n k p j"]]:
     """Both factors of a group in which some products have i and j swapped against the first."""
     lefts, rights = [], []
     for site, swapped in zip(factors.sites, factors.swapped, strict=True):
-        right = _cotangent_factor(site, cotangents)
-        left = _activation_factor(site, batch).astype(right.dtype)
+        right = _cotangent_factor(site, cotangents).astype(dtype)
+        left = _activation_factor(site, batch).astype(dtype)
         left = jnp.broadcast_to(left, (*right.shape[:2], *left.shape[1:]))
         lefts.append(right if swapped else left)
         rights.append(left if swapped else right)

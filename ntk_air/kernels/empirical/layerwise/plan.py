@@ -86,8 +86,6 @@ def _grouped(sites: list[Site], n_entries: int) -> list[Factors] | None:
     taken = np.zeros(n_entries, bool)
     groups: list[tuple[np.ndarray, list[Site], list[bool]]] = []
     for site in sites:
-        if not site.view.is_injective:
-            return None
         entries = _site_entries(site)
         match = _matching(groups, entries)
         if match is not None:
@@ -123,9 +121,7 @@ def _matching(
 
 def _site_entries(site: Site) -> np.ndarray:
     """Which entries of the parameter the gradient holds, (k, i, j), loops over slices in k."""
-    indices = site.view.indices
-    blocks = [site.rule.entries(block) for block in indices.reshape(-1, *site.view.shape)]
-    return np.concatenate(blocks)
+    return np.concatenate([site.rule.entries(block) for block in site.view.iterations])
 
 
 def _sizes(entries: np.ndarray, group: list[Site]) -> tuple[int, int, int, int]:

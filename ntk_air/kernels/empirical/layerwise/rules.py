@@ -58,23 +58,27 @@ class DirectRule:
         return value.reshape(1, 1, -1)
 
 
-def product_rule(
-    name: str, params: dict[str, Any], shapes: tuple[Shape, ...], operand: int
-) -> ProductRule | None:
+def product_rule(equation: Any, operand: int) -> ProductRule | None:
     """The rule for a parameter in that operand of an equation; ``None`` where there is none.
 
     Args:
-        name: the primitive's.
-        params: the equation's.
-        shapes: of the operands.
+        equation: of a jaxpr.
         operand: the index of the operand that is the parameter's value.
     """
+    name, params = equation.primitive.name, equation.params
+    shapes = tuple(atom.aval.shape for atom in equation.invars)
+    if name in ("dot_general", "conv_general_dilated"):
+        values = (*equation.invars, *equation.outvars)
+        if not all(jnp.issubdtype(value.aval.dtype, jnp.floating) for value in values):
+            return None
     if name == "dot_general":
         return _DotRule(params["dimension_numbers"], shapes, operand)
     if name == "conv_general_dilated" and operand == 1 and params["batch_group_count"] == 1:
         return _ConvolutionRule(params, shapes)
-    if name == "gather" and operand == 0 and _is_row_lookup(params, shapes):
-        return _LookupRule(params, shapes)
+    if name == "gather" and operand == 0 and _looks_up_rows(params, shapes):
+        return _GatherRule(params, shapes)
+    if name == "dynamic_slice" and operand == 0 and _slices_a_row(params, shapes):
+        return _RowRule(shapes[0], row_axes=None, clips=True)
     return None
 
 
@@ -190,38 +194,77 @@ def _channels_last(spec: Any) -> Shape:
     return (images, *pixels, channels)
 
 
-class _LookupRule(ProductRule):
-    """``gather`` of whole rows of a table: an embedding. A is one-hot."""
+class _RowRule(ProductRule):
+    """Whole rows of a table by their numbers: ``dynamic_slice``. A is one-hot.
+
+    Args:
+        shape: of the table.
+        row_axes: the axes of the result that run along a row, ``None`` for all of them.
+        clips: whether a number outside the table stands for the nearest row; else its row is
+            no part of the table.
+    """
 
     activation = 1
 
-    def __init__(self, params: dict[str, Any], shapes: tuple[Shape, ...]):
-        self._n_rows = shapes[0][0]
-        self._clips = params["mode"] == jax.lax.GatherScatterMode.CLIP
-        self._row_axes = tuple(params["dimension_numbers"].offset_dims)
-        self._row_size = math.prod(shapes[0][1:])
+    def __init__(self, shape: Shape, *, row_axes: Shape | None, clips: bool):
+        self._n_rows = shape[0]
+        self._row_size = math.prod(shape[1:])
+        self._row_axes = row_axes
+        self._clips = clips
+
+    def numbers(self, operand: Array) -> Array:
+        """The numbers of the rows, out of the operand that holds them."""
+        return operand
 
     def activations(self, operand: Array) -> Float[Array, "k p i"]:
-        rows = operand.reshape(-1)
+        rows = self.numbers(operand).reshape(-1)
+        if rows.dtype.itemsize < 4:  # the table can have more rows than such a number counts
+            rows = rows.astype(jnp.int32)
         if self._clips:
             rows = jnp.clip(rows, 0, self._n_rows - 1)
-        # A row outside the table gets no gradient, and is all zeros here.
         return jax.nn.one_hot(rows, self._n_rows, dtype=jnp.result_type(float))[None]
 
     def cotangents(self, cotangent: Array) -> Float[Array, "k p j"]:
-        positions = [axis for axis in range(cotangent.ndim) if axis not in self._row_axes]
-        ordered = cotangent.transpose(*positions, *self._row_axes)
-        return ordered.reshape(1, -1, self._row_size)
+        row_axes = tuple(range(cotangent.ndim)) if self._row_axes is None else self._row_axes
+        positions = [axis for axis in range(cotangent.ndim) if axis not in row_axes]
+        return cotangent.transpose(*positions, *row_axes).reshape(1, -1, self._row_size)
 
     def entries(self, value: np.ndarray) -> Shaped[np.ndarray, "k i j"]:
         return value.reshape(1, self._n_rows, self._row_size)
 
 
-def _is_row_lookup(params: dict[str, Any], shapes: tuple[Shape, ...]) -> bool:
-    numbers, sizes = params["dimension_numbers"], tuple(params["slice_sizes"])
+class _GatherRule(_RowRule):
+    """``gather`` of whole rows of a table: an embedding."""
+
+    def __init__(self, params: dict[str, Any], shapes: tuple[Shape, ...]):
+        numbers = params["dimension_numbers"]
+        self._place = tuple(numbers.start_index_map).index(0)
+        clips = params["mode"] == jax.lax.GatherScatterMode.CLIP
+        super().__init__(shapes[0], row_axes=tuple(numbers.offset_dims), clips=clips)
+
+    def numbers(self, operand: Array) -> Array:
+        return operand[..., self._place]
+
+
+def _looks_up_rows(params: dict[str, Any], shapes: tuple[Shape, ...]) -> bool:
+    """Whether a ``gather`` takes whole rows, each by one number."""
+    numbers = params["dimension_numbers"]
+    starts = tuple(numbers.start_index_map)
+    # Where other axes have a start as well, it is clipped to 0: their slices are whole.
+    one_number = starts == (0,) or (0 in starts and params["mode"] in _WHOLE_SLICES_START_AT_0)
     return (
-        tuple(numbers.collapsed_slice_dims) == (0,)
-        and tuple(numbers.start_index_map) == (0,)
+        one_number
         and not numbers.operand_batching_dims
-        and sizes == (1, *shapes[0][1:])
+        and tuple(params["slice_sizes"]) == (1, *shapes[0][1:])
     )
+
+
+_WHOLE_SLICES_START_AT_0 = (
+    jax.lax.GatherScatterMode.CLIP,
+    jax.lax.GatherScatterMode.PROMISE_IN_BOUNDS,
+)
+
+
+def _slices_a_row(params: dict[str, Any], shapes: tuple[Shape, ...]) -> bool:
+    """Whether a ``dynamic_slice`` takes one whole row."""
+    return tuple(params["slice_sizes"]) == (1, *shapes[0][1:])

@@ -30,7 +30,9 @@ class ParameterView:
     @classmethod
     def of_leaf(cls, leaf: int, shape: tuple[int, ...]) -> "ParameterView":
         """The parameter itself."""
-        return cls(leaf, 1.0, np.arange(math.prod(shape), dtype=np.int64).reshape(shape))
+        size = math.prod(shape)
+        dtype = np.int32 if size < 2**31 else np.int64
+        return cls(leaf, 1.0, np.arange(size, dtype=dtype).reshape(shape))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -38,9 +40,9 @@ class ParameterView:
         return self.indices.shape[self.n_loops :]
 
     @property
-    def is_injective(self) -> bool:
-        """Whether no entry of the parameter occurs twice."""
-        return int(np.bincount(self.indices.ravel()).max(initial=0)) <= 1
+    def iterations(self) -> list[np.ndarray]:
+        """The indices of the value in each iteration of the loops that see another slice."""
+        return [np.asarray(block) for block in self.indices.reshape(-1, *self.shape)]
 
     def scaled(self, factor: float) -> "ParameterView":
         """The value times a constant."""
@@ -49,7 +51,7 @@ class ParameterView:
     def moved(self, move: Callable[[np.ndarray], np.ndarray]) -> "ParameterView":
         """The value after a rearrangement of its entries, the same in each iteration."""
         loops = self.indices.shape[: self.n_loops]
-        blocks = [move(block) for block in self.indices.reshape(-1, *self.shape)]
+        blocks = [move(block) for block in self.iterations]
         indices = np.stack(blocks).reshape((*loops, *blocks[0].shape))
         return dataclasses.replace(self, indices=indices)
 
@@ -80,10 +82,12 @@ def moves_of(name: str, params: dict[str, Any], shape: tuple[int, ...]) -> Moves
     match name:
         case "copy":
             return (lambda block: block,)
-        case "convert_element_type" if jnp.issubdtype(params["new_dtype"], jnp.inexact):
+        # Not to complex numbers: the cotangent of a real value is the real part of theirs.
+        case "convert_element_type" if jnp.issubdtype(params["new_dtype"], jnp.floating):
             return (lambda block: block,)
-        case "reshape" if params.get("dimensions") is None:
-            return (lambda block: block.reshape(params["new_sizes"]),)
+        case "reshape":
+            order = params.get("dimensions") or tuple(range(len(shape)))
+            return (lambda block: block.transpose(order).reshape(params["new_sizes"]),)
         case "squeeze":
             return (lambda block: block.squeeze(tuple(params["dimensions"])),)
         case "expand_dims":
