@@ -25,6 +25,7 @@ _quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)
 
 
 def largest_difference(kernel, reference):
+    kernel, reference = np.asarray(kernel), np.asarray(reference)
     return np.max(np.abs(kernel - reference)) / np.max(np.abs(reference))
 
 
