@@ -165,7 +165,9 @@ def test_a_model_without_a_forward_derivative_is_left_to_the_others():
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match=r"method must be one of 'auto', 'layerwise', 'jacobian'.*'fast'"):
+    with pytest.raises(
+        ValueError, match=r"method must be one of 'auto', 'layerwise', 'jacobian'.*'fast'"
+    ):
         empirical_ntk(NETWORK.apply, PARAMS, X1, method="fast")
 
 
