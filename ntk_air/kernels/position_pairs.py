@@ -7,7 +7,8 @@ come last: shifts of positions then move whole rows of numbers, whatever the siz
 What is carried is not the covariance q12 of two positions but G = √(q11·q22) − q12 ≥ 0, the gap
 that it leaves to its largest value. Convolutions add gaps and differences of norms, all of them
 squares, so that patches that are parallel, as in skies and margins, keep small angles accurate;
-the arccosine of a rounded correlation would lose half the digits there.
+the arccosine of a rounded correlation would lose half the digits there. Opposite patches, of
+which there are none behind a ReLU, do lose them: 1 + cos θ is 2 − (1 − cos θ).
 """
 
 import itertools
@@ -22,9 +23,13 @@ from ntk_air.kernels.activations import Activation
 from ntk_air.kernels.elementwise import safe_divide, safe_sqrt
 from ntk_air.kernels.gaussian_pair import GaussianPair
 
-_Image = Float[Array, "h w n"]
-_Layers = Float[Array, "n_conv h w n"]
-_Pairs = Float[Array, "h w h w n"]
+# One image may stand for all n.
+_Image = Float[Array, "h w #n"]
+_Layers = Float[Array, "n_conv h w #n"]
+_Pairs = Float[Array, "h w h w #n"]
+
+_ROUNDINGS = 8
+"""How many ε an angle's 1 − cos θ may be wrong by behind a pooling."""
 
 
 class Recipe(NamedTuple):
@@ -43,20 +48,25 @@ class BlockMoments(eqx.Module):
         before: E[φ(u)²] in front of each convolution; in front of the first, ‖x‖²/channels.
         behind: E[u²] behind each convolution.
         last: E[φ(u)²] behind the block.
-        lost: how much less the second moment of the average over a 2 × 2 window is than the
-            average of second moments; None where no pooling follows.
+        within: the mean gap between two positions of a 2 × 2 window; None where no pooling
+            follows.
     """
 
     before: _Layers
     behind: _Layers
     last: _Image
-    lost: Float[Array, "h2 w2 n"] | None
+    within: Float[Array, "h2 w2 n"] | None
+
+    @property
+    def mean_norm(self) -> Float[Array, "h2 w2 n"]:
+        """The mean of √E[φ(u)²] over each window."""
+        return _window_means(safe_sqrt(self.last), (0, 1))
 
     @property
     def pooled(self) -> Float[Array, "h2 w2 n"]:
         """Second moments behind the pooling."""
-        assert self.lost is not None
-        return jnp.maximum(_window_means(self.last, (0, 1)) - self.lost, 0)
+        assert self.within is not None
+        return jnp.maximum(self.mean_norm**2 - self.within, 0)
 
 
 class PositionPairs(eqx.Module):
@@ -88,10 +98,10 @@ def image_moments(
         if block < n_pooled:
             own = input_pairs(x, x, with_ntk=False) if own is None else own
             own = through_block(recipe, variances, own, moments, moments)
-            distances = _window_means(_squared_distances(own.gap, last, last), (0, 1, 2, 3))
-            moments = BlockMoments(before, behind, last, _same_position(distances) / 2)
+            within = _same_position(_window_means(own.gap, (0, 1, 2, 3)))
+            moments = BlockMoments(before, behind, last, within)
             moment = moments.pooled
-            own = _pooled_pairs(distances, None, moments, moments)
+            own = pooled(own, moments, moments)
         found.append(moments)
     return found
 
@@ -107,7 +117,7 @@ def kernel_of_pairs(
     pairs = input_pairs(x1, x2, with_ntk=recipe.kernel == "ntk")
     for of_first, of_second in zip(moments1, moments2, strict=True):
         pairs = through_block(recipe, variances, pairs, of_first, of_second)
-        if of_first.lost is not None:
+        if of_first.within is not None:
             pairs = pooled(pairs, of_first, of_second)
     outputs = _scale(moments1[-1].last, moments2[-1].last) - pairs.gap
     weight, bias = variances
@@ -142,7 +152,12 @@ def through_block(
     moments1: BlockMoments,
     moments2: BlockMoments,
 ) -> PositionPairs:
-    """Behind some convolutions, each with its activation."""
+    """Behind some convolutions, each with its activation.
+
+    A loop, so that one layer's values are held before the next one reads each of them nine times:
+    in one program XLA would compute them nine times. It takes a loop of one step for no loop, but
+    not a step on a condition.
+    """
 
     def next_layer(
         pairs: PositionPairs, moments: tuple[Array, Array, Array, Array]
@@ -159,16 +174,44 @@ def through_block(
         return PositionPairs(gap, ntk), None
 
     layers = (moments1.before, moments1.behind, moments2.before, moments2.behind)
-    pairs, _ = jax.lax.scan(next_layer, pairs, layers)
-    return pairs
+    if len(moments1.before) > 1:
+        pairs, _ = jax.lax.scan(next_layer, pairs, layers)
+        return pairs
+    always = variances[0] >= 0
+    only = jax.tree.map(lambda layer: layer[0], layers)
+    return jax.lax.cond(
+        always, lambda pairs: next_layer(pairs, only)[0], lambda pairs: pairs, pairs
+    )
 
 
 def pooled(pairs: PositionPairs, moments1: BlockMoments, moments2: BlockMoments) -> PositionPairs:
-    """Behind an average over 2 × 2 windows of either image."""
-    distances = _squared_distances(pairs.gap, moments1.last, moments2.last)
-    distances = _window_means(distances, (0, 1, 2, 3))
+    """Behind an average over 2 × 2 windows of either image.
+
+    With norms n = √q11 in a window, their mean n̄ and the norm N of the average, the gap between
+    two averages is mean(G) − n̄1·n̄2 + N1·N2. As N² = n̄² − mean(G within the window), that is
+
+        N1·N2 · [mean(G)/(N1·N2) + ½(n̄1/N1 − n̄2/N2)² − ½(g1 + g2)],  g = mean(G within)/N²,
+
+    which no scale of either image makes less accurate. What rounding may have left of nothing,
+    between windows that are parallel, is taken for nothing: the angle would be its root.
+    """
+
+    def in_units(moments: BlockMoments) -> tuple[Array, Array, Array, Array]:
+        assert moments.within is not None
+        norm = safe_sqrt(moments.pooled)
+        inverse = safe_divide(jnp.ones_like(norm), norm)
+        return norm, inverse, moments.mean_norm * inverse, moments.within * inverse * inverse
+
+    norm1, inverse1, ratio1, within1 = in_units(moments1)
+    norm2, inverse2, ratio2, within2 = in_units(moments2)
+    across = _window_means(pairs.gap, (0, 1, 2, 3)) * _first(inverse1) * _second(inverse2)
+    inside = (_first(within1) + _second(within2)) / 2
+    angle = across + (_first(ratio1) - _second(ratio2)) ** 2 / 2 - inside
+    rounding = _ROUNDINGS * float(jnp.finfo(angle.dtype).eps) * (1 + inside)
+    angle = jnp.where(angle > rounding, angle, 0)
+    gap = _first(norm1) * _second(norm2) * angle
     ntk = None if pairs.ntk is None else _window_means(pairs.ntk, (0, 1, 2, 3))
-    return _pooled_pairs(distances, ntk, moments1, moments2)
+    return PositionPairs(gap, ntk)
 
 
 def _convolved(
@@ -216,22 +259,6 @@ def _moments_of_block(
 
     last, (before, behind) = jax.lax.scan(next_layer, moment, length=n_convolutions)
     return before, behind, last
-
-
-def _pooled_pairs(
-    distances: _Pairs, ntk: _Pairs | None, moments1: BlockMoments, moments2: BlockMoments
-) -> PositionPairs:
-    """Pairs of windows from the mean E[(u − v)²] over their positions."""
-    assert moments1.lost is not None and moments2.lost is not None
-    distances = distances - _first(moments1.lost) - _second(moments2.lost)
-    norms = safe_sqrt(moments1.pooled), safe_sqrt(moments2.pooled)
-    gap = (distances - (_first(norms[0]) - _second(norms[1])) ** 2) / 2
-    return PositionPairs(jnp.maximum(gap, 0), ntk)
-
-
-def _squared_distances(gap: _Pairs, moment1: _Image, moment2: _Image) -> _Pairs:
-    """E[(u − v)²]."""
-    return 2 * gap + (_first(safe_sqrt(moment1)) - _second(safe_sqrt(moment2))) ** 2
 
 
 def _mean_square(x: Float[Array, "h w c n"]) -> _Image:
