@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ntk_air.configs import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
+from ntk_air.kernels.convolutional import ConvolutionalArchitecture
 from ntk_air.kernels.infinite_width import DenseArchitecture
 
 
@@ -30,6 +31,20 @@ def test_options_of_a_data_set_are_read_as_numbers_and_words():
             lambda: KernelConfig(kernel="stax:conv", activation="erf"),
             "activation must be 'relu' for stax architectures; got 'erf'",
         ),
+        (
+            lambda: KernelConfig(blocks=(2, 1)),
+            r"blocks belong to kernel='convolutional'; got \(2, 1\) for 'dense'",
+        ),
+        (
+            lambda: KernelConfig(kernel="myrtle5", depth=3),
+            "depth must be left out for convolutional kernels.*got 3 for 'myrtle5'",
+        ),
+        (
+            lambda: KernelConfig(kernel="convolutional").prepare(
+                DataConfig(dataset="circle", n_train=8).load(seed=0)
+            ),
+            "dataset must hold images .* for kernel='convolutional'; got 'circle' with inputs",
+        ),
         (lambda: RunConfig(seeds=0), "seeds must be a finite number, at least 1; got 0"),
         (lambda: DataConfig(dataset_option=("spread",)).load(seed=0), "must be NAME=VALUE"),
     ],
@@ -52,6 +67,19 @@ def test_kernels_are_built_as_named():
     nngp, _ = KernelConfig(kernel="nngp").build(prepared, seed=0, precision="float64")
     expected = DenseArchitecture(depth=3).nngp(prepared.inputs)
     np.testing.assert_array_equal(nngp(prepared.inputs), expected)
+
+
+def test_convolutional_kernels_take_images_as_they_are():
+    dataset = DataConfig(n_train=6, n_test=2).load(seed=0)
+    config = KernelConfig(kernel="convolutional", blocks=(1, 1), bias_variance=0.1)
+    prepared = config.prepare(dataset)
+    built, name = config.build(prepared, seed=0, precision="float64")
+    assert prepared.inputs.shape == (6, 8, 8, 1)
+    assert built == ConvolutionalArchitecture((1, 1), bias_variance=0.1)
+    assert "blocks (1, 1)" in name
+    assert config.run_name() == "convolutional-relu-blocks1-1"
+    myrtle, _ = KernelConfig(kernel="myrtle7").build(prepared, seed=0, precision="float64")
+    assert myrtle == ConvolutionalArchitecture.myrtle(7)
 
 
 def test_labels_of_ones_own_are_the_only_draw():
