@@ -92,11 +92,12 @@ def save(folder: Path, case: Case, found: dict[str, Any]) -> None:
 
 
 def measured(case: Case, config: Config) -> list[dict[str, Any]]:
-    """The rows of all tools and precisions; errors against neural-tangents in float64."""
+    """The rows of all tools and precisions; one that failed says how, in ``skipped``."""
     shape = (case.n_images, case.side, case.side, 3)
     images = np.random.default_rng(0).standard_normal(shape)
     peer = peer_python(NEURAL_TANGENTS)
-    rows, kernels = [], []
+    rows: list[dict[str, Any]] = []
+    kernels: list[np.ndarray | None] = []
     for tool, python in ((_OWN_JAX, peer), (_SHIM, None), (_OURS, None)):
         for precision in _PRECISIONS:
             print(f"{case.name}, {tool}, {precision}", file=sys.stderr)
@@ -108,29 +109,50 @@ def measured(case: Case, config: Config) -> list[dict[str, Any]]:
                 "budget_seconds": config.budget_seconds,
             }
             script = "ntk_air" if tool == _OURS else "neural_tangents"
-            numbers, arrays = run_tool(
-                _HERE / f"convolutional_kernel_tool_{script}.py",
-                request,
-                {"x": images.astype(precision)},
-                python=python,
-            )
+            row: dict[str, Any] = {
+                "case": case.name,
+                "tool": tool,
+                "inputs": case.n_images,
+                "precision": precision,
+                "seconds": None,
+                "compile_seconds": None,
+                "peak_bytes": None,
+                "skipped": None,
+            }
+            try:
+                numbers, arrays = run_tool(
+                    _HERE / f"convolutional_kernel_tool_{script}.py",
+                    request,
+                    {"x": images.astype(precision)},
+                    python=python,
+                )
+            except RuntimeError as failure:
+                rows.append(row | {"skipped": str(failure)[:300]})
+                kernels.append(None)
+                continue
+            rows.append(row | numbers)
             kernels.append(arrays["kernel"].astype(np.float64))
-            rows.append(
-                {"case": case.name, "tool": tool, "inputs": case.n_images, "precision": precision}
-                | numbers
-            )
-    reference = kernels[_PRECISIONS.index("float64")]
-    for row, kernel in zip(rows, kernels, strict=True):
-        is_reference = kernel is reference
-        error = float(np.max(np.abs(kernel / reference - 1)))
-        peers = [
-            other["seconds"]
-            for other in rows
-            if other["precision"] == row["precision"] and other["tool"] != _OURS
-        ]
-        row["max_relative_error"] = None if is_reference else error
-        row["ratio_to_best_peer"] = min(peers) / row["seconds"] if row["tool"] == _OURS else None
+    compare(rows, kernels)
     return rows
+
+
+def compare(rows: list[dict[str, Any]], kernels: list[np.ndarray | None]) -> None:
+    """Errors against neural-tangents in float64, and ratios to the faster of its two ways."""
+    peers = [
+        (row, kernel)
+        for row, kernel in zip(rows, kernels, strict=True)
+        if row["tool"] != _OURS and kernel is not None
+    ]
+    reference = next((kernel for row, kernel in peers if row["precision"] == "float64"), None)
+    for row, kernel in zip(rows, kernels, strict=True):
+        row["max_relative_error"] = row["ratio_to_best_peer"] = None
+        if kernel is None:
+            continue
+        if reference is not None and kernel is not reference:
+            row["max_relative_error"] = float(np.max(np.abs(kernel / reference - 1)))
+        seconds = [peer["seconds"] for peer, _ in peers if peer["precision"] == row["precision"]]
+        if row["tool"] == _OURS and seconds:
+            row["ratio_to_best_peer"] = min(seconds) / row["seconds"]
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
@@ -140,6 +162,9 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         f"{'peak MiB':>8} {'error':>8} {'x best peer':>11}"
     )
     for row in rows:
+        if row["skipped"] is not None:
+            print(f"{row['case']:<20} {row['tool']:<24} {row['precision']:<9} {row['skipped']}")
+            continue
         error, ratio, peak = (
             row[name] for name in ("max_relative_error", "ratio_to_best_peer", "peak_bytes")
         )
