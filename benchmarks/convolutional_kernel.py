@@ -9,6 +9,7 @@ cases that lie in the folder stay there; only ratios within a case are to be quo
 import dataclasses
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def main(config: Config) -> None:
         print_table(new)
         found = {
             "rows": new,
-            "command": " ".join(["python", "benchmarks/convolutional_kernel.py", *sys.argv[1:]]),
+            "command": shlex.join(["python", "benchmarks/convolutional_kernel.py", *sys.argv[1:]]),
             "config": dataclasses.asdict(config) | {"out": None},
             "load_average": {"before": before, "after": os.getloadavg()[0]},
             "device": device_state(),

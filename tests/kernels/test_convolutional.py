@@ -156,6 +156,8 @@ def test_without_biases_a_relu_kernel_is_homogeneous_in_each_image():
     scale1, scale2 = np.array([1e-8, 2.0, 1e5]), np.array([3.0, 1e8, 1e-3])
     measured = POOLED(scale1[:, None, None, None] * x1, scale2[:, None, None, None] * x2)
     np.testing.assert_allclose(measured, scale1[:, None] * wanted * scale2, rtol=1e-12)
+    # Rounding gives an image no angle to a multiple of its own, not even behind a pooling.
+    np.testing.assert_allclose(np.diagonal(POOLED(3 * x1, x1)), 3 * POOLED.diagonal(x1), rtol=1e-13)
 
 
 def test_derivatives_are_finite_at_equal_blank_and_flat_images():
