@@ -11,6 +11,7 @@ import numpy as np
 from jax.extend import core
 
 from ntk_air.kernels.empirical.layerwise.rules import DirectRule, ProductRule, product_rule
+from ntk_air.kernels.empirical.layerwise.scans import scan_counts
 from ntk_air.kernels.empirical.layerwise.views import ParameterView, moves_of
 
 INLINED = frozenset({"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"})
@@ -172,7 +173,7 @@ class _Walk:
     def _scan(
         self, block: Block, position: int, equation: Any, inputs: list[_Known]
     ) -> list[_Known]:
-        n_consts, n_carry = equation.params["num_consts"], equation.params["num_carry"]
+        n_consts, n_carry = scan_counts(equation)
         inside: list[_Known] = []
         for operand, known in enumerate(inputs):
             if not isinstance(known, ParameterView):

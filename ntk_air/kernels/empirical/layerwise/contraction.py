@@ -133,10 +133,13 @@ class Contraction:
         return _sum_over_outputs(one_mixed_output, *(factor for pair in pairs for factor in pair))
 
 
-def contract_gradients(
-    sides: list[Float[Array, "n_kept n *entries"]], *, full: bool
-) -> Float[Array, "n1 n2 *outputs"]:
-    """Inner products of explicit gradients: summed over the outputs, or of every pair of them."""
+def contract_gradients(sides: list[Array], *, full: bool) -> Float[Array, "n1 n2 *outputs"]:
+    """Inner products of explicit gradients: summed over the outputs, or of every pair of them.
+
+    Args:
+        sides: those of the rows, and of the columns where they are others: (n_kept, n, *entries).
+        full: whether every pair of outputs is kept.
+    """
     flat = [side.reshape(*side.shape[:2], -1) for side in sides]
     if full:
         return _pairs_of_outputs(*_both(flat))

@@ -13,6 +13,7 @@ from jax.extend import core
 from jaxtyping import Array
 
 from ntk_air.kernels.empirical.layerwise.analysis import Block
+from ntk_air.kernels.empirical.layerwise.scans import scan_counts
 
 Probes = dict[int, Array]
 Records = dict[int, tuple[Array, ...]]
@@ -94,7 +95,7 @@ def _scan(
     inner: Block, equation: Any, operands: list[Any], probes: Probes
 ) -> tuple[list[Any], Records]:
     params = equation.params
-    n_consts, n_carry = params["num_consts"], params["num_carry"]
+    n_consts, n_carry = scan_counts(equation)
     consts, carry = operands[:n_consts], operands[n_consts : n_consts + n_carry]
     inside = {number: probes[number] for number in inner.probed() & probes.keys()}
 

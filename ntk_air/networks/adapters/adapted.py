@@ -1,0 +1,55 @@
+"""What an adapter makes of a model, and what all adapters share."""
+
+import importlib
+from collections.abc import Hashable
+from typing import Any, NamedTuple, TypeAlias
+
+from ntk_air.typing import ApplyFn, Parameters
+
+Options: TypeAlias = tuple[tuple[str, Hashable], ...]
+"""Keyword arguments of a model, in an order of their own: part of what is compiled."""
+
+
+class AdaptedModel(NamedTuple):
+    """A model as its function and its parameters, so that ``empirical_ntk(*model, x)`` reads well.
+
+    Attributes:
+        apply_fn: ``apply_fn(params, x)`` with a leading batch axis in ``x``.
+        params: the parameters that are trained.
+    """
+
+    apply_fn: ApplyFn
+    params: Parameters
+
+
+def import_flax(name: str) -> Any:
+    """A module of flax, which is no dependency.
+
+    Raises:
+        ModuleNotFoundError: flax is missing; names the extra to install.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f'{name} is needed for models of flax: pip install "ntk-air[models]"'
+        ) from error
+
+
+def hashable_options(options: dict[str, Any]) -> Options:
+    """Keyword arguments of a model as a part of what is compiled.
+
+    Raises:
+        ValueError: one is not hashable.
+    """
+    for name, value in options.items():
+        check_hashable(f"the option {name}", value)
+    return tuple(sorted(options.items()))
+
+
+def check_hashable(what: str, value: Any) -> None:
+    """Require what decides on the compiled program to be hashable."""
+    try:
+        hash(value)
+    except TypeError as error:
+        raise ValueError(f"{what} must be hashable; got {value!r}") from error

@@ -1,0 +1,45 @@
+"""Models of ``flax.nnx``."""
+
+from typing import Any
+
+import equinox as eqx
+
+from ntk_air.networks.adapters.adapted import AdaptedModel, Options, hashable_options, import_flax
+from ntk_air.typing import Parameters
+
+
+def from_flax_nnx(model: Any, **options: Any) -> AdaptedModel:
+    """The function and the parameters of a ``flax.nnx`` model, in evaluation mode.
+
+    Variables of type ``nnx.Param`` are trained, as nested dictionaries of arrays; a variable that
+    is shared between layers is one parameter. All other variables are held fixed. The model
+    itself stays in its mode and is not changed by calls.
+
+    Args:
+        model: the model; its ``eval()`` must turn off all that is random or acts across a batch.
+        options: keyword arguments of each call of the model, hashable.
+
+    Raises:
+        ModuleNotFoundError: flax is missing.
+        ValueError: ``model`` is no nnx module.
+    """
+    nnx = import_flax("flax.nnx")
+    if not isinstance(model, nnx.Module):
+        raise ValueError(f"model must be a flax.nnx.Module; got a {type(model).__name__}")
+    evaluated = nnx.merge(*nnx.split(model))
+    evaluated.eval()
+    graph, trained, fixed = nnx.split(evaluated, nnx.Param, ...)
+    function = _NnxFunction(graph, nnx.to_pure_dict(fixed), hashable_options(options))
+    return AdaptedModel(function, nnx.to_pure_dict(trained))
+
+
+class _NnxFunction(eqx.Module):
+    """A pytree: other running averages of the same shapes compile nothing."""
+
+    graph: Any = eqx.field(static=True)
+    fixed: dict[str, Any]
+    options: Options = eqx.field(static=True)
+
+    def __call__(self, params: Parameters, x: Any) -> Any:
+        model = import_flax("flax.nnx").merge(self.graph, params, self.fixed)
+        return model(x, **dict(self.options))
