@@ -70,7 +70,9 @@ class Transformer(eqx.Module):
 
 def test_a_residual_network_with_frozen_averages():
     model, state = eqx.nn.make_with_state(ResidualNetwork)(jax.random.key(0))
-    state = state.set(model.norm.ema_state_index, (jnp.full(4, 0.2, float), jnp.full(4, 1.5, float)))
+    state = state.set(
+        model.norm.ema_state_index, (jnp.full(4, 0.2, float), jnp.full(4, 1.5, float))
+    )
     evaluated = eqx.nn.inference_mode(model)
 
     def call(params, x):

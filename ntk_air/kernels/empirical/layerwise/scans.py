@@ -18,7 +18,7 @@ class ScanCounts(NamedTuple):
 
 
 def scan_counts(equation: Any) -> ScanCounts:
-    """The counts of a ``scan``: what is scanned or stacked has one more axis outside than inside."""
+    """The counts of a ``scan``: what is scanned or stacked has one more axis outside it."""
     inside = equation.params["jaxpr"].jaxpr
     n_carry = sum(
         outer.aval.ndim == inner.aval.ndim
