@@ -8,7 +8,7 @@ compiled once for tiles on the diagonal and once for the others.
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -112,7 +112,7 @@ def gram_matrix(
     dtype = jax.dtypes.canonicalize_dtype(rows.dtype)
 
     def need(tile: int) -> int:
-        return _tile_need(kernel, tile, (rows, columns), dtype)
+        return tile_need(kernel, tile, (rows, columns), dtype)
 
     shape = (len(rows), len(columns))
     tile = plan_tile(
@@ -146,7 +146,7 @@ def check_pair(x1: AnyArray, x2: AnyArray | None) -> None:
         check_same_dtype("x1", x1, "x2", x2)
 
 
-def _tile_need(
+def tile_need(
     kernel: Kernel, tile: int, inputs: tuple[np.ndarray, np.ndarray], dtype: np.dtype
 ) -> int:
     """Bytes held while one tile is computed and stored."""
@@ -222,6 +222,8 @@ def _way_out(
 ) -> str:
     """What would fit: a larger budget, or how many inputs."""
     way_out = f"allow max_memory_bytes={result_bytes + tile_bytes}"
+    if result_bytes == 0:
+        return way_out
     share = (max_memory_bytes - tile_bytes) / result_bytes
     if share <= 0:
         return f"{way_out}; one tile alone needs {format_bytes(tile_bytes)}"
@@ -251,7 +253,7 @@ def assemble(
         dtype: the precision that every tile must have.
         progress: called as ``progress(done, total)`` after each tile.
     """
-    row_blocks, column_blocks = _cover(shape[0], tile), _cover(shape[1], tile)
+    row_blocks, column_blocks = cover(shape[0], tile), cover(shape[1], tile)
     pairs = [
         (i, j)
         for i in range(len(row_blocks))
@@ -259,33 +261,70 @@ def assemble(
     ]
     result = np.empty(shape, dtype)
     for done, (i, j) in enumerate(pairs, start=1):
-        (rows, first), (columns, second) = row_blocks[i], column_blocks[j]
+        rows, columns = row_blocks[i], column_blocks[j]
         on_diagonal = symmetric and i == j
-        block = np.asarray(tile_at(rows, None if on_diagonal else columns))
-        _check_tile(block, rows, columns, result)
-        if on_diagonal:
-            block = _symmetrised(block, rows)
-        fresh = block[first - rows.start :, second - columns.start :]
-        result[first : rows.stop, second : columns.stop] = fresh
+        fresh = checked_tile(
+            tile_at, rows, None if on_diagonal else columns, dtype=result.dtype, axes=shape[2:]
+        )
+        result[rows.fresh, columns.fresh] = fresh
         if symmetric and not on_diagonal:
-            result[second : columns.stop, first : rows.stop] = _mirrored(fresh)
+            result[columns.fresh, rows.fresh] = _mirrored(fresh)
         progress(done, len(pairs))
     return result
 
 
-def _cover(n: int, largest: int) -> list[tuple[slice, int]]:
-    """Slices of one length that cover ``range(n)``, each with its first row not yet covered.
+class Block(NamedTuple):
+    """A range of rows as it is computed, and the part of it that no earlier block covers."""
 
-    The last slice is moved back to have the length of the others: real rows, no padding.
+    rows: slice
+    fresh: slice
+
+    @property
+    def within(self) -> slice:
+        """The fresh part, counted from the first of ``rows``."""
+        return slice(self.fresh.start - self.rows.start, None)
+
+
+def cover(n: int, largest: int) -> list[Block]:
+    """Blocks of one length that cover ``range(n)``.
+
+    The last is moved back to have the length of the others: real rows, no padding.
     """
     length = block_length(n, largest)
     starts = [(min(first, n - length), first) for first in range(0, n, length)]
-    return [(slice(start, start + length), first) for start, first in starts]
+    return [
+        Block(slice(start, start + length), slice(first, start + length)) for start, first in starts
+    ]
 
 
 def block_length(n: int, largest: int) -> int:
     """The length of the fewest equal blocks of at most ``largest`` rows that cover ``n``."""
     return math.ceil(n / math.ceil(n / largest))
+
+
+def checked_tile(
+    tile_at: Callable[[slice, slice | None], Any],
+    rows: Block,
+    columns: Block | None,
+    *,
+    dtype: np.dtype,
+    axes: tuple[int, ...] = (),
+) -> np.ndarray:
+    """The fresh part of a tile, required to be finite, of the right shape and precision.
+
+    Args:
+        tile_at: as of ``assemble``.
+        rows: the block of rows.
+        columns: the block of columns; ``None`` is a tile on the diagonal, made symmetric.
+        dtype: the precision that the values must have.
+        axes: the axes of the values behind rows and columns.
+    """
+    block = np.asarray(tile_at(rows.rows, None if columns is None else columns.rows))
+    seen = rows if columns is None else columns
+    _check_tile(block, rows.rows, seen.rows, dtype=dtype, axes=axes)
+    if columns is None:
+        block = _symmetrised(block, rows.rows)
+    return block[rows.within, seen.within]
 
 
 def _mirrored(block: np.ndarray) -> np.ndarray:
@@ -310,17 +349,19 @@ def _symmetrised(block: np.ndarray, rows: slice) -> np.ndarray:
     return symmetric
 
 
-def _check_tile(block: np.ndarray, rows: slice, columns: slice, result: np.ndarray) -> None:
+def _check_tile(
+    block: np.ndarray, rows: slice, columns: slice, *, dtype: np.dtype, axes: tuple[int, ...]
+) -> None:
     """Require of a kernel's values the expected shape and precision, and that they are finite."""
-    expected = (rows.stop - rows.start, columns.stop - columns.start, *result.shape[2:])
+    expected = (rows.stop - rows.start, columns.stop - columns.start, *axes)
     if block.shape != expected:
         raise ValueError(
             f"kernel must return shape {expected} for {expected[0]} and {expected[1]} inputs; "
             f"got {block.shape}"
         )
-    if block.dtype != result.dtype:
+    if block.dtype != dtype:
         raise ValueError(
-            f"kernel must return the precision of its inputs, {result.dtype}; got {block.dtype}: "
+            f"kernel must return the precision of its inputs, {dtype}; got {block.dtype}: "
             f"pass the inputs in {block.dtype}"
         )
     finite = np.isfinite(block)

@@ -3,25 +3,38 @@
 A new kind of operator joins by one line in ``KINDS``.
 """
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ntk_air.kernels.operator import DenseKernel, KernelOperator, as_operator
+from ntk_air.kernels.operators.tiled import build_tiled_kernel
+from tests.kernels.matrix_kernel import MatrixKernel, numbered
 from tests.lowering import assert_lowers
 from tests.problems import SPECTRA, spectral_problem
 from tests.type_checks import without_type_checks
 
+
+def tiled(matrix, folder):
+    """Tiles on disk, some of them short, of a kernel that looks its values up."""
+    return build_tiled_kernel(
+        MatrixKernel(matrix), numbered(matrix), folder, kernel_id="matrix", largest_tile=17
+    )
+
+
 KINDS = {
-    "dense": DenseKernel,
+    "dense": lambda matrix, folder: DenseKernel(matrix),
+    "tiled": tiled,
 }
 
 TOLERANCE = {np.float64: 1e-13, np.float32: 1e-5}
 
 
 @pytest.fixture(params=sorted(KINDS))
-def kind(request):
-    return KINDS[request.param]
+def kind(request, tmp_path):
+    return functools.partial(KINDS[request.param], folder=tmp_path / "tiles")
 
 
 @pytest.fixture(params=sorted(SPECTRA))
@@ -75,8 +88,8 @@ def test_the_whole_matrix_and_its_diagonal(kind, problem, dtype):
     assert trace == pytest.approx(problem.eigenvalues.sum(), rel=TOLERANCE[dtype] * 10)
 
 
-def test_products_lower_for_accelerators(kind):
-    operator = kind(spectral_problem("step").matrix)
+def test_products_lower_for_accelerators():
+    operator = DenseKernel(spectral_problem("step").matrix)
     assert_lowers(lambda operator, v: operator.matvec(v), operator, jnp.ones((60, 2)))
 
 

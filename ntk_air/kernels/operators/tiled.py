@@ -1,0 +1,154 @@
+"""A kernel in tiles on disk: larger than memory, computed once, kept over interruptions."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+import ntk_air
+from ntk_air.checks import check_at_least, check_inputs
+from ntk_air.kernels.gram import LARGEST_TILE, Kernel, plan_tile, tile_need
+from ntk_air.kernels.operators.by_tiles import PRODUCT_COPIES, KernelByTiles, Tiles
+from ntk_air.kernels.operators.grid import TileGrid, TilePair, TileSource
+from ntk_air.kernels.operators.identity import array_identity, kernel_identity
+from ntk_air.kernels.operators.read_ahead import BUFFERS, read_ahead
+from ntk_air.kernels.operators.tile_files import HEADER_BYTES, TileFiles
+from ntk_air.kernels.operators.tile_folder import complete, open_folder
+from ntk_air.precision import Precision, as_precision
+from ntk_air.progress import Progress, no_progress
+from ntk_air.typing import AnyArray
+
+
+class TiledKernel(KernelByTiles):
+    """A kernel whose tiles on and above the diagonal are files, read anew for each product.
+
+    Made by ``build_tiled_kernel``. A product is one pass over n(n + 1)/2 numbers on disk, whatever
+    the number of vectors: give it many. A thread reads and checks the next tiles while one is
+    multiplied; ``BUFFERS`` of them are in memory.
+
+    The matrix is symmetric in every bit. Float32 tiles with products in float64 are products with
+    that very matrix to float64 rounding; its entries differ from the kernel's by theirs in
+    float32. Products in float32 add their own rounding.
+
+    Attributes:
+        files: the tiles' files.
+        grid: how the matrix is cut.
+        precision: of vectors and products.
+        max_memory_bytes: a bound in bytes on what a call holds, beside vectors and their images.
+    """
+
+    files: TileFiles = eqx.field(static=True)
+    grid: TileGrid = eqx.field(static=True)
+    precision: np.dtype = eqx.field(static=True)
+    max_memory_bytes: int | None = eqx.field(static=True)
+
+    def tiles(self, pairs: Iterable[TilePair]) -> Tiles:
+        """Those tiles, in that order.
+
+        Raises:
+            TileError: a tile that is missing, damaged, or of something else.
+        """
+        return read_ahead(self.files, pairs)
+
+
+def build_tiled_kernel(
+    kernel: Kernel,
+    x: Float[AnyArray, "n *features"],
+    folder: Path,
+    *,
+    precision: Precision | None = None,
+    kernel_id: str | None = None,
+    largest_tile: int = LARGEST_TILE,
+    max_memory_bytes: int | None = None,
+    progress: Progress = no_progress,
+) -> TiledKernel:
+    """The kernel of a set of inputs on disk: built, taken up where it was left, or found ready.
+
+    Tiles already there are read and checked; those that are missing, damaged or of something else
+    are computed. Several processes may build in one folder at once and share the work.
+
+    Args:
+        kernel: ``kernel(x1, x2=None)``, symmetric.
+        x: inputs, shape (n, *features); the tiles have their precision.
+        folder: where tiles are kept: n(n + 1)/2 numbers, 7.2 GB for 60,000 inputs in float32.
+        precision: of vectors and products; ``None`` is that of the tiles.
+        kernel_id: a text that stands for this kernel alone; ``None`` takes its content.
+        largest_tile: the most rows of a tile; a folder already begun keeps its own.
+        max_memory_bytes: a bound in bytes on what building or a product holds, beside inputs,
+            vectors and their images; ``None`` is no bound.
+        progress: called after each tile.
+
+    Raises:
+        MemoryBudgetError: the smallest tile cannot fit; nothing has been computed.
+        DiskSpaceError: the disk has no room; before the first tile, or with those written kept.
+        ValueError: inputs that are empty, not finite or not floating-point; a folder of other
+            content; a kernel that is not known by content, or whose values have another shape or
+            precision, are not finite, or are not symmetric.
+    """
+    source, product_dtype = plan_tiles(
+        kernel,
+        x,
+        precision=precision,
+        largest_tile=largest_tile,
+        max_memory_bytes=max_memory_bytes,
+        tiles_held=BUFFERS,
+    )
+    content = {
+        "kernel": kernel_identity(kernel) if kernel_id is None else kernel_id,
+        "inputs_sha256": array_identity(source.inputs),
+        "ntk_air": ntk_air.__version__,
+    }
+    dtype = source.inputs.dtype
+    files = open_folder(Path(folder), content=content, grid=source.grid, dtype=dtype)
+    complete(files, source._replace(grid=files.grid), progress=progress)
+    return TiledKernel(
+        files=files,
+        grid=files.grid,
+        precision=product_dtype,
+        max_memory_bytes=max_memory_bytes,
+    )
+
+
+def plan_tiles(
+    kernel: Kernel,
+    x: Float[AnyArray, "n *features"],
+    *,
+    precision: Precision | None,
+    largest_tile: int,
+    max_memory_bytes: int | None,
+    tiles_held: int,
+) -> tuple[TileSource, np.dtype]:
+    """Checked inputs with tiles that fit, and the precision of products.
+
+    Args:
+        kernel: as of ``build_tiled_kernel``; so are the others.
+        tiles_held: tiles that a product holds beside what it computes from one of them.
+    """
+    check_inputs("x", x)
+    check_at_least("largest_tile", largest_tile, 1)
+    inputs = np.asarray(x)
+    dtype = jax.dtypes.canonicalize_dtype(inputs.dtype)
+    inputs = inputs.astype(dtype, copy=False)
+    product_dtype = np.dtype(dtype)
+    if precision is not None:
+        product_dtype = as_precision(jnp.zeros(0), precision, what="products").dtype
+
+    def need(tile: int) -> int:
+        """Bytes held while a tile is computed, or multiplied."""
+        held = tiles_held * (HEADER_BYTES + tile**2 * dtype.itemsize)
+        product = held + PRODUCT_COPIES * tile**2 * product_dtype.itemsize
+        return max(product, held + tile_need(kernel, tile, (inputs, inputs), dtype))
+
+    tile = plan_tile(
+        "the kernel by tiles",
+        (len(inputs), len(inputs)),
+        result_bytes=0,
+        need=need,
+        max_memory_bytes=max_memory_bytes,
+        largest=largest_tile,
+    )
+    return TileSource(kernel, inputs, TileGrid.of(len(inputs), tile)), product_dtype
