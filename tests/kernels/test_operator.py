@@ -9,7 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ntk_air.kernels.empirical import MatrixFreeEmpiricalKernel
 from ntk_air.kernels.operator import DenseKernel, KernelOperator, as_operator
+from ntk_air.kernels.operators.by_tiles import add_products, symmetric_product
+from ntk_air.kernels.operators.recomputed import RecomputedKernel
+from ntk_air.kernels.operators.sharded import build_sharded_kernel
 from ntk_air.kernels.operators.tiled import build_tiled_kernel
 from tests.kernels.matrix_kernel import MatrixKernel, numbered
 from tests.lowering import assert_lowers
@@ -24,9 +28,31 @@ def tiled(matrix, folder):
     )
 
 
+def linear_network(matrix, folder):
+    """The empirical kernel of a network that is linear in its parameters: of its features."""
+    values, basis = np.linalg.eigh(np.asarray(matrix, float))
+    features = basis * np.sqrt(np.maximum(values, 0))
+    dtype = matrix.dtype
+    return MatrixFreeEmpiricalKernel(
+        lambda params, x: x @ params, np.ones((len(matrix), 1), dtype), features.astype(dtype)
+    )
+
+
+def recomputed(matrix, folder):
+    return RecomputedKernel(MatrixKernel(matrix), numbered(matrix), largest_tile=17)
+
+
+def sharded(matrix, folder):
+    """On the one device that tests run on; several are in ``operators/test_sharded.py``."""
+    return build_sharded_kernel(MatrixKernel(matrix), numbered(matrix), largest_tile=17)
+
+
 KINDS = {
     "dense": lambda matrix, folder: DenseKernel(matrix),
     "tiled": tiled,
+    "recomputed": recomputed,
+    "sharded": sharded,
+    "matrix_free": linear_network,
 }
 
 TOLERANCE = {np.float64: 1e-13, np.float32: 1e-5}
@@ -88,9 +114,43 @@ def test_the_whole_matrix_and_its_diagonal(kind, problem, dtype):
     assert trace == pytest.approx(problem.eigenvalues.sum(), rel=TOLERANCE[dtype] * 10)
 
 
-def test_products_lower_for_accelerators():
-    operator = DenseKernel(spectral_problem("step").matrix)
+@pytest.mark.parametrize("kind", ["dense", "sharded"])
+def test_products_lower_for_accelerators(kind):
+    operator = KINDS[kind](spectral_problem("step").matrix, None)
     assert_lowers(lambda operator, v: operator.matvec(v), operator, jnp.ones((60, 2)))
+
+
+@pytest.mark.parametrize("on_diagonal", [False, True])
+def test_products_of_tiles_lower_for_accelerators(on_diagonal):
+    assert_lowers(
+        functools.partial(add_products, on_diagonal=on_diagonal),
+        jnp.ones((60, 2)),
+        jnp.ones((20, 20), jnp.float32),
+        jnp.ones((60, 2)),
+        jnp.zeros(2, jnp.int32),
+    )
+
+
+@pytest.mark.parametrize("kind", ["tiled", "recomputed"])
+def test_tiles_multiplied_on_a_device_give_the_same(kind, tmp_path):
+    problem = spectral_problem("power_law")
+    operator = KINDS[kind](problem.matrix, tmp_path)
+    vectors = np.random.default_rng(1).standard_normal((60, 3))
+    tiles = operator.tiles(operator.grid.pairs)
+    got = symmetric_product(tiles, operator.grid, vectors, where="device")
+    close(got, problem.matrix @ vectors, np.float64, problem.eigenvalues[0] * 10)
+
+
+BLOCKWISE = sorted(KINDS.keys() - {"dense"})
+
+
+@pytest.mark.parametrize("name", BLOCKWISE)
+def test_vectors_of_another_shape_or_precision_are_refused(name, tmp_path):
+    operator = KINDS[name](spectral_problem("step").matrix, tmp_path)
+    with pytest.raises(ValueError, match=r"vectors must have shape \(60, k\); got shape \(59, 2\)"):
+        operator.matvec(np.ones((59, 2)))
+    with pytest.raises(ValueError, match="precision of the kernel, float64; got float32"):
+        operator.matvec(np.ones((60, 2), np.float32))
 
 
 def test_an_operator_and_its_matrix_are_the_same_to_as_operator():

@@ -35,14 +35,17 @@ class KernelByTiles(KernelOperator):
     them from the host.
 
     Attributes:
-        grid: how the matrix is cut.
         precision: of products; the tiles may be held in less.
         max_memory_bytes: a bound in bytes on what a call holds, beside vectors and their images.
     """
 
-    grid: eqx.AbstractVar[TileGrid]
     precision: eqx.AbstractVar[np.dtype]
     max_memory_bytes: eqx.AbstractVar[int | None]
+
+    @property
+    @abc.abstractmethod
+    def grid(self) -> TileGrid:
+        """How the matrix is cut."""
 
     @abc.abstractmethod
     def tiles(self, pairs: Iterable[TilePair]) -> Tiles:

@@ -4,21 +4,19 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 import ntk_air
-from ntk_air.checks import check_at_least, check_inputs
-from ntk_air.kernels.gram import LARGEST_TILE, Kernel, plan_tile, tile_need
-from ntk_air.kernels.operators.by_tiles import PRODUCT_COPIES, KernelByTiles, Tiles
-from ntk_air.kernels.operators.grid import TileGrid, TilePair, TileSource
+from ntk_air.kernels.gram import LARGEST_TILE, Kernel
+from ntk_air.kernels.operators.by_tiles import KernelByTiles, Tiles
+from ntk_air.kernels.operators.grid import TileGrid, TilePair
 from ntk_air.kernels.operators.identity import array_identity, kernel_identity
+from ntk_air.kernels.operators.plan import plan_tiles
 from ntk_air.kernels.operators.read_ahead import BUFFERS, read_ahead
-from ntk_air.kernels.operators.tile_files import HEADER_BYTES, TileFiles
+from ntk_air.kernels.operators.tile_files import TileFiles
 from ntk_air.kernels.operators.tile_folder import complete, open_folder
-from ntk_air.precision import Precision, as_precision
+from ntk_air.precision import Precision
 from ntk_air.progress import Progress, no_progress
 from ntk_air.typing import AnyArray
 
@@ -36,15 +34,18 @@ class TiledKernel(KernelByTiles):
 
     Attributes:
         files: the tiles' files.
-        grid: how the matrix is cut.
         precision: of vectors and products.
         max_memory_bytes: a bound in bytes on what a call holds, beside vectors and their images.
     """
 
     files: TileFiles = eqx.field(static=True)
-    grid: TileGrid = eqx.field(static=True)
     precision: np.dtype = eqx.field(static=True)
     max_memory_bytes: int | None = eqx.field(static=True)
+
+    @property
+    def grid(self) -> TileGrid:
+        """How the matrix is cut."""
+        return self.files.grid
 
     def tiles(self, pairs: Iterable[TilePair]) -> Tiles:
         """Those tiles, in that order.
@@ -107,48 +108,6 @@ def build_tiled_kernel(
     complete(files, source._replace(grid=files.grid), progress=progress)
     return TiledKernel(
         files=files,
-        grid=files.grid,
         precision=product_dtype,
         max_memory_bytes=max_memory_bytes,
     )
-
-
-def plan_tiles(
-    kernel: Kernel,
-    x: Float[AnyArray, "n *features"],
-    *,
-    precision: Precision | None,
-    largest_tile: int,
-    max_memory_bytes: int | None,
-    tiles_held: int,
-) -> tuple[TileSource, np.dtype]:
-    """Checked inputs with tiles that fit, and the precision of products.
-
-    Args:
-        kernel: as of ``build_tiled_kernel``; so are the others.
-        tiles_held: tiles that a product holds beside what it computes from one of them.
-    """
-    check_inputs("x", x)
-    check_at_least("largest_tile", largest_tile, 1)
-    inputs = np.asarray(x)
-    dtype = jax.dtypes.canonicalize_dtype(inputs.dtype)
-    inputs = inputs.astype(dtype, copy=False)
-    product_dtype = np.dtype(dtype)
-    if precision is not None:
-        product_dtype = as_precision(jnp.zeros(0), precision, what="products").dtype
-
-    def need(tile: int) -> int:
-        """Bytes held while a tile is computed, or multiplied."""
-        held = tiles_held * (HEADER_BYTES + tile**2 * dtype.itemsize)
-        product = held + PRODUCT_COPIES * tile**2 * product_dtype.itemsize
-        return max(product, held + tile_need(kernel, tile, (inputs, inputs), dtype))
-
-    tile = plan_tile(
-        "the kernel by tiles",
-        (len(inputs), len(inputs)),
-        result_bytes=0,
-        need=need,
-        max_memory_bytes=max_memory_bytes,
-        largest=largest_tile,
-    )
-    return TileSource(kernel, inputs, TileGrid.of(len(inputs), tile)), product_dtype
