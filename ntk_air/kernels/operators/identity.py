@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ntk_air.typing import AnyArray
@@ -45,7 +46,7 @@ def _parts(value: Any, name: str) -> Iterator[bytes]:
     elif isinstance(value, enum.Enum | np.dtype | type):
         yield repr(value).encode()
     elif isinstance(value, jax.Array | np.ndarray | np.generic):
-        if not np.issubdtype(value.dtype, np.number) and value.dtype != bool:
+        if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.number, jnp.bool_)):
             raise _unknown(value, name)
         yield array_identity(np.asarray(value)).encode()
     elif isinstance(value, Mapping):
