@@ -24,7 +24,7 @@ from ntk_air.dynamics.rounds import follow_rounds
 from ntk_air.experiment import Experiment, main
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.memory import parse_bytes
-from ntk_air.networks.noisy_comparison import TrainingPlan, compare_methods
+from ntk_air.networks.noisy_comparison import LITERATURE, TrainingPlan, compare_methods
 from ntk_air.progress import Progress
 from ntk_air.report import noisy_networks as report
 from ntk_air.report.network_results import comparison_numbers, run_arrays
@@ -56,19 +56,24 @@ class Config(ExperimentConfig):
     """Epochs of the methods from the literature."""
     batch_size: int = 100
     """Examples in a step."""
+    methods: tuple[str, ...] = LITERATURE
+    """The methods from the literature to train."""
 
     def __post_init__(self):
         check_choice("kernel", self.kernel.kernel, ("dense",))
         check_at_least("network_width", self.network_width, 1)
+        for name in self.methods:
+            check_choice("methods", name, LITERATURE)
 
     def smoke(self) -> "Config":
-        """A small subset and network, one rate, two seeds."""
+        """A small subset and network, one rate, two seeds, three methods."""
         return dataclasses.replace(
             self,
             data=dataclasses.replace(self.data, n_train=120, n_test=100),
             noise_rates=(),
             pair_rates=(),
             kernel=dataclasses.replace(self.kernel, depth=2),
+            methods=("early_learning", "co_teaching", "early_stopping"),
             network_width=32,
             network_epochs=10,
             batch_size=20,
@@ -168,6 +173,7 @@ def compared(
         largest_eigenvalue=float(spectrum.lambda_max),
         plan=plan_for(config),
         seed=seed,
+        methods=config.methods,
     )
     end = kernel_run.last().held_out
     assert end is not None

@@ -4,12 +4,14 @@ All methods begin with the same functions: one dense network, in NTK parametrisa
 self-distillation and in standard parametrisation for the others, drawn with the same key.
 """
 
+from collections.abc import Callable, Collection, Mapping
+
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from ntk_air.checks import check_at_least, check_positive
+from ntk_air.checks import check_at_least, check_choice, check_positive
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.noise import average_by_class
 from ntk_air.dynamics.losses import CrossEntropy
@@ -30,6 +32,20 @@ VALIDATION_SHARE = 0.2
 
 RIDGES = (0.0005, 0.0015, 0.005, 0.015)
 """λ²/n that the penalty on the distance to initialisation is chosen from, on noisy labels."""
+
+LITERATURE = (
+    "early_learning",
+    "co_teaching",
+    "forward_correction",
+    "distance",
+    "hard_bootstrapping",
+    "soft_bootstrapping",
+    "progressive",
+    "label_smoothing",
+    "cross_entropy",
+    "early_stopping",
+)
+"""The methods that self-distillation is compared with, by name."""
 
 _CONTROL_RECORDS = 40
 
@@ -97,6 +113,7 @@ def compare_methods(
     largest_eigenvalue: float,
     plan: TrainingPlan | None = None,
     seed: int = 0,
+    methods: Collection[str] = LITERATURE,
     progress: Progress = no_progress,
 ) -> dict[str, MethodRun]:
     """Train the network by every method on the same noisy labels.
@@ -114,18 +131,38 @@ def compare_methods(
         largest_eigenvalue: λ₁ of the kernel that ``rounds`` was made for.
         plan: network, batches and epochs; ``None`` is ``TrainingPlan()``.
         seed: of networks, batches and the validation split.
+        methods: which of ``LITERATURE`` to train.
         progress: called after each method.
 
     Returns:
-        The run of each method by name, self-distillation first.
+        The run of each method by name, self-distillation first, the controls last.
 
     Raises:
-        ValueError: without held-out inputs, or fewer examples than make a batch.
+        ValueError: for an unknown method, without held-out inputs, and for fewer examples than
+            make a batch.
     """
+    for name in methods:
+        check_choice("methods", name, LITERATURE)
     plan = TrainingPlan() if plan is None else plan
     if dataset.n_test == 0:
         raise ValueError("dataset must have held-out inputs to compare methods on; got none")
-    return _Comparison(dataset, plan, seed).run(rounds, largest_eigenvalue, progress)
+    comparison = _Comparison(dataset, plan, seed)
+    own = comparison.self_distillation(rounds, largest_eigenvalue)
+    runs = {"self_distillation": own}
+    for done, name in enumerate(name for name in LITERATURE if name in methods):
+        runs[name] = comparison.by_name(name, runs)
+        progress(f"training by {name}", done + 1, len(methods))
+    control = comparison.square_loss(rounds, largest_eigenvalue, float(own.passes[-1]))
+    return runs | {"warm_up": own.until(0), "square_loss": control}
+
+
+_FIXED_RULES: dict[str, Callable[[], TrainingRule | Supervision]] = {
+    "cross_entropy": plain_descent,
+    "label_smoothing": noisy_labels.label_smoothing,
+    "soft_bootstrapping": noisy_labels.SoftBootstrapping,
+    "hard_bootstrapping": noisy_labels.hard_bootstrapping,
+    "early_learning": noisy_labels.EarlyLearningRegularisation,
+}
 
 
 class _Comparison:
@@ -154,55 +191,36 @@ class _Comparison:
             self._start(self._standard, key) for key in (network_key, peer_key)
         )
 
-    def run(
-        self, rounds: Rounds, largest_eigenvalue: float, progress: Progress
-    ) -> dict[str, MethodRun]:
-        """Every method."""
-        n_done, n_all = 0, 11
-
-        def tell() -> None:
-            nonlocal n_done
-            n_done += 1
-            progress("training by each method", n_done, n_all)
-
-        runs = {"self_distillation": self._self_distillation(rounds, largest_eigenvalue)}
-        tell()
-        runs["warm_up"] = runs["self_distillation"].until(0)
-        runs["square_loss"] = self._square_loss(
-            rounds, largest_eigenvalue, float(runs["self_distillation"].passes[-1])
-        )
-        tell()
-        for name, rule in self._rules().items():
-            start = (self._begin, self._peer) if name == "co_teaching" else self._begin
-            runs[name] = self._train(rule, start)
-            tell()
-        stop = noisy_labels.noisy_validation_stop(self._validate(plain_descent()))
-        runs["early_stopping"] = runs["cross_entropy"].until(stop)
-        return runs
+    def by_name(self, name: str, before: Mapping[str, MethodRun]) -> MethodRun:
+        """The run of a method from the literature, given those before it."""
+        if name == "early_stopping":
+            stop = noisy_labels.noisy_validation_stop(self._validate(plain_descent()))
+            return (before.get("cross_entropy") or self.by_name("cross_entropy", {})).until(stop)
+        start = (self._begin, self._peer) if name == "co_teaching" else self._begin
+        run = self._fit(self._rule(name), start, np.arange(len(self._inputs)), self._held_out)
+        return MethodRun(run, np.arange(1.0, 1 + len(run.times)))
 
     def _start(self, network: DenseNetwork, key: PRNGKeyArray) -> Parameters:
         return network.init(key, self._inputs.shape[1], precision="float32")
 
-    def _rules(self) -> dict[str, TrainingRule | Supervision]:
-        """The methods from the literature, at their papers' settings."""
-        dataset, per_epoch = self._dataset, len(self._inputs) // self._plan.batch_size
-        probabilities = np.asarray(dataset.noise_probabilities)
-        labels = dataset.clean_labels
-        kept = probabilities[np.arange(len(labels)), labels].mean()
-        matrix = average_by_class(labels, probabilities)
-        return {
-            "cross_entropy": plain_descent(),
-            "label_smoothing": noisy_labels.label_smoothing(),
-            "soft_bootstrapping": noisy_labels.SoftBootstrapping(),
-            "hard_bootstrapping": noisy_labels.hard_bootstrapping(),
-            "forward_correction": noisy_labels.ForwardCorrection(matrix),
-            "early_learning": noisy_labels.EarlyLearningRegularisation(),
-            "progressive": noisy_labels.progressive_self_distillation(
-                self._plan.n_epochs, per_epoch
-            ),
-            "distance": self._penalised(self._best_ridge(), len(self._inputs)),
-            "co_teaching": noisy_labels.CoTeaching(float(1 - kept)),
-        }
+    def _rule(self, name: str) -> TrainingRule | Supervision:
+        """A method from the literature at its paper's setting."""
+        if name == "distance":
+            return self._penalised(self._best_ridge(), len(self._inputs))
+        if name == "forward_correction":
+            dataset = self._dataset
+            return noisy_labels.ForwardCorrection(
+                average_by_class(dataset.clean_labels, dataset.noise_probabilities)
+            )
+        if name == "co_teaching":
+            kept = np.take_along_axis(
+                self._dataset.noise_probabilities, self._dataset.clean_labels[:, None], axis=1
+            )
+            return noisy_labels.CoTeaching(float(1 - kept.mean()))
+        if name == "progressive":
+            per_epoch = len(self._inputs) // self._plan.batch_size
+            return noisy_labels.progressive_self_distillation(self._plan.n_epochs, per_epoch)
+        return _FIXED_RULES[name]()
 
     def _penalised(self, ridge: float, n_train: int) -> TrainingRule:
         return noisy_labels.DistanceToInitialisation(CrossEntropy(), self._begin, ridge * n_train)
@@ -225,11 +243,6 @@ class _Comparison:
         fitted, held_back = self._split()
         others = HeldOutInputs(self._inputs[held_back], self._noisy[held_back])
         return self._fit(rule, self._begin, fitted, others)
-
-    def _train(self, rule: TrainingRule | Supervision, start: Parameters) -> MethodRun:
-        """Training on all labels, measured on the held-out inputs."""
-        run = self._fit(rule, start, np.arange(len(self._inputs)), self._held_out)
-        return MethodRun(run, np.arange(1.0, 1 + len(run.times)))
 
     def _fit(
         self,
@@ -262,7 +275,8 @@ class _Comparison:
             held_out=held_out,
         )
 
-    def _self_distillation(self, rounds: Rounds, largest_eigenvalue: float) -> MethodRun:
+    def self_distillation(self, rounds: Rounds, largest_eigenvalue: float) -> MethodRun:
+        """The rounds of the default schedule."""
         run = train_rounds(
             self._ntk.apply,
             self._ntk_start,
@@ -277,8 +291,8 @@ class _Comparison:
         )
         return MethodRun(run.trajectory, run.passes)
 
-    def _square_loss(self, rounds: Rounds, largest_eigenvalue: float, passes: float) -> MethodRun:
-        """Plain descent with the loss, network and pace of self-distillation."""
+    def square_loss(self, rounds: Rounds, largest_eigenvalue: float, passes: float) -> MethodRun:
+        """The control: plain descent with the loss, network and pace of self-distillation."""
         n_train = len(self._inputs)
         per_epoch = n_train // self._plan.batch_size
         time = float(rounds.n_steps)

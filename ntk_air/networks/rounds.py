@@ -80,8 +80,8 @@ class RoundsRun(eqx.Module):
     """A network trained in rounds.
 
     Attributes:
-        trajectory: at the end of the warm-up and of each round, then ten times in the finish;
-            times in full-batch steps at 1/λ₁.
+        trajectory: at the end of the warm-up, of each round and of the last ten passes of the
+            finish; times in full-batch steps at 1/λ₁.
         passes: through the training set until then, (n_time,).
     """
 
@@ -90,7 +90,7 @@ class RoundsRun(eqx.Module):
 
 
 FINISH_RECORDS = 10
-"""How often the finish is recorded."""
+"""Passes at the end of the finish that are recorded."""
 
 
 def train_rounds(
@@ -142,6 +142,7 @@ def train_rounds(
     pace = Pace() if pace is None else pace
     n_train, n_rounds = len(inputs), rounds.n_rounds
     length = rounds.epoch_length
+    per_pass = max(n_train // (pace.batch_size or n_train), 1)
     plan: list[tuple[float, LabelFunctionLike, float]] = [
         (supervision.warm_up, supervision.label_function, 1.0)
     ]
@@ -153,7 +154,7 @@ def train_rounds(
     taught, walked, clock = jnp.zeros(noisy.shape, jnp.asarray(noisy).dtype), 0.0, 0.0
     for index, (time, label_function, weight) in enumerate(plan):
         steps = pace.n_steps(time, n_train)
-        records = _records(steps, FINISH_RECORDS if index > n_rounds else 1)
+        records = _records(steps, per_pass, FINISH_RECORDS if index > n_rounds else 1)
         run = train(
             apply_fn,
             params,
@@ -173,7 +174,6 @@ def train_rounds(
                 f"training in rounds ended in stretch {index} of {len(plan)}: "
                 + "; ".join(run.notes)
             )
-        per_pass = max(n_train // (pace.batch_size or n_train), 1)
         passes += [walked + step / per_pass for step in records]
         times += [clock + time * step / steps for step in records]
         walked, clock = passes[-1], times[-1]
@@ -183,9 +183,10 @@ def train_rounds(
     return RoundsRun(_joined(runs, np.array(times), rounds, pace), np.array(passes))
 
 
-def _records(steps: int, count: int) -> list[int]:
-    """``count`` whole steps spread evenly up to the last."""
-    return np.unique(np.round(np.linspace(0, steps, count + 1)[1:])).astype(int).tolist()
+def _records(steps: int, per_pass: int, count: int) -> list[int]:
+    """The ends of the last ``count`` passes of a stretch, or of as many as it has."""
+    ends = steps - per_pass * np.arange(count)[::-1]
+    return ends[ends > 0].tolist()
 
 
 def _joined(runs: list[Trajectory], times: np.ndarray, rounds: Rounds, pace: Pace) -> Trajectory:

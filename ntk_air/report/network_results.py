@@ -25,10 +25,8 @@ METHODS = {
 }
 """Every method that is trained, and its name for a reader."""
 
-COMPARATORS = tuple(name for name in METHODS if name != "self_distillation")
-
 LAST = 10
-"""Records that the mean over the last is taken of; each an epoch, or a tenth of the finish."""
+"""Records that the mean over the last is taken of; each an epoch of training."""
 
 _CURVES = ("test_accuracy", "clean_accuracy", "memorised_share")
 
@@ -41,8 +39,7 @@ def run_arrays(runs: Mapping[str, MethodRun], *, length: int) -> dict[str, AnyAr
     share of flipped labels that is predicted there.
     """
     arrays: dict[str, AnyArray] = {}
-    for name in METHODS:
-        run = runs[name]
+    for name, run in runs.items():
         trajectory = run.trajectory
         assert trajectory.held_out is not None
         curves = {
@@ -76,6 +73,7 @@ def comparison_numbers(arrays: Mapping[str, AnyArray], settings: list[str]) -> d
     """
     whats = ("final", "best", "last", "best_passes", "passes", "clean_accuracy", "memorised_share")
     own = np.asarray(arrays["self_distillation_final"])
+    trained = [name for name in METHODS if f"{name}_final" in arrays]
     return {
         "settings": settings,
         **_over_seeds("noise_rate", arrays["noise_rate"]),
@@ -85,7 +83,7 @@ def comparison_numbers(arrays: Mapping[str, AnyArray], settings: list[str]) -> d
                 for what in whats
                 for key, value in _over_seeds(what, arrays[f"{name}_{what}"]).items()
             }
-            for name in METHODS
+            for name in trained
         },
         "self_distillation_final_minus": {
             name: {
@@ -93,7 +91,7 @@ def comparison_numbers(arrays: Mapping[str, AnyArray], settings: list[str]) -> d
                 for what in ("final", "best")
                 for key, value in _paired(what, own - arrays[f"{name}_{what}"]).items()
             }
-            for name in COMPARATORS
+            for name in trained[1:]
         },
         "infinite_width": _over_seeds("final", arrays["infinite_width_final"]),
         "choices": {

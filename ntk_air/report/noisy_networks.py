@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ntk_air.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
-from ntk_air.report.network_results import COMPARATORS, METHODS
+from ntk_air.report.network_results import METHODS
 
 Results = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
@@ -67,18 +67,17 @@ def _table(results: Results, index: int, setting: str) -> Table:
     table.add_column(setting, no_wrap=True)
     for column in ("final", "best", "last ten", "train, clean", "memorised", "passes"):
         table.add_column(column, justify="right")
-    for name, label in METHODS.items():
-        numbers = results["methods"][name]
+    for name, numbers in results["methods"].items():
         cells = [
-            f"{numbers[what][index]:.4f} ± {numbers[f'{what}_std'][index]:.4f}"
+            f"{numbers[what][index]:.3f} ± {numbers[f'{what}_std'][index]:.3f}"
             for what in ("final", "best")
         ]
         cells += [
-            f"{numbers[what][index]:.4f}" for what in ("last", "clean_accuracy", "memorised_share")
+            f"{numbers[what][index]:.3f}" for what in ("last", "clean_accuracy", "memorised_share")
         ]
-        table.add_row(label, *cells, f"{numbers['passes'][index]:.0f}")
+        table.add_row(METHODS[name], *cells, f"{numbers['passes'][index]:.0f}")
     kernel = results["infinite_width"]
-    cell = f"{kernel['final'][index]:.4f} ± {kernel['final_std'][index]:.4f}"
+    cell = f"{kernel['final'][index]:.3f} ± {kernel['final_std'][index]:.3f}"
     table.add_row("kernel limit, same schedule", cell)
     return table
 
@@ -110,7 +109,7 @@ def _verdicts(results: Results) -> list[str]:
                 f"{METHODS[name]} ({differences[name][what][index]:+.4f} ± "
                 f"{differences[name][f'{what}_std'][index]:.4f}, ahead in "
                 f"{differences[name][f'{what}_seeds_ahead'][index]} of {n_seeds} seeds)"
-                for name in COMPARATORS
+                for name in differences
                 if differences[name][what][index] < _SHOWN_TIES
             ]
             outcome = "loses to or ties with " + "; ".join(lost) if lost else "ahead of all"
@@ -127,6 +126,8 @@ def _draw_curves(axes: Axes, arrays: Arrays, index: int, setting: str) -> None:
     means of the others.
     """
     for name, (colour, dash) in _LOOKS.items():
+        if f"{name}_final" not in arrays:
+            continue
         passes = arrays[f"{name}_passes_curve"][:, index]
         accuracy = arrays[f"{name}_test_accuracy_curve"][:, index]
         style = {"color": COLOURS[colour], "linestyle": dash, "linewidth": 1.1}
@@ -136,16 +137,16 @@ def _draw_curves(axes: Axes, arrays: Arrays, index: int, setting: str) -> None:
         for seed, (when, curve) in enumerate(zip(passes, accuracy, strict=True)):
             label = METHODS[name] if seed == 0 else None
             axes.semilogx(when, curve, alpha=0.6, label=label, **style)
-    axes.set_xlabel(f"passes through the training set ({setting})")
-    axes.set_ylabel("test accuracy")
-    low, high = axes.get_ylim()
-    axes.set_ylim(low - 0.55 * (high - low), high)
+    axes.set_xlabel("passes through the training set")
+    axes.set_ylabel(f"test accuracy, {setting}")
+    axes.set_ylim(-0.45, 1.0)
+    axes.set_yticks(np.linspace(0, 1, 6))
     axes.legend(loc="lower left", fontsize=5, ncols=2)
 
 
 def _draw_scores(axes: Axes, results: Results) -> None:
     """Last and best epoch of each method, one column a setting's mean."""
-    names = list(METHODS)
+    names = list(results["methods"])
     n_settings = len(results["settings"])
     for index, setting in enumerate(results["settings"]):
         offset = 0.7 * ((index + 0.5) / n_settings - 0.5)
@@ -176,7 +177,7 @@ def _draw_scores(axes: Axes, results: Results) -> None:
 
 def _draw_memorised(axes: Axes, results: Results) -> None:
     """What is left of the flipped labels at the end, and what is right of the training inputs."""
-    names = list(METHODS)
+    names = list(results["methods"])
     n_settings = len(results["settings"])
     for index, setting in enumerate(results["settings"]):
         offset = 0.7 * ((index + 0.5) / n_settings - 0.5)
@@ -189,8 +190,9 @@ def _draw_memorised(axes: Axes, results: Results) -> None:
         )
     axes.set_yticks(range(len(names)), [METHODS[name] for name in names], fontsize=5)
     axes.invert_yaxis()
-    axes.set_xlabel("share of flipped labels predicted at the end")
-    axes.legend(loc="lower right", fontsize=5)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("flipped labels predicted at the end")
+    axes.legend(loc="upper right", fontsize=5)
 
 
 def _shade(index: int, count: int) -> str:
