@@ -144,10 +144,12 @@ def train_rounds(
     length = rounds.epoch_length
     per_pass = max(n_train // (pace.batch_size or n_train), 1)
     plan: list[tuple[float, LabelFunctionLike, float]] = [
-        (supervision.warm_up, supervision.label_function, 1.0)
+        (float(supervision.warm_up), supervision.label_function, 1.0)
     ]
     weights = supervision.weights(supervision.warm_up + length * np.arange(n_rounds + 1))
-    plan += [(length, supervision.label_function, float(weights[k])) for k in range(n_rounds)]
+    plan += [
+        (float(length), supervision.label_function, float(weights[k])) for k in range(n_rounds)
+    ]
     if rounds.finish is not None:
         plan.append((finish_epochs * length, rounds.finish, 0.0))
     runs, passes, times = [], [], []
