@@ -66,14 +66,14 @@ class Config(ExperimentConfig):
             check_choice("methods", name, LITERATURE)
 
     def smoke(self) -> "Config":
-        """A small subset and network, one rate, two seeds, three methods."""
+        """A small subset and network, one rate, two seeds, two methods."""
         return dataclasses.replace(
             self,
             data=dataclasses.replace(self.data, n_train=120, n_test=100),
             noise_rates=(),
             pair_rates=(),
             kernel=dataclasses.replace(self.kernel, depth=2),
-            methods=("early_learning", "co_teaching", "early_stopping"),
+            methods=("early_learning", "co_teaching"),
             network_width=32,
             network_epochs=10,
             batch_size=20,

@@ -168,6 +168,8 @@ def _draw_scores(axes: Axes, results: Results) -> None:
     axes.set_yticks(range(len(names)), [METHODS[name] for name in names], fontsize=5)
     axes.invert_yaxis()
     axes.set_xlabel("test accuracy")
+    axes.set_xlim(-0.35, 1.0)
+    axes.set_xticks(np.linspace(0, 1, 6))
     axes.plot([], [], "o", color=COLOURS["control"], markersize=3, label="last epoch")
     axes.plot(
         [], [], "o", color=COLOURS["control"], markerfacecolor="none", markersize=3, label="best"
