@@ -174,7 +174,7 @@ def _draw_scores(axes: Axes, results: Results) -> None:
     axes.plot(
         [], [], "o", color=COLOURS["control"], markerfacecolor="none", markersize=3, label="best"
     )
-    axes.legend(loc="lower left", fontsize=5)
+    axes.legend(loc="upper left", fontsize=5)
 
 
 def _draw_memorised(axes: Axes, results: Results) -> None:
