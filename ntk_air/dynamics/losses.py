@@ -8,6 +8,7 @@ of its outputs, which are logits; in the target coding these are tanh(f/2) and s
 import abc
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -18,6 +19,10 @@ from ntk_air.dynamics.supervision.supervision import Supervision
 
 class Loss(eqx.Module):
     """A sum over rows and outputs, no 1/n."""
+
+    @abc.abstractmethod
+    def value(self, outputs: Rows, target: Rows) -> Float[Array, ""]:
+        """The loss itself, summed over the rows."""
 
     @abc.abstractmethod
     def gradient(self, outputs: Rows, target: Rows) -> Float[Array, "rows n_out"]:
@@ -42,6 +47,10 @@ class Loss(eqx.Module):
 
 class SquareLoss(Loss):
     """½‖f − target‖²_F."""
+
+    def value(self, outputs: Rows, target: Rows) -> Float[Array, ""]:
+        """½‖f − target‖²_F."""
+        return 0.5 * jnp.sum((jnp.asarray(outputs) - target) ** 2)
 
     def gradient(self, outputs: Rows, target: Rows) -> Float[Array, "rows n_out"]:
         """f − target."""
@@ -71,6 +80,16 @@ class CrossEntropy(Loss):
     below 2/(κλ₁) the loss on a fixed target falls at every step; above it may still do so.
     The label function ``Identity`` stands for the student's own probabilities.
     """
+
+    def value(self, outputs: Rows, target: Rows) -> Float[Array, ""]:
+        """−Σ p_target·log softmax(f); binary of the logits (f, 0)."""
+        outputs = jnp.asarray(outputs)
+        n_out = outputs.shape[1]
+        if n_out > 1:
+            return -jnp.sum((target + 1.0 / n_out) * jax.nn.log_softmax(outputs, axis=1))
+        share = 0.5 * (1.0 + target)
+        log_yes, log_no = jax.nn.log_sigmoid(outputs), jax.nn.log_sigmoid(-outputs)
+        return -jnp.sum(share * log_yes + (1.0 - share) * log_no)
 
     def gradient(self, outputs: Rows, target: Rows) -> Float[Array, "rows n_out"]:
         """softmax(f) − p_target; binary σ(f) − p_target, half the difference in the coding."""

@@ -1,6 +1,6 @@
 """What every run is given, checked before work starts and brought to one precision."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import equinox as eqx
@@ -89,6 +89,17 @@ def check_times(
     if strangers.size:
         raise ValueError(f"store_at must be among times; got {strangers.tolist()}")
     return tuple(steps.tolist()), frozenset(stored.tolist())
+
+
+def halts(start: int, steps: tuple[int, ...], every: int | None) -> Iterator[int]:
+    """Where a run halts: at each recorded step from ``start`` on, and between them."""
+    for step in steps:
+        if step < start:
+            continue
+        if every is not None:
+            yield from range(start + every, step, every)
+        yield step
+        start = step
 
 
 def check_supervision(supervision: Supervision, noisy: Targets, loss: Loss, n_steps: int) -> None:

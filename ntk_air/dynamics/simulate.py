@@ -1,6 +1,6 @@
 """Step-by-step simulation under any supervision, from products Θ·v alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -13,7 +13,7 @@ from ntk_air.dynamics.learning_rate import DEFAULT_RATE, LearningRate, absolute_
 from ntk_air.dynamics.losses import Loss, SquareLoss
 from ntk_air.dynamics.metrics import parameter_distance
 from ntk_air.dynamics.recording import Recorder, View
-from ntk_air.dynamics.setup import Setup, Steps, check_supervision, check_times
+from ntk_air.dynamics.setup import Setup, Steps, check_supervision, check_times, halts
 from ntk_air.dynamics.stepping import (
     CONVERGED,
     REASONS,
@@ -179,7 +179,7 @@ class _Run:
     ) -> Trajectory:
         """Step through ``steps``, recording each."""
         recorded = frozenset(steps)
-        for stop in _stops(int(state.step), steps, checkpoint_every):
+        for stop in halts(int(state.step), steps, checkpoint_every):
             state = advance(self._problem, state, stop, compiled=self._compiled)
             if int(state.status) != RUNNING:
                 break
@@ -226,17 +226,6 @@ def _see(
 ) -> tuple[Float[Array, ""], TestTargets | None]:
     distance = parameter_distance(state.outputs - initial, state.dual)
     return distance, None if held_out is None else held_out.predictions(state.dual)
-
-
-def _stops(start: int, steps: tuple[int, ...], every: int | None) -> Iterator[int]:
-    """Where a run halts: at each recorded step from ``start`` on, and between them."""
-    for step in steps:
-        if step < start:
-            continue
-        if every is not None:
-            yield from range(start + every, step, every)
-        yield step
-        start = step
 
 
 def _resumed(trajectory: Trajectory, setup: Setup, steps: tuple[int, ...]) -> SimulationState:

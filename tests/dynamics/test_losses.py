@@ -34,6 +34,15 @@ def test_gradients_are_those_of_the_losses(n_out):
         atol=1e-14,
     )
     np.testing.assert_array_equal(SquareLoss().gradient(outputs, target), outputs - target)
+    for loss in (CrossEntropy(), SquareLoss()):
+        np.testing.assert_allclose(
+            jax.grad(loss.value)(outputs, target), loss.gradient(outputs, target), atol=1e-14
+        )
+    np.testing.assert_allclose(
+        CrossEntropy().value(outputs, target), cross_entropy(outputs, target), rtol=1e-14
+    )
+    half_square = 0.5 * np.linalg.norm(outputs - target) ** 2
+    np.testing.assert_allclose(SquareLoss().value(outputs, target), half_square, rtol=1e-14)
 
 
 @pytest.mark.parametrize("n_out", [1, 2, 5])

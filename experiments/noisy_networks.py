@@ -1,0 +1,199 @@
+"""Self-distillation on real networks beside methods from the literature, under label noise.
+
+For each kind and rate of noise and each seed: a dense network trained by self-distillation with
+the default schedule, chosen from the infinite-width kernel's spectrum on the same inputs and the
+noisy labels alone; and by ten methods from the literature. Test accuracy against epochs; last,
+best and last-ten-epoch mean; what is right and what is memorised of the training labels.
+"""
+
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ntk_air.checks import check_at_least, check_choice
+from ntk_air.configs import ExperimentConfig, NoiseConfig, RunConfig
+from ntk_air.data.dataset import Dataset
+from ntk_air.dynamics.default_schedule import default_schedule
+from ntk_air.dynamics.held_out import HeldOut
+from ntk_air.dynamics.rounds import follow_rounds
+from ntk_air.experiment import Experiment, main
+from ntk_air.kernels.gram import gram_matrix
+from ntk_air.memory import parse_bytes
+from ntk_air.networks.noisy_comparison import LITERATURE, TrainingPlan, compare_methods
+from ntk_air.progress import Progress
+from ntk_air.report import noisy_networks as report
+from ntk_air.report.network_results import comparison_numbers, run_arrays
+from ntk_air.runs import RunFolder
+from ntk_air.spectrum.decomposition import decompose
+from ntk_air.spectrum.result import Spectrum
+from ntk_air.typing import AnyArray
+
+Kernels = tuple[Dataset, Spectrum, np.ndarray]
+
+LARGER_RUN = (
+    "A larger run: time grows as n_train × network_epochs × weights of the network for training, "
+    "and as n_train³ for the spectrum, which ends near 30,000 inputs."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(ExperimentConfig):
+    """Options of noisy_networks."""
+
+    run: RunConfig = dataclasses.field(default_factory=lambda: RunConfig(seeds=3))
+    noise_rates: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
+    """Rates of symmetric noise besides --noise."""
+    pair_rates: tuple[float, ...] = (0.4,)
+    """Rates of pair noise besides --noise."""
+    network_width: int = 256
+    """Width of the hidden layers; depth and activation are the kernel's."""
+    network_epochs: int = 40
+    """Epochs of the methods from the literature."""
+    batch_size: int = 100
+    """Examples in a step."""
+    methods: tuple[str, ...] = LITERATURE
+    """The methods from the literature to train."""
+
+    def __post_init__(self):
+        check_choice("kernel", self.kernel.kernel, ("dense",))
+        check_at_least("network_width", self.network_width, 1)
+        for name in self.methods:
+            check_choice("methods", name, LITERATURE)
+
+    def smoke(self) -> "Config":
+        """A small subset and network, one rate, two seeds, two methods."""
+        return dataclasses.replace(
+            self,
+            data=dataclasses.replace(self.data, n_train=120, n_test=100),
+            noise_rates=(),
+            pair_rates=(),
+            kernel=dataclasses.replace(self.kernel, depth=2),
+            methods=("early_learning", "co_teaching"),
+            network_width=32,
+            network_epochs=10,
+            batch_size=20,
+            run=dataclasses.replace(self.run, seeds=2),
+        )
+
+
+def compute(
+    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The numbers of results.json and the curves of arrays.npz."""
+    settings, seeds = settings_for(config, dataset), config.run.noise_seeds()
+    draws = []
+    for done, seed in enumerate(seeds):
+        # The kernel of a seed is made once, and not at all where all its stages are resumed.
+        kernels = functools.cache(functools.partial(kernels_for, config, seed))
+        for name, noise in settings.items():
+            stage = functools.partial(compared, config, seed, noise, kernels)
+            draws.append(run.stage(f"seed-{seed}-{name.replace(' ', '-')}", stage))
+        progress("comparing methods", done + 1, len(seeds))
+    shape = (len(seeds), len(settings))
+    arrays = {
+        name: np.reshape([draw[name] for draw in draws], (*shape, *draws[0][name].shape))
+        for name in draws[0]
+    }
+    widths = plan_for(config).widths
+    results = {
+        "dataset": dataset.name,
+        "n_train": dataset.n_train,
+        "n_test": dataset.n_test,
+        "n_classes": dataset.n_classes,
+        "kernel": config.kernel.run_name(),
+        "network": f"dense, {' – '.join(map(str, widths))} {config.kernel.activation} units",
+        "network_epochs": config.network_epochs,
+        "batch_size": config.batch_size,
+        "seeds": seeds,
+        "larger_run": LARGER_RUN,
+        **comparison_numbers(arrays, list(settings)),
+    }
+    return results, arrays
+
+
+def settings_for(config: Config, dataset: Dataset) -> dict[str, NoiseConfig | None]:
+    """Each kind and rate of noise by name; ``None`` keeps the labels given with the data."""
+    if dataset.label_noise is not None:
+        return {f"{dataset.label_noise.kind} noise": None}
+    rates = {"symmetric": config.noise_rates, "pair_flip": config.pair_rates}
+    chosen = {(config.noise.noise_kind, config.noise.noise)}
+    chosen |= {(kind, rate) for kind, some in rates.items() for rate in some}
+    order = ("symmetric", "pair_flip", "instance_dependent")
+    return {
+        f"{rate:.0%} {kind}": dataclasses.replace(config.noise, noise_kind=kind, noise=rate)
+        for kind, rate in sorted(chosen, key=lambda pair: (order.index(pair[0]), pair[1]))
+    }
+
+
+def plan_for(config: Config) -> TrainingPlan:
+    """What all methods train with."""
+    depth = 3 if config.kernel.depth is None else config.kernel.depth
+    return TrainingPlan(
+        widths=(config.network_width,) * (depth - 1),
+        activation=config.kernel.activation,
+        n_epochs=config.network_epochs,
+        batch_size=config.batch_size,
+    )
+
+
+def kernels_for(config: Config, seed: int) -> Kernels:
+    """The data set of a seed, its spectrum and cross kernel at infinite width."""
+    dataset = config.kernel.prepare(config.data.load(seed=seed))
+    precision, memory = config.run.precision, parse_bytes(config.run.max_memory)
+    kernel, _ = config.kernel.build(dataset, seed=seed, precision=precision)
+    inputs, test_inputs = (part.astype(precision) for part in (dataset.inputs, dataset.test_inputs))
+    gram = gram_matrix(kernel, inputs, max_memory_bytes=memory)
+    cross = np.asarray(gram_matrix(kernel, test_inputs, inputs, max_memory_bytes=memory))
+    return dataset, decompose(gram, precision=precision, max_memory_bytes=memory), cross
+
+
+def compared(
+    config: Config, seed: int, noise: NoiseConfig | None, kernels: Callable[[], Kernels]
+) -> Mapping[str, AnyArray]:
+    """All methods on one draw of noise, as arrays."""
+    dataset, spectrum, cross = kernels()
+    if noise is not None:
+        dataset = dataset.with_label_noise(noise.build(), seed=seed)
+    noisy, clean, test = (
+        targets.astype(config.run.precision)
+        for targets in (dataset.noisy_targets(), dataset.clean_targets(), dataset.test_targets())
+    )
+    schedule = default_schedule(spectrum, noisy, seed=seed)
+    kernel_run = follow_rounds(
+        spectrum, noisy, schedule.rounds, clean=clean, held_out=HeldOut(cross, test)
+    )
+    runs = compare_methods(
+        dataset,
+        schedule.rounds,
+        largest_eigenvalue=float(spectrum.lambda_max),
+        plan=plan_for(config),
+        seed=seed,
+        methods=config.methods,
+    )
+    end = kernel_run.last().held_out
+    assert end is not None
+    return run_arrays(runs, length=max(config.network_epochs, 40)) | {
+        "noise_rate": np.array(dataset.noise_fraction),
+        "infinite_width_final": np.array(float(end.accuracy)),
+        "noise_rate_estimate": np.array(schedule.noise.noise_rate),
+        "warm_up_steps": np.array(float(schedule.noise.steps)),
+        "epoch_steps": np.array(float(schedule.rounds.epoch_length)),
+        "rounds": np.array(float(schedule.rounds.n_rounds)),
+    }
+
+
+EXPERIMENT = Experiment(
+    name="noisy_networks",
+    compute=compute,
+    save_figures=report.save_figures,
+    summary=report.summary,
+)
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))
