@@ -24,7 +24,7 @@ from ntk_air import files
 from ntk_air.memory import format_bytes
 from ntk_air.provenance import device_state, package_versions, source_state
 
-N_COMPARED = 16
+N_COMPARED = 8
 """Inputs between which values are compared with the float64 reference."""
 
 Row = dict[str, Any]
@@ -42,10 +42,10 @@ class Config:
     """One tool alone; by default all."""
     repeats: int = 5
     """Timed calls behind the warm-up, as many as the budget allows."""
-    budget_seconds: float = 30.0
+    budget_seconds: float = 15.0
     """A row's calls may take as long, once its first call is done; longer calls are not begun
     where fewer inputs already tell that one call alone would take longer."""
-    limit_seconds: float = 110.0
+    limit_seconds: float = 60.0
     """A row is given up after as long, compilation included."""
     memory_bytes: int = 10 * 2**30
     """Memory that a tool may take."""

@@ -119,7 +119,12 @@ TOOLS = {
             "neural-tangents",
             _FOLDER / "empirical_ntk_tool_neural_tangents.py",
             NEURAL_TANGENTS,
-            ("structured derivatives", "NTK-vector products", "jacobian contraction"),
+            (
+                "structured derivatives",
+                "structured derivatives, default axes",
+                "NTK-vector products",
+                "jacobian contraction",
+            ),
         ),
         Tool("torch.func", _FOLDER / "empirical_ntk_tool_torch.py", TORCH, ("vmap of jacrev",)),
         Tool(BARE, _FOLDER / "empirical_ntk_tool_ntk_air.py", None, ("matrix products",)),

@@ -14,6 +14,7 @@ Row = dict[str, Any]
 _LINES = {
     OURS: (COLOURS["clean"], "-", "o"),
     "structured derivatives": (COLOURS["noise"], "-", "s"),
+    "structured derivatives, default axes": (COLOURS["noise"], ":", "s"),
     "NTK-vector products": (COLOURS["warm"], "--", "^"),
     "jacobian contraction": (COLOURS["accent"], "-.", "v"),
     "vmap of jacrev": (COLOURS["self_distilled"], "--", "D"),
@@ -23,6 +24,7 @@ _LINES = {
 _LABELS = {
     OURS: "ntk_air",
     "structured derivatives": "neural-tangents, structured derivatives",
+    "structured derivatives, default axes": "neural-tangents, the same with default axes",
     "NTK-vector products": "neural-tangents, NTK-vector products",
     "jacobian contraction": "neural-tangents, Jacobian contraction",
     "vmap of jacrev": "torch.func, vmap of jacrev",
