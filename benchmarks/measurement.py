@@ -20,9 +20,14 @@ def serve(
         [dict[str, Any], dict[str, np.ndarray]], tuple[dict[str, Any], dict[str, np.ndarray]]
     ],
 ) -> None:
-    """Answer the request that ``peers.run_tool`` left in the folder named on the command line."""
+    """Answer the request that ``peers.run_tool`` left in the folder named on the command line.
+
+    A request's ``memory_bytes`` is a limit: beyond it, allocations fail.
+    """
     folder = Path(sys.argv[1])
     request = json.loads((folder / "request.json").read_text("utf-8"))
+    if request.get("memory_bytes") is not None:
+        _limit_memory(request["memory_bytes"])
     with np.load(folder / "inputs.npz") as inputs:
         found, arrays = answer(request, dict(inputs))
     outputs: dict[str, Any] = dict(arrays)
@@ -62,6 +67,14 @@ def measure(
         "repeats": len(seconds),
     }
     return numbers, result
+
+
+def _limit_memory(size: int) -> None:
+    """Let the process have so many bytes of data; Linux alone counts them."""
+    if sys.platform == "linux":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 
 
 def _peak_bytes(call: Callable[[], np.ndarray]) -> int | None:

@@ -36,6 +36,9 @@ class PeerEnvironment:
     """Requirements, installed with all they depend on."""
     without_dependencies: tuple[str, ...] = ()
     """Requirements installed alone."""
+    by_pip: tuple[str, ...] = ()
+    """Requirements installed by the environment's own pip, which heeds what the machine's
+    administrator configured: where builds without drivers of accelerators are to be had."""
 
 
 NEURAL_TANGENTS = PeerEnvironment(
@@ -47,6 +50,11 @@ NEURAL_TANGENTS = PeerEnvironment(
 )
 """neural-tangents on the JAX it was written for. A script there puts an empty module
 ``neural_tangents.experimental`` into ``sys.modules`` before it imports ``neural_tangents``."""
+
+TORCH = PeerEnvironment(
+    name="torch", python="3.11", packages=("numpy>=2", "pip"), by_pip=("torch==2.13.*",)
+)
+"""PyTorch, whose ``torch.func`` has per-example Jacobians."""
 
 
 def peer_python(environment: PeerEnvironment, cache: Path = DEFAULT_CACHE) -> Path:
@@ -74,6 +82,9 @@ def peer_python(environment: PeerEnvironment, cache: Path = DEFAULT_CACHE) -> Pa
     _uv(*install, *environment.packages)
     if environment.without_dependencies:
         _uv(*install, "--no-deps", *environment.without_dependencies)
+    if environment.by_pip:
+        pip = (str(python), "-m", "pip", "install", "--quiet", "--no-input")
+        _run(*pip, *environment.by_pip)
     finished.write_text(wanted, "utf-8")
     return python
 
@@ -137,6 +148,10 @@ def _uv(*arguments: str) -> None:
             "uv is needed to set up the environment of a peer: run this by the README's "
             "`.tools/bin/uv run`, or install uv"
         )
-    done = subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
+    _run(found, *arguments)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"uv {' '.join(arguments)} failed: {done.stderr.strip()}")
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.strip()}")

@@ -32,7 +32,14 @@ def source_state() -> dict[str, Any]:
     commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
     # Figures and runs are what a run writes: they don't make the code another one.
     changes = commit and _git(
-        root, "status", "--porcelain", "--", "ntk_air", "experiments", "pyproject.toml"
+        root,
+        "status",
+        "--porcelain",
+        "--",
+        "ntk_air",
+        "experiments",
+        "benchmarks",
+        "pyproject.toml",
     )
     return {
         "version": ntk_air.__version__,

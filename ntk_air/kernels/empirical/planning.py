@@ -10,8 +10,12 @@ from ntk_air.kernels.empirical.job import Job, compiled_tile_bytes
 from ntk_air.kernels.empirical.layerwise.description import ParameterContraction
 from ntk_air.kernels.empirical.method import InapplicableMethodError, Method, Tile
 from ntk_air.kernels.empirical.methods import METHODS
-from ntk_air.kernels.gram import LARGEST_TILE, plan_tile
+from ntk_air.kernels.gram import plan_tile
 from ntk_air.memory import MemoryBudgetError, format_bytes
+
+LARGEST_TILE = 2048
+"""Rows of a tile where memory allows: more than of other kernels, for every tile takes each of its
+examples through the network again."""
 
 UNBOUNDED_TILE_BYTES = 2**30
 """Bytes that a tile may take where the caller sets no bound."""
@@ -144,6 +148,7 @@ def _estimate(job: Job, method: Method, max_memory_bytes: int | None) -> MethodE
         need=lambda length: job.need(held, length),
         max_memory_bytes=None,
         max_tile_bytes=_tile_bound(job, max_memory_bytes),
+        largest=LARGEST_TILE,
         smallest=1,
         growth=1,
     )

@@ -78,9 +78,27 @@ def test_outputs_in_turn_give_what_all_at_once_give(monkeypatch, name):
     assert largest_difference(kernel, jacobian_kernel(apply_fn, params, x)) < 1e-12
 
 
+@pytest.mark.parametrize("name", ["depth_eight", "convolution_same"])
+def test_blocks_that_are_mirrored_are_those_that_are_not(monkeypatch, name):
+    monkeypatch.setattr(contraction, "LARGEST_SQUARE", 2)
+    monkeypatch.setattr(contraction, "cheaper_order", lambda factors, sizes: "gram")
+    _, apply_fn, params, x = ARCHITECTURES[name]
+
+    def fresh(params, x):
+        return apply_fn(params, x)
+
+    kernel = LAYERWISE.tile(split(fresh, params), x, None, outputs="mean", n_out=N_OUT)
+    assert largest_difference(kernel, jacobian_kernel(apply_fn, params, x)) < 1e-12
+
+
 @pytest.mark.parametrize(
     ("sizes", "order"),
-    [((1, 1, 500, 500), "gram"), ((1, 1024, 27, 32), "explicit"), ((1, 4, 4608, 512), "gram")],
+    [
+        ((1, 1, 500, 500), "gram"),
+        ((1, 1024, 27, 32), "explicit"),
+        ((1, 4, 4608, 512), "gram"),
+        ((1, 1, 1, 5), "gram"),  # a bias: its gradients alone would be fewer operations
+    ],
 )
 def test_the_order_is_the_one_of_fewer_operations(sizes, order):
     factors = contraction.Factors(0, (), (), sizes)

@@ -24,6 +24,10 @@ from ntk_air.kernels.empirical.layerwise.plan import Factors
 
 Order = Literal["gram", "explicit"]
 
+LARGEST_SQUARE = 512
+"""Rows of a symmetric matrix of inner products whose mirrored half is computed too: of more rows,
+the half is copied."""
+
 LONGEST_SUM = 2**16
 """Terms of an inner product in one matrix product: longer ones are slow on CPUs."""
 
@@ -51,9 +55,15 @@ def operations(factors: Factors, sizes: TileSizes) -> dict[Order, float]:
 
 
 def cheaper_order(factors: Factors, sizes: TileSizes) -> Order:
-    """The order with fewer operations; explicit where cotangents are on both sides."""
+    """The order with fewer operations; explicit where cotangents are on both sides.
+
+    Of a bias, whose gradients are the cotangents, the two orders are alike; the Gram matrix of
+    these is at hand from the weight before it.
+    """
     if any(factors.swapped):
         return "explicit"
+    if factors.sizes[:3] == (1, 1, 1):
+        return "gram"
     needed = operations(factors, sizes)
     return "gram" if needed["gram"] <= needed["explicit"] else "explicit"
 
@@ -88,9 +98,9 @@ class Contraction:
         if not self._mixed:
             self._lefts = [left_factor(factors, batch, dtype) for batch in self._batches]
         if self._order == "gram":
-            self._activations = jnp.einsum(
-                "akpi,bkqi->kapbq", self._lefts[0], self._lefts[-1], precision=_HIGHEST
-            )
+            self._activations = _gram(self._lefts[0], self._lefts[-1])
+        else:
+            self._lefts = list(map(_positions_last, self._lefts))
 
     def __call__(self, cotangents: list[Cotangents]) -> Float[Array, "n1 n2 *outputs"]:
         """The sum over these outputs, or every pair of them."""
@@ -99,7 +109,7 @@ class Contraction:
                 mixed_factors(self._factors, batch, side, self._dtype)
                 for batch, side in zip(self._batches, cotangents, strict=True)
             ]
-            return self._explicit(pairs)
+            return self._explicit([(_positions_last(left), right) for left, right in pairs])
         rights = [right_factor(self._factors, side, self._dtype) for side in cotangents]
         if self._order == "gram":
             return self._gram(rights[0], rights[-1])
@@ -113,7 +123,8 @@ class Contraction:
         if self._full:
             grams = jnp.einsum("cakpj,dbkqj->kapbqcd", right1, right2, precision=_HIGHEST)
             return jnp.einsum("kapbq,kapbqcd->abcd", self._activations, grams, precision=_HIGHEST)
-        grams = jnp.einsum("cakpj,cbkqj->kapbq", right1, right2, precision=_HIGHEST)
+        first = _outputs_last(right1)
+        grams = _gram(first, first if right2 is right1 else _outputs_last(right2))
         return jnp.sum(self._activations * grams, axis=(0, 2, 4))
 
     def _explicit(self, pairs: list[tuple[Array, Array]]) -> Float[Array, "n1 n2 *outputs"]:
@@ -131,6 +142,25 @@ class Contraction:
             return _inner(*_both(map(_gradient, factors[::2], factors[1::2])))
 
         return _sum_over_outputs(one_mixed_output, *(factor for pair in pairs for factor in pair))
+
+
+def _gram(
+    first: Float[Array, "n1 k p m"], second: Float[Array, "n2 k q m"]
+) -> Float[Array, "k n1 p n2 q"]:
+    """Inner products over the last axis between all examples and positions, for each k."""
+    (n1, k, p, _), (n2, _, q, _) = first.shape, second.shape
+    if k > 1:
+        return jnp.einsum("akpi,bkqi->kapbq", first, second, precision=_HIGHEST)
+    # Without the batch axis k, for which compilers would write out the transpose of the columns.
+    rows, columns = (side.reshape(-1, side.shape[-1]) for side in (first, second))
+    products = _symmetric_inner(rows) if first is second else _inner(rows, columns)
+    return products.reshape(k, n1, p, n2, q)
+
+
+def _outputs_last(right: Float[Array, "n_kept n k p j"]) -> Float[Array, "n k p outputs_j"]:
+    """The right factor with all outputs side by side: one product sums over them."""
+    moved = right.transpose(1, 2, 3, 0, 4)
+    return moved.reshape(*moved.shape[:3], -1)
 
 
 def contract_gradients(sides: list[Array], *, full: bool) -> Float[Array, "n1 n2 *outputs"]:
@@ -162,16 +192,21 @@ def _sum_over_outputs(part: Callable[..., Array], *arrays: Array) -> Array:
     return jax.lax.scan(lambda total, each: (total + part(*each), None), start, arrays)[0]
 
 
+def _positions_last(left: Float[Array, "*n k p i"]) -> Float[Array, "*n k i p"]:
+    """The left factor as matrix products read it row by row: once for all outputs."""
+    return left.swapaxes(-1, -2)
+
+
 def _gradient(
-    left: Float[Array, "n k p i"], right: Float[Array, "n k p j"]
+    left: Float[Array, "n k i p"], right: Float[Array, "n k p j"]
 ) -> Float[Array, "n entries"]:
     """G = Σ_p A ⊗ D of each example."""
-    formed = jnp.einsum("akpi,akpj->akji", left, right, precision=_HIGHEST)
+    formed = jnp.einsum("akip,akpj->akij", left, right, precision=_HIGHEST)
     return formed.reshape(len(left), -1)
 
 
 def _gradients(
-    left: Float[Array, "*n_kept n k p i"], right: Float[Array, "n_kept n k p j"]
+    left: Float[Array, "*n_kept n k i p"], right: Float[Array, "n_kept n k p j"]
 ) -> Float[Array, "n_kept n entries"]:
     """G of each combination of outputs and example."""
     return jax.vmap(_gradient, in_axes=(0 if left.ndim == right.ndim else None, 0))(left, right)
@@ -198,3 +233,13 @@ def _inner(rows: Float[Array, "a s"], columns: Float[Array, "b s"]) -> Float[Arr
         for start in range(0, rows.shape[1], LONGEST_SUM)
     ]
     return sum(parts[1:], start=parts[0])
+
+
+def _symmetric_inner(rows: Float[Array, "a s"]) -> Float[Array, "a a"]:
+    """Rows times rows: of the blocks off the diagonal, each pair once."""
+    n = len(rows)
+    if n <= LARGEST_SQUARE:
+        return _inner(rows, rows)
+    upper, lower = rows[: n // 2], rows[n // 2 :]
+    across = _inner(upper, lower)
+    return jnp.block([[_symmetric_inner(upper), across], [across.T, _symmetric_inner(lower)]])
