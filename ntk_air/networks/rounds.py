@@ -47,7 +47,10 @@ class Pace(eqx.Module):
         batch_size: examples in a step; ``None`` is all.
         momentum: β, in [0, 1).
         least_passes: the fewest passes through the training set in a stretch, at least 1; a
-            stretch whose mean rate would lie above 1/λ₁ takes more.
+            stretch whose mean rate would lie above 1/λ₁ takes more. Such rates suit a network in
+            the regime of its kernel. Where λ₁ stands far above the other eigenvalues a narrow
+            network can leave it (CIFAR-10, width 128: test accuracy .09 after 4 passes, .32 after
+            40); more passes make smaller steps.
 
     Raises:
         ValueError: for numbers out of range.
