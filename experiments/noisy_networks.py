@@ -57,8 +57,8 @@ class Config(ExperimentConfig):
     batch_size: int = 100
     """Examples in a step."""
     round_passes: int = 4
-    """The fewest passes of self-distillation in warm-up, round or finish: large steps throw a narrow
-    network out of its kernel's regime where λ₁ stands far above the other eigenvalues."""
+    """The fewest passes of self-distillation in warm-up, round or finish: large steps can throw a
+    narrow network out of its kernel's regime where λ₁ stands far above the other eigenvalues."""
     methods: tuple[str, ...] = LITERATURE
     """The methods from the literature to train."""
 
