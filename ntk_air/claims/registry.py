@@ -2,10 +2,17 @@
 
 from collections.abc import Collection
 
-from ntk_air.claims import air, distillation, early_stopping, linear_dynamics, self_distillation
+from ntk_air.claims import (
+    air,
+    distillation,
+    early_stopping,
+    finite_width,
+    linear_dynamics,
+    self_distillation,
+)
 from ntk_air.claims.claim import Claim
 
-_SECTIONS = (linear_dynamics, air, early_stopping, distillation, self_distillation)
+_SECTIONS = (linear_dynamics, air, early_stopping, distillation, self_distillation, finite_width)
 
 
 def all_claims(names: Collection[str] = ()) -> list[Claim]:

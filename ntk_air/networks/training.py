@@ -15,6 +15,7 @@ from ntk_air.dynamics.setup import Steps, check_supervision, check_times, halts
 from ntk_air.dynamics.supervision import Supervision
 from ntk_air.dynamics.supervision.label_functions import trace_floats
 from ntk_air.dynamics.trajectory import FinalState, Trajectory
+from ntk_air.networks.checkpoints import Checkpoints, identity_of
 from ntk_air.networks.optimisers import Optimiser
 from ntk_air.networks.rules import TrainingRule
 from ntk_air.networks.stepping import (
@@ -65,8 +66,7 @@ def train(
     store_at: Steps = (),
     evaluation_rows: int = 1024,
     resume: Trajectory | None = None,
-    checkpoint: Callable[[Trajectory], None] | None = None,
-    checkpoint_every: int | None = None,
+    checkpoints: Checkpoints | None = None,
     progress: Progress = no_progress,
 ) -> Trajectory:
     """Train a network: θ follows the optimiser on the rule's loss (theory.md sections 6 and 7).
@@ -97,8 +97,8 @@ def train(
         store_at: those of ``times`` at which outputs are kept.
         evaluation_rows: the most examples that are evaluated at once for a record.
         resume: a trajectory of this very run, to go on from where it ended.
-        checkpoint: called with the trajectory so far after each stretch.
-        checkpoint_every: the most steps in a stretch; ``None`` is from record to record.
+        checkpoints: where the run keeps its state; it goes on from what it finds there. Not
+            together with ``resume``.
         progress: called after each stretch.
 
     Returns:
@@ -118,7 +118,9 @@ def train(
         needs_key = batch_size is not None
     else:
         needs_key = True
-    _check_options(inputs, batch_size, reduction, evaluation_rows, checkpoint_every)
+    _check_options(inputs, batch_size, reduction, evaluation_rows)
+    if resume is not None and checkpoints is not None:
+        raise ValueError("resume must be left out where checkpoints say what to go on from")
     if needs_key and key is None:
         raise ValueError("key must be given for minibatches and for rules: they draw from it")
     run = _Run(
@@ -137,10 +139,10 @@ def train(
         store_at=stored,
         resume=resume,
     )
+    if checkpoints is not None:
+        return run.follow(run.restore(checkpoints, steps), steps, progress=progress)
     state = run.start() if resume is None else _resumed(resume, steps)
-    return run.follow(
-        state, steps, checkpoint=checkpoint, checkpoint_every=checkpoint_every, progress=progress
-    )
+    return run.follow(state, steps, progress=progress)
 
 
 class _Run:
@@ -194,7 +196,12 @@ class _Run:
             reduction=reduction,
             evaluation_rows=self._rows,
         )
+        self._labels = labels
         self._recorder = Recorder(loss, labels, store_at=store_at, resume=resume)
+        self._record_on = lambda kept: Recorder(loss, labels, store_at=store_at, resume=kept)
+        self._store_at = store_at
+        self._keep: Callable[[Trajectory], None] | None = None
+        self._every: int | None = None
         self._rate = optimiser.rate_at_start()
         self._rule = _describe(rule, loss, optimiser, batch_size)
         self._notes = ("no clean labels given: measured against the noisy ones",) * (clean is None)
@@ -203,25 +210,31 @@ class _Run:
         """The state at step 0."""
         return start(self._problem)
 
+    def restore(self, checkpoints: Checkpoints, steps: tuple[int, ...]) -> TrainingState:
+        """The state that is kept, or that at step 0; from here on states are kept."""
+        identity = identity_of(self._problem, self._rule, steps, self._store_at, self._labels)
+        self._keep = lambda trajectory: checkpoints.save(trajectory, identity)
+        self._every = checkpoints.every
+        start = self.start()
+        kept = checkpoints.restore(start, identity)
+        if kept is None:
+            return start
+        self._recorder = self._record_on(kept)
+        return kept.final.resume
+
     def follow(
-        self,
-        state: TrainingState,
-        steps: tuple[int, ...],
-        *,
-        checkpoint: Callable[[Trajectory], None] | None,
-        checkpoint_every: int | None,
-        progress: Progress,
+        self, state: TrainingState, steps: tuple[int, ...], *, progress: Progress
     ) -> Trajectory:
         """Train through ``steps``, recording each."""
         recorded = frozenset(steps)
-        for stop in halts(int(state.step), steps, checkpoint_every):
+        for stop in halts(int(state.step), steps, self._every):
             state = advance(self._problem, state, jnp.asarray(stop, jnp.int32))
             if int(state.status) != RUNNING:
                 break
             if stop in recorded and stop > self._recorder.last_step:
                 self._recorder.record(stop, self._view(state))
-            if checkpoint is not None:
-                checkpoint(self._trajectory(state))
+            if self._keep is not None:
+                self._keep(self._trajectory(state))
             progress("training", stop, steps[-1])
         if int(state.status) == RUNNING:
             return self._trajectory(state)
@@ -294,13 +307,10 @@ def _check_options(
     batch_size: int | None,
     reduction: str,
     evaluation_rows: int,
-    checkpoint_every: int | None,
 ) -> None:
     check_inputs("inputs", inputs)
     check_choice("reduction", reduction, ("sum", "mean"))
     check_at_least("evaluation_rows", evaluation_rows, 1)
-    if checkpoint_every is not None:
-        check_at_least("checkpoint_every", checkpoint_every, 1)
     if batch_size is not None and not 1 <= batch_size <= len(inputs):
         raise ValueError(
             f"batch_size must lie in 1 … {len(inputs)}, the training inputs; got {batch_size}"

@@ -80,7 +80,7 @@ def test_measurements_compare_as_they_say():
 def test_claims_have_names_of_their_own_and_can_be_chosen():
     names = [claim.name for claim in all_claims()]
     assert len(set(names)) == len(names)
-    assert {name[0] for name in names} == set("123456")
+    assert {name[0] for name in names} == set("1234567")
     assert [claim.name for claim in all_claims(["4"])] == ["4a", "4b", "4c", "4d"]
     assert [claim.name for claim in all_claims(["1a", "5e"])] == ["1a", "5e"]
     with pytest.raises(ValueError, match=r"claims must be among 1a, .* got 9z"):
@@ -93,7 +93,9 @@ def test_every_claim_says_what_it_compares():
         assert all(isinstance(text, str) and text for text in texts), claim.name
 
 
-@pytest.mark.parametrize("name", ["1a", "1b", "1e", "3a", "4a", "4b", "4d", "5d", "5e"])
+@pytest.mark.parametrize(
+    "name", ["1a", "1b", "1e", "3a", "4a", "4b", "4d", "5d", "5e", "7a", "7b", "7c", "7d"]
+)
 def test_claims_hold_on_clusters(name, clusters):
     (claim,) = all_claims([name])
     verdict = verify_claim(claim, clusters)
@@ -106,3 +108,10 @@ def test_claims_about_clusters_do_not_apply_to_digits(name, reason, digits):
     verdict = verify_claim(claim, digits)
     assert verdict.status == "does not apply"
     assert reason in verdict.reason
+
+
+def test_claims_of_finite_width_need_the_networks_limit(digits):
+    (claim,) = all_claims(["7a"])
+    verdict = verify_claim(claim, digits.with_kernel(np.eye(60)))
+    assert verdict.status == "does not apply"
+    assert "not that of a dense ReLU network" in verdict.reason

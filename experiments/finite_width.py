@@ -1,0 +1,173 @@
+"""How networks of finite width approach their kernel: in the kernel itself and in what they learn.
+
+Trains dense networks of several widths by gradient descent and by each kind of self-distillation
+beside the kernel prediction, and fits how kernel distance, drift in training and function gap fall
+with the width. A larger run costs in proportion to widths × seeds × steps.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ntk_air.checks import check_at_least, check_choice
+from ntk_air.configs import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig
+from ntk_air.data.dataset import Dataset
+from ntk_air.dynamics.supervision import (
+    Hard,
+    Identity,
+    LastEpoch,
+    Power,
+    Restart,
+    Sharpened,
+    Supervision,
+    plain_descent,
+)
+from ntk_air.experiment import Experiment, main, make_run_scene
+from ntk_air.networks.dense import DenseNetwork
+from ntk_air.networks.finite_width import compare_with_kernel
+from ntk_air.progress import Progress
+from ntk_air.report import finite_width as report
+from ntk_air.report.width_results import width_arrays, width_numbers
+from ntk_air.runs import RunFolder
+
+N_TIMES = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(ExperimentConfig):
+    """Options of finite_width."""
+
+    data: DataConfig = dataclasses.field(
+        default_factory=lambda: DataConfig(dataset="clusters", n_train=80, n_test=8)
+    )
+    noise: NoiseConfig = dataclasses.field(
+        default_factory=lambda: NoiseConfig(noise=0.2, exact=True)
+    )
+    kernel: KernelConfig = dataclasses.field(default_factory=lambda: KernelConfig(depth=2))
+    widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)
+    """Widths of the hidden layers."""
+    kinds: tuple[str, ...] = tuple(report.RUNS)
+    """Of training: gradient_descent, and self-distillation as identity, sharpened, hard,
+    last_epoch, restart."""
+    steps: int = 300
+    """Steps of gradient descent."""
+    warm_up: int = 10
+    """Plain steps before self-distillation, and the early horizon of the fitted gap."""
+    exponent: float = 1.5
+    """Of the weight on the noisy labels, (1 + t/warm_up)^−exponent after the warm-up."""
+    temperature: float = 0.3
+    """Of the sharpened labels, in label units."""
+
+    def __post_init__(self):
+        if self.kernel.kernel != "dense":
+            raise ValueError(
+                f"kernel must be 'dense', the networks' limit; got {self.kernel.kernel!r}"
+            )
+        check_at_least("warm_up", self.warm_up, 2)
+        check_at_least("steps", self.steps, self.warm_up + 1)
+        for kind in self.kinds:
+            check_choice("kinds", kind, report.RUNS)
+        if len(set(self.widths)) < 2:
+            raise ValueError(f"widths must be two or more; got {self.widths}")
+
+    def smoke(self) -> "Config":
+        """Two narrow widths, two seeds, two kinds of training."""
+        return dataclasses.replace(
+            self,
+            data=dataclasses.replace(self.data, n_train=24),
+            run=dataclasses.replace(self.run, seeds=2),
+            widths=(16, 64),
+            kinds=("gradient_descent", "hard"),
+            steps=30,
+        )
+
+    def supervisions(self) -> dict[str, Supervision]:
+        """Gradient descent and each kind of self-distillation."""
+        late = self.warm_up
+        schedule = Power(self.exponent, scale=float(late))
+        every = {
+            "gradient_descent": plain_descent(),
+            "identity": Supervision(Identity(), schedule, warm_up=late),
+            "sharpened": Supervision(Sharpened(self.temperature), schedule, warm_up=late),
+            "hard": Supervision(Hard(), schedule, warm_up=late),
+            "last_epoch": Supervision(Hard(), schedule, LastEpoch(late), warm_up=late),
+            "restart": Supervision(Hard(), schedule, Restart(5 * late), warm_up=late),
+        }
+        return {kind: every[kind] for kind in self.kinds}
+
+
+def compute(
+    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The numbers of results.json and the curves of arrays.npz."""
+    noisy_dataset = config.noise.draws(dataset, seeds=[config.run.seed])[0]
+    scene, kernel_name = make_run_scene(config, noisy_dataset, run, progress)
+    times = np.unique(np.round(np.geomspace(1, config.steps, N_TIMES)))
+    times = np.union1d(times, [0, config.warm_up])
+    depth = config.kernel.depth or 3
+    seeds = config.run.noise_seeds()
+
+    def train_all(name: str, supervision: Supervision) -> dict[str, np.ndarray]:
+        runs = []
+        for index, width in enumerate(config.widths):
+            network = DenseNetwork(
+                (width,) * (depth - 1),
+                n_out=dataset.n_out,
+                activation=config.kernel.activation,
+                weight_variance=config.kernel.weight_variance,
+                bias_variance=config.kernel.bias_variance,
+            )
+            runs.append(
+                [
+                    compare_with_kernel(
+                        network,
+                        jax.random.fold_in(jax.random.key(seed), width),
+                        scene.dataset.inputs.astype(config.run.precision),
+                        scene.noisy,
+                        supervision,
+                        theta=scene.theta,
+                        learning_rate=scene.learning_rate,
+                        times=times,
+                        clean=scene.clean,
+                    )
+                    for seed in seeds
+                ]
+            )
+            progress(name, index + 1, len(config.widths))
+        return width_arrays(runs)
+
+    arrays: dict[str, Any] = {"steps": times, "widths": np.asarray(config.widths)}
+    results: dict[str, Any] = {
+        "dataset": dataset.name,
+        "n_train": dataset.n_train,
+        "noise_rate": noisy_dataset.noise_fraction,
+        "kernel": kernel_name,
+        "precision": config.run.precision,
+        "learning_rate": scene.learning_rate,
+        "widths": list(config.widths),
+        "seeds": seeds,
+        "early_steps": config.warm_up,
+        "late_steps": config.steps,
+        "runs": {},
+    }
+    for name, supervision in config.supervisions().items():
+        measured = run.stage(name, lambda n=name, s=supervision: train_all(n, s))
+        results["runs"][name] = width_numbers(arrays, measured, early=config.warm_up)
+        arrays |= {f"{name}_{key}": array for key, array in measured.items()}
+    return results, arrays
+
+
+EXPERIMENT = Experiment(
+    name="finite_width",
+    compute=compute,
+    save_figures=report.save_figures,
+    summary=report.summary,
+)
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))
