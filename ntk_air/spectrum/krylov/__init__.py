@@ -1,5 +1,8 @@
-"""What a kernel's products alone tell of it: block Krylov spaces, and what is read from them."""
+"""What a kernel's products alone tell of it: the measure of labels over its spectrum."""
 
+from ntk_air.spectrum.krylov.bracket import Bracket
 from ntk_air.spectrum.krylov.checkpoint import Checkpoint
+from ntk_air.spectrum.krylov.measure import SpectralMeasure
+from ntk_air.spectrum.krylov.quadrature import LabelQuadrature, label_quadrature
 
-__all__ = ["Checkpoint"]
+__all__ = ["Bracket", "Checkpoint", "LabelQuadrature", "SpectralMeasure", "label_quadrature"]

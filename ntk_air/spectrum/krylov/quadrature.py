@@ -1,0 +1,200 @@
+"""Block Lanczos started at labels: one run over the kernel for all classes, signal and noise."""
+
+from collections.abc import Mapping
+
+import equinox as eqx
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float
+
+from ntk_air.checks import check_at_least, check_finite, check_floating
+from ntk_air.kernels.operator import KernelOperator
+from ntk_air.progress import Progress, no_progress
+from ntk_air.spectrum.krylov.checkpoint import Checkpoint
+from ntk_air.spectrum.krylov.jacobi import Rule, jacobi_of_projection
+from ntk_air.spectrum.krylov.measure import SpectralMeasure
+from ntk_air.spectrum.krylov.space import (
+    EPSILON,
+    KrylovSpace,
+    orthonormal,
+    require_space_memory,
+    rounding,
+)
+from ntk_air.typing import AnyArray
+
+_STAGE = "products with the labels"
+
+
+class LabelQuadrature(eqx.Module):
+    """What m products started at labels have found: measures of them, for m or fewer products."""
+
+    projection: Float[np.ndarray, "n_all n_done"]
+    """VᵀΘ of the basis' images, as computed: T on top, below it what leads out of the space."""
+    block_ends: tuple[int, ...] = eqx.field(static=True)
+    """The columns of the basis before each product, and at the end."""
+    coordinates: dict[str, Float[np.ndarray, "rank _"]]
+    """Each label matrix in the first block, (rank, n_column)."""
+    dropped: float
+    """What rank deflation left out, in units of Θ."""
+    n: int = eqx.field(static=True)
+
+    @property
+    def n_products(self) -> int:
+        """m, the passes over the kernel."""
+        return len(self.block_ends) - 1
+
+    def measures(self, *, n_products: int | None = None) -> dict[str, SpectralMeasure]:
+        """The measure of each label matrix.
+
+        All is exact of a kernel Θ′ close to Θ. In exact arithmetic the projection is symmetric: how
+        far it is not, S = ‖T − Tᵀ‖, shows the rounding of products inside the space. Spread evenly
+        over all n directions, of which the space has d, ‖Θ′ − Θ‖ ≤ (1 + √(n/d))·S. That is an
+        allowance, not a theorem. What rank deflation left out, and the backward error of LAPACK's
+        eigensolver, are added to it.
+
+        Args:
+            n_products: use the first so many products alone; ``None`` is all.
+
+        Raises:
+            ValueError: more products than there were.
+        """
+        m = self.n_products if n_products is None else n_products
+        if not 1 <= m <= self.n_products:
+            raise ValueError(f"n_products must lie in 1 … {self.n_products}; got {m}")
+        size, end = self.block_ends[m - 1 : m + 1]
+        computed = self.projection[:size, :size]
+        values, vectors = np.linalg.eigh((computed + computed.T) / 2)
+        scale = float(np.abs(values).max())
+        rounded = 8 * size**0.5 * EPSILON * scale
+        asymmetry = spectral_norm(computed - computed.T)
+        # Descending; the kernel is positive semi-definite, so what is below 0 is rounding.
+        atoms, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
+        leaving = self.projection[size:end, :size] @ vectors
+        return {
+            name: SpectralMeasure(
+                columns=tuple(
+                    jacobi_of_projection(atoms, column, leaving, m, tolerance=rounded)
+                    for column in (vectors[: len(start)].T @ start).T
+                    if column.any()
+                ),
+                modes=Rule(atoms, np.sum((vectors[: len(start)].T @ start) ** 2, axis=1)),
+                amplitudes=vectors[: len(start)].T @ start,
+                leaving=leaving,
+                n_products=m,
+                uncertainty=(1 + (self.n / size) ** 0.5) * asymmetry + rounded + self.dropped,
+            )
+            for name, start in self.coordinates.items()
+        }
+
+
+def spectral_norm(matrix: Float[np.ndarray, "n n"]) -> float:
+    """The largest singular value."""
+    last = len(matrix) - 1
+    square = scipy.linalg.eigvalsh(matrix.T @ matrix, subset_by_index=(last, last))
+    return float(max(square[0], 0.0)) ** 0.5
+
+
+def label_quadrature(
+    operator: KernelOperator,
+    labels: Mapping[str, AnyArray],
+    n_products: int,
+    *,
+    checkpoint: Checkpoint | None = None,
+    max_memory_bytes: int | None = None,
+    progress: Progress = no_progress,
+) -> LabelQuadrature:
+    """m products with Θ, started at label matrices: their spectral measures with bounds.
+
+    Block Lanczos with full reorthogonalisation (Golub, Underwood 1977). The first block spans all
+    columns of all matrices; dependent ones are dropped: centred one-hot labels of C classes have
+    the rank C − 1, and noisy labels that are a multiple of the clean ones plus the noise add
+    nothing. A column's own Krylov space lies in the block's, so its first 2m moments are those of
+    T: ``measure`` runs Lanczos on T, started at the column.
+
+    For a kernel Θ ⊗ I_C, as at infinite width, give Θ and labels of C columns. For a kernel of
+    n·C rows give each label matrix flattened, as one column: its measure is that of the sum.
+
+    Args:
+        operator: Θ.
+        labels: matrices by name, (n, n_column) each, any unit.
+        n_products: m, the passes over the kernel; fewer where the space becomes invariant.
+        checkpoint: keeps every pass; an interrupted run goes on bit by bit as it would have.
+        max_memory_bytes: refuse before the start what would need more, beside the kernel.
+        progress: called after each pass.
+
+    Raises:
+        ValueError: labels of another length, not finite, or all zero; ``n_products`` below 1; a
+            checkpoint of another computation.
+        MemoryBudgetError: the space would not fit.
+        DecompositionError: the kernel's products are not finite.
+    """
+    check_at_least("n_products", n_products, 1)
+    if not labels:
+        raise ValueError("labels must hold at least one matrix; got none")
+    n = operator.shape[0]
+    columns = np.hstack([_checked(name, matrix, n) for name, matrix in labels.items()])
+    tolerance = rounding(n) * float(np.max(np.linalg.norm(columns, axis=0)))
+    first, coordinates, _ = orthonormal(columns, tolerance=tolerance, max_rank=n)
+    # One block more than products: the last leads out of the space, and bounds what is unknown.
+    capacity = first.shape[1] * (n_products + 1)
+    require_space_memory(n, capacity, first.shape[1], max_bytes=max_memory_bytes)
+    space = KrylovSpace(n, capacity)
+    space.append_pending(first)
+    block_ends = _resume(space, checkpoint, operator, columns, n_products)
+    while len(block_ends) <= n_products and not space.is_invariant:
+        progress(_STAGE, len(block_ends) - 1, n_products)
+        record = space.advance(operator)
+        if checkpoint is not None:
+            checkpoint.append(record)
+        block_ends.append(space.size)
+    progress(_STAGE, n_products, n_products)
+    widths = np.cumsum([matrix.shape[1] for matrix in labels.values()])[:-1]
+    parts = np.split(coordinates, widths, axis=1)
+    return LabelQuadrature(
+        projection=np.vstack([space.projection, space.coupling]),
+        block_ends=tuple(block_ends),
+        coordinates=dict(zip(labels, parts, strict=True)),
+        dropped=space.dropped,
+        n=n,
+    )
+
+
+def _checked(name: str, labels: AnyArray, n: int) -> np.ndarray:
+    what = f"labels[{name!r}]"
+    if labels.ndim != 2 or len(labels) != n:
+        raise ValueError(
+            f"{what} must have shape (n, n_column) with n = {n} rows, as the kernel has; got "
+            f"{labels.shape}"
+        )
+    check_floating(what, labels)
+    check_finite(what, labels)
+    if not np.any(np.asarray(labels)):
+        raise ValueError(f"{what} must not be all zero: zero has no energy to share out")
+    return np.asarray(labels, np.float64)
+
+
+def _resume(
+    space: KrylovSpace,
+    checkpoint: Checkpoint | None,
+    operator: KernelOperator,
+    columns: np.ndarray,
+    n_products: int,
+) -> list[int]:
+    """Take the passes that a checkpoint holds; return the basis' columns before and after each."""
+    block_ends = [space.size]
+    if checkpoint is None:
+        return block_ends
+    computation = {
+        "what": "label_quadrature",
+        "shape": operator.shape,
+        "dtype": str(operator.dtype),
+    }
+    records = checkpoint.open(computation, columns)
+    if not records:
+        checkpoint.begin(space.state())
+        return block_ends
+    space.restore(records[0])
+    for record in records[1 : n_products + 1]:
+        space.accept(record)
+        block_ends.append(space.size)
+    return block_ends
