@@ -1,5 +1,6 @@
-"""Anisotropic Information Retrieval as numbers, from a spectrum and label matrices alone."""
+"""Anisotropic Information Retrieval as numbers, from a spectrum or from label-weighted measures."""
 
+from ntk_air.air.brackets import AirCurveBracket, air_curve_bracket, retrieved_share_bracket
 from ntk_air.air.complexity import AroraComplexity, arora_complexity, kernel_target_alignment
 from ntk_air.air.curve import (
     AirCurve,
@@ -29,6 +30,7 @@ from ntk_air.air.summary import (
 
 __all__ = [
     "AirCurve",
+    "AirCurveBracket",
     "AirSpread",
     "AirSummary",
     "AirWindow",
@@ -36,6 +38,7 @@ __all__ = [
     "Dynamics",
     "Spread",
     "air_curve",
+    "air_curve_bracket",
     "air_over_draws",
     "air_summary",
     "air_window",
@@ -50,5 +53,6 @@ __all__ = [
     "retrieval_half_lives",
     "retrieval_rates",
     "retrieved_share",
+    "retrieved_share_bracket",
     "spread",
 ]

@@ -158,7 +158,7 @@ def air_curve(
     never_signal, never_noise = (
         float(np.sum(shares[0, never])) for shares in (modes.signal, modes.noise)
     )
-    times = jnp.asarray(_curve_times(modes.rates, dynamics, n_points).astype(modes.rates.dtype))
+    times = jnp.asarray(curve_times(modes.rates, dynamics, n_points).astype(modes.rates.dtype))
     return AirCurve(
         times=times,
         signal=shares_at(modes.rates, modes.signal[0], times),
@@ -228,7 +228,8 @@ def _modes(
     )
 
 
-def _curve_times(rates: ModeRates, dynamics: Dynamics, n_points: int) -> np.ndarray:
+def curve_times(rates: ModeRates, dynamics: Dynamics, n_points: int) -> np.ndarray:
+    """0 and times in equal ratios until every rate has acted; whole steps for descent."""
     first, last = time_span(rates)
     if dynamics == "flow":
         return np.append(0.0, np.geomspace(first, last, n_points - 1))

@@ -48,10 +48,19 @@ def retrieval_rates(
             f"the retrieved share is monotone in time; got {rate:.6g}: lower it or use "
             "dynamics='flow'"
         )
-    scale, floor = (
-        np.asarray(value, spectrum.eigenvalues.dtype) for value in (rate, spectrum.zero_floor)
-    )
-    return _rates(spectrum.eigenvalues, scale, floor, dynamics == "descent")
+    return rates_of(spectrum.eigenvalues, rate, zero_floor=spectrum.zero_floor, dynamics=dynamics)
+
+
+def rates_of(
+    eigenvalues: Float[AnyArray, " n_mode"],
+    learning_rate: float,
+    *,
+    zero_floor: float,
+    dynamics: Dynamics,
+) -> ModeRates:
+    """μ_j of eigenvalues that nothing else is known of; those up to ``zero_floor`` count as 0."""
+    scale, floor = (np.asarray(value, eigenvalues.dtype) for value in (learning_rate, zero_floor))
+    return _rates(jnp.asarray(eigenvalues), scale, floor, dynamics == "descent")
 
 
 def retrieval_half_lives(

@@ -204,6 +204,7 @@ class SpectralMeasure(eqx.Module):
         at_twice = upper[np.searchsorted(steps, 2 * steps, side="right") - 1]
         moves = 4 * steps * rate * self.uncertainty
         allowance = moves * (np.sqrt(np.maximum(at_twice, 0)) + moves) + len(nodes) * EPSILON
+        lower[0], upper[0], allowance[0] = 1, 1, 0  # nothing has happened yet
         return (
             np.maximum.accumulate((lower - allowance)[::-1])[::-1],
             np.minimum.accumulate(upper + allowance),

@@ -26,5 +26,5 @@ def left_at(values, steps, rate, dynamics):
 
 
 def decay_of(values, shares, steps, rate, dynamics):
-    # A decay is at most 1; the shares' sum may round above it.
-    return np.minimum(left_at(values, steps, rate, dynamics) @ shares, 1)
+    # A decay begins at 1; the shares' sum may round to either side of it.
+    return np.where(steps == 0, 1, np.minimum(left_at(values, steps, rate, dynamics) @ shares, 1))

@@ -1,0 +1,79 @@
+"""AIR between bounds, from a few products, against AIR from a whole decomposition."""
+
+import numpy as np
+import pytest
+
+from ntk_air import air
+from ntk_air.kernels.operator import DenseKernel
+from ntk_air.spectrum.decomposition import decompose
+from ntk_air.spectrum.krylov import label_quadrature
+from tests.air.reference import DYNAMICS, filtered_share, labels, noisy_labels
+from tests.problems import SPECTRA, spectral_problem
+
+
+def signal_and_noise():
+    clean, expected, noisy = noisy_labels(1)
+    return clean, noisy[0] - expected
+
+
+def measures_of(matrix, n_products, **labels_by_name):
+    quadrature = label_quadrature(DenseKernel(matrix), labels_by_name, max(n_products))
+    for m in n_products:
+        yield quadrature.measures(n_products=min(m, quadrature.n_products))
+
+
+# The area's width after 2, 5 and 20 products of four columns in 60 dimensions.
+WIDTHS = {
+    "power_law": [0.95, 0.22, 1e-8],
+    "step": [1e-8, 1e-8, 1e-8],
+    "repeated": [0.51, 0.03, 1e-8],
+    # Energy in eigenvalues that rounding cannot tell from 0 may be retrieved in any order.
+    "rank_deficient": [0.53, 0.31, 0.3],
+}
+
+
+@pytest.mark.parametrize("dynamics", DYNAMICS)
+@pytest.mark.parametrize("name", SPECTRA)
+def test_brackets_hold_the_curve_and_its_area(name, dynamics):
+    matrix, (signal, noise) = spectral_problem(name).matrix, signal_and_noise()
+    spectrum = decompose(matrix)
+    options = {"learning_rate": 0.999 * spectrum.default_learning_rate, "dynamics": dynamics}
+    truth = air.air_curve(spectrum, signal, noise, **options)
+    widths = []
+    for measures in measures_of(matrix, (2, 5, 20), signal=signal, noise=noise):
+        found = air.air_curve_bracket(measures["signal"], measures["noise"], **options)
+        assert found.area.contains(np.array([truth.area])), (found.area, truth.area)
+        turned = air.air_curve_bracket(measures["noise"], measures["signal"], **options)
+        assert turned.area.contains(np.array([1 - truth.area])), (turned.area, 1 - truth.area)
+        widths.append(float(found.area.width[0]))
+        for bracket, u in ((found.signal, signal), (found.noise, noise)):
+            shares = air.retrieved_share(spectrum, u, found.times, **options)
+            # The reference, a sum of eigenvectors' shares, has rounding of its own.
+            assert np.all(bracket.lower - 1e-12 <= shares)
+            assert np.all(shares <= bracket.upper + 1e-12)
+        assert found.times[0] == found.noise.upper[0] == 0
+    assert np.all(np.array(widths) <= WIDTHS[name]), widths
+
+
+@pytest.mark.parametrize("dynamics", DYNAMICS)
+def test_shares_are_those_of_the_definition(dynamics):
+    matrix, u = spectral_problem("power_law").matrix, labels()
+    (measures,) = measures_of(matrix, [20], u=u)
+    times, rate = [0, 1, 3, 10], 0.2
+    expected = [filtered_share(matrix, u, t, rate, dynamics) for t in times]
+    found = air.retrieved_share_bracket(
+        measures["u"], np.append(times, np.inf), learning_rate=rate, dynamics=dynamics
+    )
+    np.testing.assert_allclose(found.estimate[:-1], expected, rtol=0, atol=1e-12)
+    assert found.width[:-1].max() < 1e-10
+    assert found.upper[-1] == 1
+    assert found.lower[-1] > 1 - 1e-6  # no mode is slower than 1/3,600 of the fastest
+
+
+def test_measures_of_different_products_are_refused():
+    matrix, (signal, noise) = spectral_problem("power_law").matrix, signal_and_noise()
+    (alone,), (other,) = (measures_of(matrix, [3], u=u) for u in (signal, noise))
+    with pytest.raises(ValueError, match="signal and noise must be measures of the same"):
+        air.air_curve_bracket(alone["u"], other["u"])
+    with pytest.raises(ValueError, match="n_points must be a finite number, at least 3"):
+        air.air_curve_bracket(alone["u"], alone["u"], n_points=2)
