@@ -65,7 +65,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Read the named arrays of an ``.npz``."""
-    with np.load(path, allow_pickle=False) as archive:
+    # NumPy leaves a damaged file open that it has opened itself.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 

@@ -242,9 +242,9 @@ def _resumed(trajectory: Trajectory, setup: Setup, steps: tuple[int, ...]) -> Si
             f"resume must be a run of shape {setup.initial.shape} {setup.initial.dtype}; got "
             f"{state.outputs.shape} {state.outputs.dtype}"
         )
-    if steps[-1] <= int(state.step):
+    if steps[-1] < int(state.step):
         raise ValueError(
-            f"times must reach beyond step {int(state.step)}, where the run to resume stands; "
+            f"times must reach step {int(state.step)}, where the run to resume stands; "
             f"the last is {steps[-1]}"
         )
     return eqx.tree_at(lambda s: s.status, state, jnp.full_like(state.status, RUNNING))
