@@ -40,7 +40,7 @@ class DataConfig:
 
     dataset: str = "digits"
     """Name in the catalogue: digits, mnist5k, breast_cancer, wine, clusters, circle, sphere, mnist,
-    fashion_mnist, cifar10, cifar10n, npz, csv, …"""
+    fashion_mnist, cifar10, cifar10n, sms_spam, npz, csv, …"""
     data_dir: Path | None = None
     """Folder of data sets read from files; else NTK_AIR_DATA and the usual places."""
     n_train: int | None = None
