@@ -9,18 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
-
 from ntk_air.checks import check_at_least, check_choice, check_fraction
 from ntk_air.data.catalogue import load_dataset
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.instance_noise import InstanceDependentNoise
 from ntk_air.data.noise import LabelNoise, PairFlipNoise, SymmetricNoise
-from ntk_air.kernels.convolutional import ConvolutionalArchitecture
-from ntk_air.kernels.empirical import EmpiricalKernel
-from ntk_air.kernels.gram import Kernel
-from ntk_air.kernels.infinite_width import DenseArchitecture
-from ntk_air.networks.dense import DenseNetwork
+from ntk_air.kernel_config import KernelConfig
 from ntk_air.precision import Precision
 
 NoiseKind = Literal["symmetric", "pair_flip", "instance_dependent"]
@@ -31,8 +25,6 @@ _NOISES: dict[str, Callable[..., LabelNoise]] = {
     "instance_dependent": InstanceDependentNoise,
 }
 
-_MYRTLE_DEPTHS = {"myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
-
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
@@ -40,7 +32,7 @@ class DataConfig:
 
     dataset: str = "digits"
     """Name in the catalogue: digits, mnist5k, breast_cancer, wine, clusters, circle, sphere, mnist,
-    fashion_mnist, cifar10, cifar10n, npz, csv, …"""
+    fashion_mnist, cifar10, cifar10n, sms_spam, npz, csv, …"""
     data_dir: Path | None = None
     """Folder of data sets read from files; else NTK_AIR_DATA and the usual places."""
     n_train: int | None = None
@@ -108,150 +100,6 @@ class NoiseConfig:
         if dataset.label_noise is not None:
             return [dataset]
         return [dataset.with_label_noise(self.build(), seed=seed) for seed in seeds]
-
-
-@dataclasses.dataclass(frozen=True)
-class KernelConfig:
-    """The kernel."""
-
-    kernel: str = "dense"
-    """dense (infinite width), nngp (infinite width, last layer only), empirical (of a random dense
-    network of --width), convolutional (infinite width, of --blocks), myrtle5, myrtle7, myrtle10, or
-    stax:NAME (an architecture of neural_tangents.stax)."""
-    depth: int | None = None
-    """Weight layers of a dense network (3 by default), or the depth of a stax architecture."""
-    blocks: tuple[int, ...] | None = None
-    """3 x 3 convolutions between poolings (convolutional only; 2 and no pooling by default)."""
-    activation: str = "relu"
-    """Activation of a dense or a convolutional network."""
-    weight_variance: float | None = None
-    """Variance of the weights; by default what keeps the signal's variance."""
-    bias_variance: float = 0.0
-    """Variance of the biases."""
-    width: int | None = None
-    """Width of the hidden layers (empirical only; 512 by default)."""
-    normalise: bool = True
-    """Scale each input to unit Euclidean norm (dense kernels only)."""
-
-    def __post_init__(self):
-        if not self._is_stax:
-            known = ("dense", "nngp", "empirical", "convolutional", *_MYRTLE_DEPTHS, "stax:NAME")
-            check_choice("kernel", self.kernel, known)
-        elif self.activation != "relu":
-            raise ValueError(
-                f"activation must be 'relu' for stax architectures; got {self.activation!r}"
-            )
-        if self.width is not None:
-            check_at_least("width", self.width, 1)
-            if self.kernel != "empirical":
-                raise ValueError(
-                    f"width belongs to kernel='empirical'; got {self.width} for {self.kernel!r}"
-                )
-        if self.blocks is not None and self.kernel != "convolutional":
-            raise ValueError(
-                f"blocks belong to kernel='convolutional'; got {self.blocks} for {self.kernel!r}"
-            )
-        if self.depth is not None and self._is_convolutional:
-            raise ValueError(
-                "depth must be left out for convolutional kernels, which have blocks; got "
-                f"{self.depth} for {self.kernel!r}"
-            )
-
-    @property
-    def _is_convolutional(self) -> bool:
-        return self.kernel == "convolutional" or self.kernel in _MYRTLE_DEPTHS
-
-    @property
-    def _is_stax(self) -> bool:
-        return self.kernel.startswith("stax:")
-
-    @property
-    def _dense_depth(self) -> int:
-        return 3 if self.depth is None else self.depth
-
-    @property
-    def _finite_width(self) -> int:
-        return 512 if self.width is None else self.width
-
-    def run_name(self) -> str:
-        """Kernel and network, for a folder's name."""
-        name = self.kernel.replace(":", "_")
-        if self._is_stax:
-            return name if self.depth is None else f"{name}-depth{self.depth}"
-        if self._is_convolutional:
-            blocks = "" if self.blocks is None else "-blocks" + "-".join(map(str, self.blocks))
-            return f"{name}-{self.activation}{blocks}"
-        width = f"-width{self._finite_width}" if self.kernel == "empirical" else ""
-        return f"{name}-{self.activation}-depth{self._dense_depth}{width}"
-
-    def prepare(self, dataset: Dataset) -> Dataset:
-        """The data set as this kernel takes it."""
-        if self._is_stax:
-            return dataset
-        if self._is_convolutional:
-            if dataset.inputs.ndim != 4:
-                raise ValueError(
-                    f"dataset must hold images (n, height, width, channels) for kernel="
-                    f"{self.kernel!r}; got {dataset.name!r} with inputs {dataset.inputs.shape}"
-                )
-            return dataset
-        return dataset.normalised() if self.normalise else dataset.flattened()
-
-    def build(self, dataset: Dataset, *, seed: int, precision: Precision) -> tuple[Kernel, str]:
-        """The kernel for inputs of a prepared data set, and its description for a reader."""
-        if self._is_stax:
-            return self._build_stax()
-        variances: dict[str, Any] = {
-            "weight_variance": self.weight_variance,
-            "bias_variance": self.bias_variance,
-        }
-        if self._is_convolutional:
-            return self._build_convolutional(variances)
-        depth = self._dense_depth
-        network = f"dense {self.activation}, depth {depth}"
-        if self.kernel == "empirical":
-            width = self._finite_width
-            model = DenseNetwork(
-                (width,) * (depth - 1),
-                n_out=dataset.n_out,
-                activation=self.activation,
-                **variances,
-            )
-            key = jax.random.key(seed)
-            params = model.init(key, dataset.inputs.shape[1], precision=precision)
-            return EmpiricalKernel(model.apply, params), f"{network}, width {width}"
-        architecture = DenseArchitecture(depth=depth, activation=self.activation, **variances)
-        if self.kernel == "nngp":
-            return architecture.nngp, f"{network}, infinite width, NNGP"
-        return architecture, f"{network}, infinite width"
-
-    def _build_convolutional(self, variances: dict[str, Any]) -> tuple[Kernel, str]:
-        if self.kernel in _MYRTLE_DEPTHS:
-            architecture = ConvolutionalArchitecture.myrtle(
-                _MYRTLE_DEPTHS[self.kernel], activation=self.activation, **variances
-            )
-        else:
-            blocks = (2,) if self.blocks is None else self.blocks
-            architecture = ConvolutionalArchitecture(
-                blocks, activation=self.activation, **variances
-            )
-        name = f"{self.kernel} {self.activation}, blocks {architecture.blocks}"
-        return architecture, f"{name}, infinite width"
-
-    def _build_stax(self) -> tuple[Kernel, str]:
-        # neural-tangents takes seconds to import: only where it is asked for.
-        from ntk_air.kernels.stax_architectures import build_stax_kernel
-
-        name = self.kernel.removeprefix("stax:")
-        variance = 2.0 if self.weight_variance is None else self.weight_variance
-        kernel = build_stax_kernel(
-            name,
-            depth=self.depth,
-            weight_variance=variance,
-            bias_variance=self.bias_variance,
-        )
-        depth = "" if self.depth is None else f", depth {self.depth}"
-        return kernel, f"stax {name}{depth}, infinite width"
 
 
 @dataclasses.dataclass(frozen=True)

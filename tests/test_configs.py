@@ -9,6 +9,8 @@ import pytest
 from ntk_air.configs import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
 from ntk_air.kernels.convolutional import ConvolutionalArchitecture
 from ntk_air.kernels.infinite_width import DenseArchitecture
+from ntk_air.networks.convolutional import ConvolutionalNetwork
+from ntk_air.networks.residual import ResidualNetwork
 
 
 def test_options_of_a_data_set_are_read_as_numbers_and_words():
@@ -45,6 +47,14 @@ def test_options_of_a_data_set_are_read_as_numbers_and_words():
             ),
             "dataset must hold images .* for kernel='convolutional'; got 'circle' with inputs",
         ),
+        (
+            lambda: KernelConfig(parametrisation="standard"),
+            "parametrisation must be 'ntk' at infinite width; got 'standard' for 'dense'",
+        ),
+        (
+            lambda: KernelConfig().network(DataConfig(n_train=20).load(seed=0)),
+            "kernel must be one of empirical, .* to have a network; got 'dense'",
+        ),
         (lambda: RunConfig(seeds=0), "seeds must be a finite number, at least 1; got 0"),
         (lambda: DataConfig(dataset_option=("spread",)).load(seed=0), "must be NAME=VALUE"),
     ],
@@ -80,6 +90,33 @@ def test_convolutional_kernels_take_images_as_they_are():
     assert config.run_name() == "convolutional-relu-blocks1-1"
     myrtle, _ = KernelConfig(kernel="myrtle7").build(prepared, seed=0, precision="float64")
     assert myrtle == ConvolutionalArchitecture.myrtle(7)
+
+
+def test_networks_on_images_have_kernels_of_their_own():
+    dataset = DataConfig(n_train=6, n_test=2).load(seed=0)
+    texts = ("empirical_convolutional:erf", "empirical_residual:2:standard")
+    convolutional, residual = (
+        dataclasses.replace(KernelConfig.from_text(text), width=4) for text in texts
+    )
+    assert convolutional.prepare(dataset).inputs.shape == (6, 8, 8, 1)
+    network = convolutional.network(dataset)
+    assert isinstance(network, ConvolutionalNetwork)
+    assert network == ConvolutionalNetwork(4, (2,), n_out=10, activation="erf")
+    network = ResidualNetwork(4, 2, n_out=10, parametrisation="standard")
+    assert residual.network(dataset) == network
+    built, name = residual.build(dataset, seed=3, precision="float64")
+    assert built.params[0]["weight"].shape == (3, 3, 1, 4)
+    assert name == "residual relu, channels 4, standard parametrisation"
+    assert residual.run_name() == "empirical_residual-relu-depth2-width4-standard"
+
+
+def test_kernels_are_read_from_text():
+    assert KernelConfig.from_text("dense:erf:3") == KernelConfig(activation="erf", depth=3)
+    assert KernelConfig.from_text("stax:resnet") == KernelConfig("stax:resnet")
+    assert KernelConfig.from_text("myrtle5:gelu") == KernelConfig("myrtle5", activation="gelu")
+    assert KernelConfig.from_text("empirical:standard") == KernelConfig(
+        "empirical", parametrisation="standard"
+    )
 
 
 def test_labels_of_ones_own_are_the_only_draw():

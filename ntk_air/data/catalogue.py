@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ntk_air.checks import check_choice
-from ntk_air.data import cifar, embedded, idx, own_files, synthetic
+from ntk_air.data import cifar, embedded, idx, own_files, synthetic, text
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.splits import RawSet, assemble
 
@@ -20,6 +20,7 @@ _READERS: dict[str, Callable[..., RawSet]] = {
     "kmnist": idx.kmnist,
     "cifar10": cifar.cifar10,
     "cifar10n": cifar.cifar10n,
+    "sms_spam": text.sms_spam,
     "npz": own_files.npz,
     "csv": own_files.csv_table,
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int, Real
+from jaxtyping import Int, Shaped
 
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.draws import choose
@@ -32,13 +32,16 @@ def standardised(part: np.ndarray, training_part: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RawSet:
-    """What a reader found: unscaled inputs and labels, with or without an official test part."""
+    """What a reader found: unscaled inputs and labels, with or without an official test part.
 
-    inputs: Real[np.ndarray, "n_train *features"]
+    Inputs are numbers, or anything that ``scaling`` makes numbers of, such as texts.
+    """
+
+    inputs: Shaped[np.ndarray, "n_train *features"]
     labels: Int[np.ndarray, " n_train"]
     class_names: tuple[str, ...]
     source: str
-    test_inputs: Real[np.ndarray, "n_test *features"] | None = None
+    test_inputs: Shaped[np.ndarray, "n_test *features"] | None = None
     test_labels: Int[np.ndarray, " n_test"] | None = None
     noisy_labels: Int[np.ndarray, " n_train"] | None = None
     label_noise: LabelNoise | None = None

@@ -11,6 +11,7 @@ def test_every_name_has_a_line_of_description():
     names = dataset_names()
     assert {"digits", "mnist5k", "breast_cancer", "wine", "clusters", "circle"} <= set(names)
     assert {"sphere", "mnist", "fashion_mnist", "cifar10", "cifar10n", "npz", "csv"} <= set(names)
+    assert "sms_spam" in names
     assert all(20 < len(line) <= 100 and line.endswith(".") for line in names.values())
 
 
@@ -33,7 +34,9 @@ def test_options_are_told():
     assert dataset_options("digits") == ()
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar10n"])
+@pytest.mark.parametrize(
+    "name", ["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar10n", "sms_spam"]
+)
 def test_a_missing_set_says_where_it_looked_and_how_to_get_it(name, tmp_path, monkeypatch):
     monkeypatch.delenv("NTK_AIR_DATA", raising=False)
     with pytest.raises(DatasetNotFoundError) as caught:

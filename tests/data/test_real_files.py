@@ -107,3 +107,16 @@ def test_both_forms_of_cifar10n_hold_the_same_labels():
     for name, labels in published.items():
         assert len(labels) == 50_000
         np.testing.assert_array_equal(labels, packed[name])
+
+
+def test_sms_spam_has_its_distinct_messages():
+    folder = _needs("**/SMSSpamCollection")
+    data = load_dataset("sms_spam", data_dir=folder, n_test=0, n_tokens=300)
+    np.testing.assert_array_equal(np.bincount(data.clean_labels), [4518, 642])
+    assert data.inputs.shape == (5160, 301)
+    assert (data.inputs.sum(axis=1) > 0).all()
+    balanced = load_dataset("sms_spam", data_dir=folder, balanced=True, tokens="characters")
+    assert (balanced.n_train, balanced.n_test) == (1027, 257)
+    # A rule of thumb tells them apart: spam is long, and its tokens are its own.
+    sums = balanced.inputs.sum(axis=1)
+    assert sums[balanced.clean_labels == 1].mean() > 1.5 * sums[balanced.clean_labels == 0].mean()

@@ -21,6 +21,11 @@ def relu_dual(q12, q11, q22):
     return kappa, (pi - angle) / (2 * pi)
 
 
+def identity_dual(q12, q11, q22):
+    """The same for φ(u) = u."""
+    return q12, np.ones_like(q12)
+
+
 def erf_dual(q12, q11, q22):
     """The same for φ = erf (Williams 1997)."""
     pi = np.arccos(np.longdouble(-1))
@@ -31,23 +36,52 @@ def erf_dual(q12, q11, q22):
 
 def convolutional_kernels(images, *, blocks, dual, weight_variance, bias_variance):
     """NTK and NNGP between all pairs of images, (n, n) each."""
-    x = np.asarray(images, np.longdouble)
-    weight, bias = np.longdouble(weight_variance), np.longdouble(bias_variance)
-    covariance = np.einsum("ihwc,jHWc->ijhwHW", x, x) / x.shape[3]
-    ntk = np.zeros_like(covariance)
+    variances = np.longdouble(weight_variance), np.longdouble(bias_variance)
+    covariance, ntk = _start(images)
     for block, n_convolutions in enumerate(blocks):
         if block > 0:
             covariance, ntk = _pooled(covariance), _pooled(ntk)
         for _ in range(n_convolutions):
-            # What lies behind the convolution: its own weights and bias, and all before them.
-            convolved = weight * _convolved(covariance) + bias
-            ntk = convolved + weight * _convolved(ntk)
-            variance = _variances(convolved)
-            own, other = variance[:, None, :, :, None, None], variance[None, :, None, None]
-            covariance, slope = dual(convolved, *np.broadcast_arrays(own, other))
-            ntk = slope * ntk
-    mean = covariance.mean(axis=(2, 3, 4, 5))
-    nngp = weight * mean + bias
+            covariance, ntk = _activated(*_layer(covariance, ntk, *variances), dual)
+    return _averaged(covariance, ntk, *variances)
+
+
+def residual_kernels(images, *, blocks, dual, weight_variance, bias_variance):
+    """The same of a convolution and residual blocks u + C(φ(C(φ(u)))); φ, mean, dense at the end.
+
+    A branch ends in weights of its own, so that it does not correlate with its stream.
+    """
+    variances = np.longdouble(weight_variance), np.longdouble(bias_variance)
+    covariance, ntk = _layer(*_start(images), *variances)
+    for _ in range(blocks):
+        branch = covariance, ntk
+        for _ in range(2):
+            branch = _layer(*_activated(*branch, dual), *variances)
+        covariance, ntk = covariance + branch[0], ntk + branch[1]
+    return _averaged(*_activated(covariance, ntk, dual), *variances)
+
+
+def _start(images):
+    x = np.asarray(images, np.longdouble)
+    covariance = np.einsum("ihwc,jHWc->ijhwHW", x, x) / x.shape[3]
+    return covariance, np.zeros_like(covariance)
+
+
+def _layer(covariance, ntk, weight, bias):
+    """What lies behind a convolution: its own weights and bias, and all before them."""
+    convolved = weight * _convolved(covariance) + bias
+    return convolved, convolved + weight * _convolved(ntk)
+
+
+def _activated(covariance, ntk, dual):
+    variance = _variances(covariance)
+    own, other = variance[:, None, :, :, None, None], variance[None, :, None, None]
+    activated, slope = dual(covariance, *np.broadcast_arrays(own, other))
+    return activated, slope * ntk
+
+
+def _averaged(covariance, ntk, weight, bias):
+    nngp = weight * covariance.mean(axis=(2, 3, 4, 5)) + bias
     return nngp + weight * ntk.mean(axis=(2, 3, 4, 5)), nngp
 
 
