@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import scipy.linalg
 
 NEURAL_TANGENTS_VERSION = "0.6.5"
-JAX_VERSIONS_SEEN_TO_WORK = ("0.10.2", "0.11.2", "0.12.0.1")
+JAX_VERSIONS_SEEN_TO_WORK = ("0.10.1", "0.12.0.1")
 
 _NAME = "neural_tangents"
 _LAST_NAME_OF_ITS_IMPORT = "Kernel"
