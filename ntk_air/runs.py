@@ -106,6 +106,12 @@ class RunFolder:
         files.write_arrays(path, arrays)
         return arrays
 
+    def stage_path(self, name: str) -> Path:
+        """A file or folder for what a stage keeps on its way: dropped when finished stages are."""
+        path = self.path / _STAGES / name
+        path.parent.mkdir(exist_ok=True)
+        return path
+
     def save(self, results: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
         """Save results and curves, which figures are then drawn from."""
         files.write_arrays(self.path / ARRAYS, arrays)

@@ -99,9 +99,12 @@ def test_an_interrupted_run_keeps_its_finished_stages(tmp_path):
 def test_stages_of_other_code_are_not_resumed(tmp_path, monkeypatch):
     run = open_run(tmp_path / "run")
     run.stage("first", lambda: {"x": np.zeros(1)})
+    run.stage_path("second").write_text("half done")
     other = {"version": "9", "git_commit": "f" * 40, "git_dirty": False}
     monkeypatch.setattr("ntk_air.runs.source_state", lambda: other)
-    stage = open_run(tmp_path / "run").stage("first", lambda: {"x": np.ones(1)})
+    again = open_run(tmp_path / "run")
+    stage = again.stage("first", lambda: {"x": np.ones(1)})
+    assert not again.stage_path("second").exists()
     assert stage["x"] == 1.0
 
 

@@ -31,6 +31,8 @@ _FEWEST_PASSES, _USUAL_PASSES = 6, 16
 _LEAST_PASSES, _SEARCH_TOLERANCE = 2, 1e-2
 _CUT_SHORT = -1
 
+_CONVERGED, _PASSES = "top modes converged", "passes for the top modes"
+
 
 class TopModes(eqx.Module):
     """The largest eigenpairs, descending, and how far they can be trusted."""
@@ -91,7 +93,7 @@ def top_modes(
         max_memory_bytes: a bound in bytes beside the kernel; a smaller space restarts more often.
         seed: of the random blocks.
         checkpoint: keeps every pass; an interrupted run goes on bit by bit as it would have.
-        progress: called after each pass with the modes that have converged.
+        progress: called after each pass: passes, of those expected, and modes that converged.
 
     Raises:
         ValueError: ``top_k`` outside 1 … n, arguments out of range, or a checkpoint of another
@@ -123,9 +125,24 @@ def top_modes(
     return _measured(search, operator)
 
 
+def least_bytes(n: int, top_k: int, block: int) -> int:
+    """The least that ``max_memory_bytes`` may be."""
+    block = min(block, n)
+    return _bytes(n, _fewest_columns(n, top_k, block), block)
+
+
+def expected_products(top_k: int, block: int) -> int:
+    """Passes to expect on spectra that fall like powers, measured at 100 modes; 0 for no modes."""
+    return math.ceil(6 + 2.5 * top_k / block) if top_k else 0
+
+
+def _fewest_columns(n: int, top_k: int, block: int) -> int:
+    return min(n, top_k + _FEWEST_PASSES * 2 * block)
+
+
 def _capacity(n: int, top_k: int, block: int, max_bytes: int | None) -> int:
     """Columns of the space, as many as serve and fit."""
-    fewest = min(n, top_k + _FEWEST_PASSES * 2 * block)
+    fewest = _fewest_columns(n, top_k, block)
     capacity = min(n, 2 * top_k + _USUAL_PASSES * 2 * block)
     while capacity > fewest and max_bytes is not None and _bytes(n, capacity, block) > max_bytes:
         capacity -= block
@@ -162,6 +179,7 @@ def _follow(
             search.accept(record)
     elif checkpoint is not None:
         checkpoint.begin(search.state())
+    expected = expected_products(search.top_k, search.block)
     while (move := search.next_move()) != "finish":
         if move == "advance":
             if search.n_products >= max_products:
@@ -172,11 +190,13 @@ def _follow(
             record = search.advance(operator)
             if checkpoint is not None:
                 checkpoint.append(record)
-            progress(f"top modes, pass {search.n_products}", search.n_converged, search.top_k)
+            progress(_CONVERGED, search.n_converged, search.top_k)
+            progress(_PASSES, search.n_products, max(expected, search.n_products + 1))
             continue
         search.restart() if move == "restart" else search.append_random()
         if checkpoint is not None:
             checkpoint.begin(search.state())
+    progress(_PASSES, search.n_products, search.n_products)
 
 
 class _Search:
@@ -186,7 +206,7 @@ class _Search:
         self, n: int, top_k: int, *, block: int, capacity: int, accuracy: float, seed: int
     ):
         self.top_k, self.accuracy = top_k, accuracy
-        self._block, self._capacity, self._seed = block, capacity, seed
+        self.block, self._capacity, self._seed = block, capacity, seed
         self.space = KrylovSpace(n, capacity)
         self.n_products = 0
         # Random blocks so far; the column that the last one begins at; the passes since, or
@@ -216,7 +236,7 @@ class _Search:
                 return "finish"
             if space.size < space.n:
                 # One pass of a search tells nothing: it must be able to go on.
-                room = self._block + _LEAST_PASSES * (n_pending + self._block)
+                room = self.block + _LEAST_PASSES * (n_pending + self.block)
                 return "random" if self._has_room(room) or not self._can_shrink else "restart"
         if space.is_invariant:
             return "random"
@@ -253,7 +273,7 @@ class _Search:
     def append_random(self) -> None:
         """Let a random block join, to be followed for modes that the space has not seen."""
         space = self.space
-        width = min(self._block, space.room)
+        width = min(self.block, space.room)
         if width == 0:
             raise self._no_room()
         block = random_block(space, width, (self._seed, self._n_random))

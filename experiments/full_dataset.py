@@ -1,0 +1,240 @@
+"""AIR at the size of whole data sets: brackets from a few products, and the top eigenspace.
+
+Needs neither the kernel in memory nor its decomposition. Says what it will take before it starts,
+refuses what cannot fit, and goes on where it was killed.
+"""
+
+import dataclasses
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ntk_air.air import air_curve_bracket, retrieved_share_bracket
+from ntk_air.checks import check_at_least, check_choice
+from ntk_air.configs import ExperimentConfig, RunConfig
+from ntk_air.data.dataset import Dataset
+from ntk_air.dynamics.supervision import Hard, Power, Supervision
+from ntk_air.dynamics.trajectory import Trajectory
+from ntk_air.experiment import Experiment, main
+from ntk_air.jobs.estimate import StageNeed, describe, estimate, require_fit
+from ntk_air.jobs.job import OPERATORS, Job, OperatorKind, label_matrices
+from ntk_air.jobs.run import JobRun
+from ntk_air.measuring import resident_bytes
+from ntk_air.memory import parse_bytes
+from ntk_air.progress import Progress
+from ntk_air.provenance import peak_memory_bytes
+from ntk_air.report import full_dataset as report
+from ntk_air.report import krylov_results as saved
+from ntk_air.runs import RunFolder
+from ntk_air.spectrum.krylov.bracket import Bracket
+from ntk_air.spectrum.krylov.measure import SpectralMeasure
+from ntk_air.spectrum.krylov.quadrature import LabelQuadrature
+from ntk_air.spectrum.krylov.top_modes import TopModes
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(ExperimentConfig):
+    """Options of full_dataset."""
+
+    run: RunConfig = dataclasses.field(default_factory=lambda: RunConfig(seeds=1))
+    operator: OperatorKind = "tiled"
+    """dense (in memory), tiled (on disk), matrix-free (nowhere; of an empirical kernel the products
+    are those of all outputs), sharded (in memory, by rows over all devices)."""
+    top_k: int = 100
+    """Eigenpairs to find; 0 is none."""
+    n_products: int = 40
+    """Products of the label quadrature."""
+    block: int = 20
+    """Vectors that a pass serves while eigenpairs are searched."""
+    distill_steps: int = 0
+    """Steps of self-distillation with hard labels, from products alone; 0 is none."""
+    tiles: Path | None = None
+    """Folder for tiles, kept for other runs; by default in the run's own, removed at its end."""
+    accuracy: float = 1e-8
+    """Residual of the eigenpairs, relative to the largest eigenvalue, to stop at."""
+
+    def __post_init__(self):
+        check_choice("operator", self.operator, OPERATORS)
+        check_at_least("distill_steps", self.distill_steps, 0)
+
+    def smoke(self) -> "Config":
+        """A few hundred inputs."""
+        return dataclasses.replace(
+            self,
+            data=dataclasses.replace(self.data, n_train=min(self.data.n_train or 300, 300)),
+            top_k=10,
+            n_products=10,
+            block=6,
+            distill_steps=10,
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two configurations the same; where tiles lie does not."""
+        fields = super().identity()
+        del fields["tiles"]
+        return fields
+
+
+def compute(
+    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The numbers of results.json and the curves of arrays.npz."""
+    noisy = config.noise.draws(dataset.subset(n_test=0), seeds=[config.run.seed])[0]
+    job, kernel_name = make_job(config, noisy, run)
+    needs, bounds = estimated(job, run)
+    print(describe(needs, job), file=sys.stderr, flush=True)
+    job_run = JobRun(job, run, **bounds, progress=progress)
+    operator = job_run.operator()
+    quadrature = job_run.quadrature(operator)
+    arrays: dict[str, Any] = {}
+    measured: dict[str, Any] = air_of(quadrature, arrays)
+    largest = measured["lambda_max"]
+    if config.top_k:
+        modes = job_run.modes(operator, accuracy=config.accuracy, seed=config.run.seed)
+        measured |= modes_of(modes, job, arrays)
+        largest = measured["lambda_max"]
+    if config.distill_steps:
+        measured["self_distillation"] = distilled(config, job_run, operator, largest, arrays)
+    results = {
+        "dataset": dataset.name,
+        "n_train": dataset.n_train,
+        "n_classes": dataset.n_classes,
+        "noise_kind": "none" if noisy.label_noise is None else noisy.label_noise.kind,
+        "noise_rate": noisy.noise_fraction,
+        "kernel": kernel_name,
+        "operator": config.operator,
+        "kernel_rows": job.n_rows,
+        "precision": config.run.precision,
+        "product_precision": job.product_precision.name,
+        **measured,
+        "estimate": {name: dataclasses.asdict(need) for name, need in needs.items()},
+        "stages": job_run.stages(),
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    if config.tiles is None:
+        shutil.rmtree(job.tiles, ignore_errors=True)
+    return results, arrays
+
+
+def make_job(config: Config, noisy: Dataset, run: RunFolder) -> tuple[Job, str]:
+    """The configured job, and the kernel's description."""
+    precision = config.run.precision
+    kernel, name = config.kernel.build(noisy, seed=config.run.seed, precision=precision)
+    job = Job(
+        kernel=kernel,
+        inputs=noisy.inputs.astype(precision),
+        labels=label_matrices(noisy),
+        operator=config.operator,
+        n_products=config.n_products,
+        top_k=config.top_k,
+        block=config.block,
+        max_memory_bytes=parse_bytes(config.run.max_memory),
+        tiles=config.tiles or run.stage_path("tiles"),
+    )
+    return job, name
+
+
+def estimated(job: Job, run: RunFolder) -> tuple[dict[str, StageNeed], dict[str, int]]:
+    """The needs of the job, and how its memory is shared out: once for a run, however often it is
+    taken up."""
+    require_fit(job)
+
+    def fresh() -> dict[str, np.ndarray]:
+        free = job.max_memory_bytes - resident_bytes()
+        needs = estimate(job)
+        operator = job.operator_bytes(free)
+        held = needs["kernel"].peak_bytes - (job.max_memory_bytes - free)
+        return {
+            "names": np.array(list(needs)),
+            "needs": np.array([dataclasses.astuple(need) for need in needs.values()]),
+            "bounds": np.array([operator, free - min(held, free)]),
+        }
+
+    arrays = run.stage("estimate", fresh)
+    needs = {
+        str(name): StageNeed(float(seconds), int(peak), int(disk))
+        for name, (seconds, peak, disk) in zip(arrays["names"], arrays["needs"], strict=True)
+    }
+    operator, space = (int(bound) for bound in arrays["bounds"])
+    return needs, {"operator_bytes": operator, "space_bytes": space}
+
+
+def air_of(quadrature: LabelQuadrature, arrays: dict[str, Any]) -> dict[str, Any]:
+    """AIR between bounds by time, with all products and with fewer; the training curve."""
+    m = quadrature.n_products
+    measures = quadrature.measures()
+    air = air_curve_bracket(measures["signal"], measures["noise"])
+    by_products = {
+        fewer: brackets(quadrature.measures(n_products=fewer), air.times, air.learning_rate)
+        for fewer in sorted({m, *(2**i for i in range(10) if 2**i < m)})
+    }
+    arrays |= saved.air_bracket_arrays(air)
+    arrays |= saved.training_curve_arrays(measures["noisy"], air.times)
+    return {
+        "learning_rate": air.learning_rate,
+        "lambda_max": measures["noisy"].largest_eigenvalue,
+        "air": saved.air_bracket_numbers(air, n_products=m),
+        "width_by_products": saved.width_by_products(by_products),
+    }
+
+
+def brackets(
+    measures: Mapping[str, SpectralMeasure], steps: np.ndarray, learning_rate: float
+) -> dict[str, Bracket]:
+    """Shares retrieved by the same times at the same learning rate, whatever the products."""
+    found = {
+        name: retrieved_share_bracket(measures[name], steps, learning_rate=learning_rate)
+        for name in ("signal", "noise")
+    }
+    curve = air_curve_bracket(measures["signal"], measures["noise"], learning_rate=learning_rate)
+    return found | {"auc": curve.area}
+
+
+def modes_of(modes: TopModes, job: Job, arrays: dict[str, Any]) -> dict[str, Any]:
+    """The top eigenspace, and the energies of labels and noise in it."""
+    arrays |= {"eigenvalues": modes.eigenvalues, "residuals": modes.residuals}
+    arrays |= saved.energy_arrays(modes, job.blocks)
+    return {
+        "lambda_max": float(modes.eigenvalues[0]),
+        "top_modes": saved.mode_numbers(modes),
+        "energy": saved.energy_numbers(arrays),
+    }
+
+
+def distilled(
+    config: Config, job_run: JobRun, operator: Any, largest: float, arrays: dict[str, Any]
+) -> dict[str, Any]:
+    """Hard self-distillation after as many plain steps as a fifth of all."""
+    steps = config.distill_steps
+    late = max(1, steps // 5)
+    rule = Supervision(Hard(), Power(1.5, scale=float(late)), warm_up=late)
+    times = np.unique(np.round(np.linspace(0, steps, 21)))
+    run: Trajectory = job_run.descent(operator, rule, times=times, largest_eigenvalue=largest)
+    arrays |= {f"distilled_{name}": curve for name, curve in run.curves().items()}
+    arrays["distilled_steps"] = run.times
+    last = run.last()
+    return {
+        "steps": steps,
+        "rule": run.rule,
+        "final_rms": float(last.train.rms_distance),
+        "zero_one_final": float(last.train.zero_one_error),
+        "memorised_share": float(last.train.memorised_share),
+        "notes": list(run.notes),
+    }
+
+
+EXPERIMENT = Experiment(
+    name="full_dataset",
+    compute=compute,
+    save_figures=report.save_figures,
+    summary=report.summary,
+)
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))

@@ -1,0 +1,1 @@
+"""Jobs at the size of whole data sets: what they need, and the operator that they work with."""
