@@ -128,6 +128,37 @@ def compare_schedules(
         validation: the split for early stopping.
         seed: of the default schedule's folds.
     """
+    beside = compare_with_descent(spectrum, noisy, clean=clean, held_out=held_out, seed=seed)
+    schedule, scores = beside.schedule, dict(beside.scores)
+    stops = {
+        "validation": _best_on_validation(validation, noisy),
+        "leave_one_out": int(np.argmin(np.abs(np.log(TIMES / schedule.noise.steps)))),
+    }
+    scores |= {name: _score(beside.descent, index, TIMES[index]) for name, index in stops.items()}
+    first_try = _first_try(schedule.noise.steps)
+    run = follow_rounds(spectrum, noisy, first_try, clean=clean, held_out=held_out)
+    scores["first_try"] = _score(run, -1, float(first_try.epoch_length))
+    rule = GradientDescent(spectrum.default_learning_rate)
+    taught_clean = exact_trajectory(spectrum, clean, rule, times=TIMES, held_out=held_out)
+    best = int(np.argmax(_curves(taught_clean)[0]))
+    scores["clean_labels"] = _score(taught_clean, best, TIMES[best])
+    scores["grid"] = grid_oracle(spectrum, noisy, schedule.noise, clean=clean, held_out=held_out)
+    return Comparison(
+        scores=scores,
+        schedule=schedule,
+        descent=beside.descent,
+        default_run=beside.default_run,
+    )
+
+
+def compare_with_descent(
+    spectrum: Spectrum, noisy: Targets, *, clean: Targets, held_out: HeldOut, seed: int = 0
+) -> Comparison:
+    """Run the default schedule and plain descent alone on the same kernel and labels.
+
+    Scores: ``default``; plain descent as ``memorised``, ``oracle`` and ``closest``: see
+    ``compare_schedules``, whose arguments these are.
+    """
     rule = GradientDescent(spectrum.default_learning_rate)
     descent = exact_trajectory(spectrum, noisy, rule, times=TIMES, clean=clean, held_out=held_out)
     schedule = default_schedule(spectrum, noisy, seed=seed)
@@ -135,29 +166,11 @@ def compare_schedules(
     accuracy, distance = _curves(descent)
     stops = {
         "memorised": len(TIMES) - 1,
-        "validation": _best_on_validation(validation, noisy),
-        "leave_one_out": int(np.argmin(np.abs(np.log(TIMES / schedule.noise.steps)))),
         "oracle": int(np.argmax(accuracy)),
         "closest": int(np.argmin(distance)),
     }
-    scores = {
-        name: Score(float(accuracy[index]), float(distance[index]), float(TIMES[index]))
-        for name, index in stops.items()
-    }
-    first_try = _first_try(schedule.noise.steps)
-    runs = {
-        "default": default_run,
-        "first_try": follow_rounds(spectrum, noisy, first_try, clean=clean, held_out=held_out),
-    }
-    lengths = {"default": schedule.rounds.epoch_length, "first_try": first_try.epoch_length}
-    for name, run in runs.items():
-        accuracy, distance = _curves(run)
-        scores[name] = Score(float(accuracy[-1]), float(distance[-1]), float(lengths[name]))
-    taught_clean = exact_trajectory(spectrum, clean, rule, times=TIMES, held_out=held_out)
-    accuracy, distance = _curves(taught_clean)
-    best = int(np.argmax(accuracy))
-    scores["clean_labels"] = Score(float(accuracy[best]), float(distance[best]), float(TIMES[best]))
-    scores["grid"] = grid_oracle(spectrum, noisy, schedule.noise, clean=clean, held_out=held_out)
+    scores = {name: _score(descent, index, TIMES[index]) for name, index in stops.items()}
+    scores["default"] = _score(default_run, -1, float(schedule.rounds.epoch_length))
     return Comparison(scores=scores, schedule=schedule, descent=descent, default_run=default_run)
 
 
@@ -241,6 +254,12 @@ def _best_on_validation(validation: Validation, noisy: Targets) -> int:
         held_out=HeldOut(validation.cross_kernel, labels[validation.held_back]),
     )
     return int(np.argmax(_curves(descent)[0]))
+
+
+def _score(run: Trajectory, index: int, steps: float) -> Score:
+    """The score at one record of a run."""
+    accuracy, distance = _curves(run)
+    return Score(float(accuracy[index]), float(distance[index]), float(steps))
 
 
 def _curves(run: Trajectory) -> tuple[np.ndarray, np.ndarray]:

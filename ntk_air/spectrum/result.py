@@ -110,6 +110,21 @@ class Spectrum(eqx.Module):
         positive = np.maximum(np.asarray(self.eigenvalues), 0)
         return float(np.exp(np.sum(scipy.special.entr(positive / np.sum(positive)))))
 
+    def eigengap(self, k: int) -> float:
+        """λ_k/λ_{k+1}; ∞ where λ_{k+1} is at most ``precision_floor``.
+
+        Args:
+            k: from 1, below ``n_mode``.
+
+        Raises:
+            ValueError: for another k.
+        """
+        if not 1 <= k < self.n_mode:
+            raise ValueError(f"k must lie in 1 … {self.n_mode - 1}, with a mode below; got {k}")
+        if not self.resolved[k]:
+            return float("inf")
+        return float(self.eigenvalues[k - 1]) / float(self.eigenvalues[k])
+
     @property
     def trace_share(self) -> float:
         """The share of the trace that the modes held carry: 1 to rounding where complete."""

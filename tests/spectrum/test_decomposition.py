@@ -170,3 +170,13 @@ def test_the_second_decomposition_compiles_nothing():
         decompose(with_eigenvalues(np.linspace(3, 4, 37)[::-1]).matrix)
     assert first
     assert not second
+
+
+def test_the_eigengap_is_the_ratio_of_neighbours():
+    values = np.append(np.geomspace(8.0, 1.0, 4), 0.0)
+    spectrum = decompose(with_eigenvalues(values).matrix)
+    assert spectrum.eigengap(2) == pytest.approx(2.0, rel=1e-12)
+    assert spectrum.eigengap(4) == np.inf
+    for k in (0, 5):
+        with pytest.raises(ValueError, match=rf"k must lie in 1 … 4.*got {k}"):
+            spectrum.eigengap(k)
