@@ -154,8 +154,9 @@ def decay_row(
     finite = STEPS[:-1]
     truth = remaining(problem.eigenvalues, finite, rate, dynamics) @ problem.shares[name]
     at_the_end = np.sum(problem.shares[name][problem.eigenvalues == 0])
-    # A decay is at most 1; the reference's sum may round above it.
-    truth = np.minimum(np.append(truth, at_the_end), 1)
+    # A decay begins at 1; the reference's sum may round to either side of it.
+    truth = np.where(STEPS == 0, 1, np.minimum(np.append(truth, at_the_end), 1))
+    inside = (found.lower <= truth) & (truth <= found.upper)
     rules = [(column.gauss(), column.radau(0.0)) for column in measure.columns]
     columns = sum(
         remaining(radau.nodes, finite, rate, dynamics) @ radau.weights
@@ -165,7 +166,8 @@ def decay_row(
     return {
         "times": len(STEPS),
         "contained": bool(found.contains(truth)),
-        "contained_times": int(np.sum((found.lower <= truth) & (truth <= found.upper))),
+        "contained_times": int(np.sum(inside)),
+        "steps_outside": STEPS[~inside],
         "widest": float(found.width.max()),
         "widest_of_column_rules_alone": float(np.max(columns) / measure.energy),
         "largest_error_of_estimate": float(np.abs(found.estimate - truth).max()),

@@ -77,9 +77,9 @@ class SpectralMeasure(eqx.Module):
 
         Two kernels that differ by δ have decays that differ by at most kηδ(√decay(2k) + kηδ):
         (H′ᵏ − Hᵏ) = Σ H′ˢ(H′ − H)Hᵏ⁻¹⁻ˢ, and ‖H′ˢu‖‖Hᵏ⁻¹⁻ˢu‖ is largest at its ends. Θ′ is moved
-        up by δ, so that it has no negative eigenvalue, and scaled so that none is above 1/η: in all
-        4δ are allowed for, δ being ``uncertainty``. Decays fall with k: a bound at one step holds
-        at those behind, or before it.
+        up by δ = ``uncertainty``, so that it has no negative eigenvalue: 2δ are allowed for. Then
+        it is scaled so that none is above 1/η, which moves decays by at most 2ηδ. Decays fall with
+        k: a bound at one step holds at those behind, or before it.
 
         Args:
             steps: k ≥ 0, whole numbers for descent (other powers have derivatives that change
@@ -127,10 +127,11 @@ class SpectralMeasure(eqx.Module):
         grid = self._grid(steps, rate, dynamics)
         nodes = self._moved_nodes(rate)
         left = remaining(nodes, grid, rate, dynamics)
-        moves = 4 * grid * rate * self.uncertainty
+        moves = 2 * grid * rate * self.uncertainty
+        error = self._residual_bounds(grid, nodes, left, rate, dynamics)
         # The estimate is that of nodes which are not moved: they differ by as much again.
-        error = self._residual_bounds(grid, nodes, left, rate, dynamics) + 2 * moves * (1 + moves)
-        return (error + len(nodes) * EPSILON)[np.searchsorted(grid, steps)]
+        error += 2 * (moves * (1 + moves) + self._rounding(rate))
+        return error[np.searchsorted(grid, steps)]
 
     def energy_from(self, thresholds: Float[np.ndarray, " n_value"]) -> Bracket:
         """The share of u's energy in eigenvalues at or above each threshold.
@@ -186,6 +187,10 @@ class SpectralMeasure(eqx.Module):
             early, later = np.arange(float(_FIRST_STEPS)), np.round(later)
         return np.unique(np.concatenate([early, later, steps[np.isfinite(steps)]]))
 
+    def _rounding(self, rate: float) -> float:
+        """What scaling moves decays by, and the rounding of a rule's weights."""
+        return 2 * rate * self.uncertainty + len(self.modes.nodes) * EPSILON
+
     def _moved_nodes(self, rate: float) -> Float[np.ndarray, " n_node"]:
         return (self.modes.nodes + self.uncertainty) / (1 + 2 * rate * self.uncertainty)
 
@@ -202,8 +207,8 @@ class SpectralMeasure(eqx.Module):
         upper = np.minimum(self._value(radau, steps, rate, dynamics), block + error)
         upper = np.minimum.accumulate(np.minimum(upper, 1))
         at_twice = upper[np.searchsorted(steps, 2 * steps, side="right") - 1]
-        moves = 4 * steps * rate * self.uncertainty
-        allowance = moves * (np.sqrt(np.maximum(at_twice, 0)) + moves) + len(nodes) * EPSILON
+        moves = 2 * steps * rate * self.uncertainty
+        allowance = moves * (np.sqrt(np.maximum(at_twice, 0)) + moves) + self._rounding(rate)
         lower[0], upper[0], allowance[0] = 1, 1, 0  # nothing has happened yet
         return (
             np.maximum.accumulate((lower - allowance)[::-1])[::-1],

@@ -47,10 +47,10 @@ class LabelQuadrature(eqx.Module):
         """The measure of each label matrix.
 
         All is exact of a kernel Θ′ close to Θ. In exact arithmetic the projection is symmetric: how
-        far it is not, S = ‖T − Tᵀ‖, shows the rounding of products inside the space. Spread evenly
-        over all n directions, of which the space has d, ‖Θ′ − Θ‖ ≤ (1 + √(n/d))·S. That is an
-        allowance, not a theorem. What rank deflation left out, and the backward error of LAPACK's
-        eigensolver, are added to it.
+        far it is not, S = ‖T − Tᵀ‖, shows the rounding of products inside the space. Independent
+        errors, spread evenly over all n directions, of which the space has d, would make ‖Θ′ − Θ‖
+        (1 + √(n/d))·S/√8, and √8 times as much is allowed for. That is an allowance, not a theorem.
+        What rank deflation left out, and the backward error of LAPACK's eigensolver, are added.
 
         Args:
             n_products: use the first so many products alone; ``None`` is all.
@@ -67,6 +67,7 @@ class LabelQuadrature(eqx.Module):
         scale = float(np.abs(values).max())
         rounded = 8 * size**0.5 * EPSILON * scale
         asymmetry = spectral_norm(computed - computed.T)
+        rounding_of_products = (1 + (self.n / size) ** 0.5) * asymmetry
         # Descending; the kernel is positive semi-definite, so what is below 0 is rounding.
         atoms, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
         leaving = self.projection[size:end, :size] @ vectors
@@ -81,7 +82,7 @@ class LabelQuadrature(eqx.Module):
                 amplitudes=vectors[: len(start)].T @ start,
                 leaving=leaving,
                 n_products=m,
-                uncertainty=(1 + (self.n / size) ** 0.5) * asymmetry + rounded + self.dropped,
+                uncertainty=rounding_of_products + rounded + self.dropped,
             )
             for name, start in self.coordinates.items()
         }

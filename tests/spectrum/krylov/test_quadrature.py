@@ -11,6 +11,7 @@ from ntk_air.memory import MemoryBudgetError
 from ntk_air.spectrum.decomposition import DecompositionError
 from ntk_air.spectrum.krylov import Checkpoint, label_quadrature
 from ntk_air.spectrum.krylov.quadrature import spectral_norm
+from ntk_air.spectrum.krylov.space import KrylovSpace
 from tests.problems import SPECTRA, spectral_problem
 from tests.spectrum.krylov.reference import (
     FLOW_TIMES,
@@ -90,6 +91,21 @@ def test_one_vector_alone(name):
     found = check_contained(matrix, labels, (1, 2, 4, 8, 16, 32), share_of_rate=0.3)
     assert np.all(np.diff(found[:5]) < 0)
     assert found[-1] < 1e-10
+
+
+@pytest.mark.parametrize("name", ["power_law", "digits"])
+def test_the_uncertainty_covers_the_rounding_of_products(name):
+    matrix = matrix_of(name).astype(np.float32)
+    labels = labels_of(len(matrix))["noise"]
+    measure = label_quadrature(ProductOnly(matrix), {"noise": labels}, 9).measures()["noise"]
+    space = KrylovSpace(len(matrix), 10)
+    space.append_pending(labels / np.linalg.norm(labels))
+    for _ in range(9):
+        space.advance(ProductOnly(matrix))
+    image = space.basis @ np.vstack([space.projection, space.coupling])
+    rounding = np.linalg.norm(image - matrix.astype(np.float64) @ space.basis[:, :9], 2)
+    assert rounding < measure.uncertainty < 10 * rounding
+    assert rounding > 1e-8 * measure.largest_eigenvalue
 
 
 def test_even_powers_are_the_training_curve():
