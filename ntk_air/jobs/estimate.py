@@ -12,7 +12,7 @@ from ntk_air.kernels.operator import KernelOperator
 from ntk_air.kernels.operators.tile_folder import DiskSpaceError
 from ntk_air.kernels.operators.tiled import TiledKernel
 from ntk_air.measuring import resident_bytes
-from ntk_air.memory import format_bytes, require_memory
+from ntk_air.memory import MemoryBudgetError, format_bytes, require_memory
 from ntk_air.spectrum.krylov.space import space_bytes
 from ntk_air.spectrum.krylov.top_modes import expected_products, least_bytes
 
@@ -84,6 +84,8 @@ def estimate(job: Job) -> dict[str, StageNeed]:
     needs = require_fit(job)
     sample = min(SAMPLE, job.n)
     bound = job.operator_bytes(job.max_memory_bytes - resident_bytes())
+    if job.has_all_outputs:
+        _require_products(job, bound)
     growth = job.n / sample if job.has_all_outputs else (job.n / sample) ** 2
     trial = job.build(max_memory_bytes=bound, n=sample)  # compiles
     _remove(trial)
@@ -115,6 +117,16 @@ def describe(needs: dict[str, StageNeed], job: Job) -> str:
         )
     total = sum(need.seconds for need in needs.values())
     return "\n".join([*lines, f"  {'in all':<12} about {_duration(total):>8}"])
+
+
+def _require_products(job: Job, bound: int) -> None:
+    """Refuse products of all outputs that do not fit; nothing is computed."""
+    try:
+        job.build(max_memory_bytes=bound)
+    except MemoryBudgetError as error:
+        raise MemoryBudgetError(
+            f"{error}; a third of what is free goes to it: raise --max-memory"
+        ) from error
 
 
 def _operator_bytes(job: Job, free: int) -> int:

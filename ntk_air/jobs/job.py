@@ -25,7 +25,8 @@ OperatorKind: TypeAlias = Literal["dense", "tiled", "matrix-free", "sharded"]
 
 OPERATORS: tuple[OperatorKind, ...] = ("dense", "tiled", "matrix-free", "sharded")
 
-_LEAST_OPERATOR_BYTES, _MOST_OPERATOR_BYTES = 2**26, 2**29
+# Larger tiles gain nothing. Products of all outputs hold a few vectors of n · n_out beside them.
+_LEAST_BYTES, _MOST_BYTES, _MOST_BYTES_OF_ALL_OUTPUTS = 2**26, 2**29, 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +154,8 @@ class Job:
         """
         if self.operator in ("dense", "sharded"):
             return free_bytes
-        return max(_LEAST_OPERATOR_BYTES, min(_MOST_OPERATOR_BYTES, free_bytes // 3))
+        most = _MOST_BYTES_OF_ALL_OUTPUTS if self.has_all_outputs else _MOST_BYTES
+        return max(_LEAST_BYTES, min(most, free_bytes // 3))
 
 
 def label_matrices(dataset: Dataset) -> dict[str, Targets]:

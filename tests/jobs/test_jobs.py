@@ -1,5 +1,6 @@
 """Jobs: what they refuse before they start, what they estimate, and the operators they make."""
 
+import dataclasses
 import shutil
 
 import jax
@@ -60,6 +61,16 @@ def test_an_empirical_kernel_without_a_matrix_has_all_outputs(dataset, tmp_path)
     for name, matrix in label_matrices(dataset).items():
         np.testing.assert_array_equal(job.blocks[name][:, 0], matrix.reshape(-1))
     assert job.build(max_memory_bytes=2**28).shape == (N * 10, N * 10)
+
+
+def test_products_of_all_outputs_that_do_not_fit_are_refused(dataset, tmp_path):
+    network = DenseNetwork((20_000,), n_out=10)
+    params = jax.eval_shape(lambda key: network.init(key, 64), jax.random.key(0))
+    kernel = EmpiricalKernel(network.apply, jax.tree.map(lambda p: np.ones(p.shape), params))
+    job = a_job(dataset, tmp_path, operator="matrix-free", kernel=kernel)
+    job = dataclasses.replace(job, max_memory_bytes=resident_bytes() + 10**8)
+    with pytest.raises(MemoryBudgetError, match="empirical NTK.* needs .*: raise --max-memory"):
+        estimate(job)
 
 
 def test_the_estimate_covers_every_stage(dataset, tmp_path):
