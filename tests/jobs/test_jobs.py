@@ -69,7 +69,7 @@ def test_products_of_all_outputs_that_do_not_fit_are_refused(dataset, tmp_path):
     kernel = EmpiricalKernel(network.apply, jax.tree.map(lambda p: np.ones(p.shape), params))
     job = a_job(dataset, tmp_path, operator="matrix-free", kernel=kernel)
     job = dataclasses.replace(job, max_memory_bytes=resident_bytes() + 10**8)
-    with pytest.raises(MemoryBudgetError, match="empirical NTK.* needs .*: raise --max-memory"):
+    with pytest.raises(MemoryBudgetError, match=r"empirical NTK.* needs .*: raise --max-memory"):
         estimate(job)
 
 
