@@ -53,6 +53,9 @@ class Config(ExperimentConfig):
     """Vectors that a pass serves while eigenpairs are searched."""
     distill_steps: int = 0
     """Steps of self-distillation with hard labels, from products alone; 0 is none."""
+    distributed: bool = False
+    """Be one of several processes that jax.distributed brings together; SLURM's and Kubernetes'
+    settings are found by JAX itself. For --operator sharded."""
     tiles: Path | None = None
     """Folder for tiles, kept for other runs; by default in the run's own, removed at its end."""
     accuracy: float = 1e-8
@@ -61,6 +64,11 @@ class Config(ExperimentConfig):
     def __post_init__(self):
         check_choice("operator", self.operator, OPERATORS)
         check_at_least("distill_steps", self.distill_steps, 0)
+        if self.distributed and self.operator != "sharded":
+            raise ValueError(
+                "distributed is for operator='sharded', whose rows are spread over the processes; "
+                f"got {self.operator!r}"
+            )
 
     def smoke(self) -> "Config":
         """A few hundred inputs."""
@@ -74,9 +82,9 @@ class Config(ExperimentConfig):
         )
 
     def identity(self) -> dict[str, Any]:
-        """What makes two configurations the same; where tiles lie does not."""
+        """What makes two configurations the same; neither where tiles lie nor who computes."""
         fields = super().identity()
-        del fields["tiles"]
+        del fields["tiles"], fields["distributed"]
         return fields
 
 
@@ -237,4 +245,6 @@ EXPERIMENT = Experiment(
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
+    if "--distributed" in sys.argv:
+        jax.distributed.initialize()  # before JAX is asked for anything else
     sys.exit(main(EXPERIMENT, Config, __doc__ or ""))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
+import jax
 import tyro
 from rich.console import Console, RenderableType
 
@@ -67,7 +68,7 @@ def run_experiment(experiment: Experiment[Config], config: Config, console: Cons
     if options.smoke:
         config = cast("Config", config.smoke())
     dataset = config.load()
-    folder = options.out or Path("runs") / experiment.name / config.run_name(dataset)
+    folder = _own(options.out or Path("runs") / experiment.name / config.run_name(dataset))
     with progress_on_standard_error() as progress:
         run = RunFolder(
             folder,
@@ -87,6 +88,12 @@ def run_experiment(experiment: Experiment[Config], config: Config, console: Cons
             run.finish(precision=options.precision, seeds=options.noise_seeds())
     console.print(experiment.summary(run.results))
     console.print(f"\nsaved in {folder}", soft_wrap=True)
+
+
+def _own(folder: Path) -> Path:
+    """The folder of this process: those of several write the same results beside each other."""
+    index = jax.process_index() if jax.distributed.is_initialized() else 0
+    return folder.with_name(f"{folder.name}-process{index}") if index else folder
 
 
 def make_run_scene(

@@ -64,7 +64,7 @@ def test_an_empirical_kernel_without_a_matrix_has_all_outputs(dataset, tmp_path)
 
 
 def test_products_of_all_outputs_that_do_not_fit_are_refused(dataset, tmp_path):
-    network = DenseNetwork((20_000,), n_out=10)
+    network = DenseNetwork((100_000,), n_out=10)
     params = jax.eval_shape(lambda key: network.init(key, 64), jax.random.key(0))
     kernel = EmpiricalKernel(network.apply, jax.tree.map(lambda p: np.ones(p.shape), params))
     job = a_job(dataset, tmp_path, operator="matrix-free", kernel=kernel)
