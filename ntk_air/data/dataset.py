@@ -17,6 +17,7 @@ from ntk_air.data.labels import (
     n_outputs,
 )
 from ntk_air.data.noise import LabelNoise, average_by_class
+from ntk_air.data.resizing import resized_images
 from ntk_air.typing import Targets, TestTargets
 
 
@@ -246,6 +247,16 @@ class Dataset(eqx.Module):
         return flat._with(
             inputs=_unit_rows("inputs", flat.inputs),
             test_inputs=_unit_rows("test_inputs", flat.test_inputs),
+        )
+
+    def resized(self, height: int, width: int) -> "Dataset":
+        """The same images at another size: see ``resized_images``.
+
+        Raises ``ValueError`` for inputs that are no images.
+        """
+        return self._with(
+            inputs=resized_images(self.inputs, height, width),
+            test_inputs=resized_images(self.test_inputs, height, width),
         )
 
     @property

@@ -37,7 +37,8 @@ class NoiseEstimate(eqx.Module):
         steps: t, the middle, in log t, of those after which plain descent predicts left-out noisy
             labels as well as at its best, to within a standard error.
         temperature: T, with which softmax(f_t/T) are the probabilities of the clean label.
-        noise_rate: q, the share of labels that differ from the clean ones.
+        noise_rate: q, the share of labels that differ from the clean ones, if flips are symmetric.
+            Flips that the inputs predict, such as pair noise, are taken for structure: q is near 0.
         noise_rate_std_error: of q, from the curvature of the likelihood, as if left-out
             predictions were independent; infinite where the likelihood does not bound q.
         log_likelihood: of the noisy labels, mean over rows, in nats.

@@ -80,7 +80,8 @@ def _table(results: Results) -> Table:
     n_seeds = len(results["seeds"])
     for index, name in enumerate(results["architectures"]):
         cells = [f"{results['air_auc'][index]:.3f}", _gap(results["eigengap"][index])]
-        cells += [_cell(results, f"{who}_accuracy", index) for who in _ACCURACIES]
+        cells += [_cell(results, f"{who}_accuracy", index) for who in ("default", "oracle")]
+        cells += [f"{results['end_accuracy'][index]:.3f}"]
         cells += [f"{results['gain_over_oracle'][index]:+.3f}"]
         ahead = results["gain_over_oracle_seeds_ahead"][index]
         table.add_row(name, *cells, f"{ahead} of {n_seeds}")
@@ -155,7 +156,8 @@ def _draw_scores(
     axes.set_xlabel(
         "test accuracy" if what == "accuracy" else "RMS distance to the clean labels $d$"
     )
-    axes.legend(fontsize=5, loc="upper center", bbox_to_anchor=(0.4, 1.09), ncols=3)
+    axes.set_ylim(len(rows) - 0.5, -3.5)  # room for the legend
+    axes.legend(fontsize=5, loc="upper left")
 
 
 def _draw_rows(axes: Axes, results: Results, name: str, label: str) -> None:
