@@ -61,7 +61,7 @@ class Config(ExperimentConfig):
     """Training inputs of that other data set."""
     pretrain_labels: Literal["noisy", "clean"] = "noisy"
     """What is learnt on the set itself."""
-    epochs: tuple[int, ...] = (0, 1, 2, 4, 8, 16, 32, 64)
+    epochs: tuple[int, ...] = (0, 1, 2, 4, 8, 16, 32, 64, 128)
     """When the kernel is taken; from 0, the random initialisation."""
     batch_size: int = 50
     """Examples in a step of the training."""
