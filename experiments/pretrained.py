@@ -37,8 +37,8 @@ FRESH_DRAWS = 5
 """Draws of noise that no network was trained on, for each seed."""
 
 LARGER_RUN = (
-    "A larger run: time grows as seeds × snapshots × n_train³ for spectra, 2 s each at 300 inputs, "
-    "and as n_train² × parameters for kernels: half an hour for 3,000 inputs and a width of 1,024."
+    "A larger run: time grows as seeds × snapshots × n_train³ for spectra and as n_train² × "
+    "parameters for kernels; at 300 inputs and width 256 a snapshot takes 2 s on two cores."
 )
 
 
