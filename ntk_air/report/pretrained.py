@@ -142,6 +142,8 @@ def _draw(axes: Axes, results: Results, arrays: Arrays, panel: str) -> None:
     for name, (text, colour, marker) in curves.items():
         values = arrays[name]
         trained = np.isfinite(values).all(axis=0)
+        if panel == "motion":
+            trained &= epochs > 0  # nothing has moved at 0, which no logarithm shows
         elsewhere = results["trained_on_another_set"] and name == "network_accuracy"
         if not trained.any() or (elsewhere and panel == "accuracy"):
             continue
@@ -158,8 +160,11 @@ def _draw(axes: Axes, results: Results, arrays: Arrays, panel: str) -> None:
             color=COLOURS[colour],
             label=text,
         )
+    if panel == "motion":
+        axes.set_yscale("log")
     axes.set_xscale("symlog", linthresh=1)
-    axes.set_xticks(epochs, [f"{epoch:g}" for epoch in epochs])
+    axes.set_xlim(-0.2, 1.2 * epochs[-1])
+    axes.set_xticks(epochs, [f"{epoch:g}" for epoch in epochs], fontsize=6)
     axes.set_xlabel(f"epochs of training ({results['trained_on']})")
     axes.set_ylabel(label)
     axes.legend(fontsize=5)
