@@ -131,7 +131,9 @@ def test_a_killed_run_goes_on_to_the_same_bits(operator, uninterrupted, tmp_path
     for _ in range(4):
         with pytest.raises(KeyboardInterrupt):
             passes(operator, tmp_path, 9, stop_after=2)
-    assert_same(passes(operator, tmp_path, 9), uninterrupted)
+    counted = CountedProducts(operator.matrix)
+    assert_same(passes(counted, tmp_path, 9), uninterrupted)
+    assert counted.n_products[0] == 9 - 4 * 2  # no pass was done twice
     kept = sorted(path.name for path in tmp_path.glob("*.record"))
     assert kept == [f"00001-{number:05d}.record" for number in range(4)]  # nothing of before 6
 
