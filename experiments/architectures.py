@@ -44,9 +44,9 @@ DENSE = (
 ON_IMAGES = ("convolutional:relu", "convolutional:erf")
 
 LARGER_RUN = (
-    "A larger run: time grows as n_train³ × seeds × architectures for dense kernels, a second or "
-    "two each at 500 inputs; convolutional kernels add n_train² × pixels², 15 s a seed for 300 + "
-    "300 inputs of 8 × 8 (stax:resnet: a minute), 150 times that for 28 × 28."
+    "A larger run: time grows as n_train³ × seeds × architectures for dense kernels, 2 s each at "
+    "300 inputs; convolutional kernels add n_train² × pixels², 15 s a seed for 300 + 300 inputs of "
+    "8 × 8 (stax:resnet: a minute), so 150 times that for 28 × 28."
 )
 
 

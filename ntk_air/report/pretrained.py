@@ -162,6 +162,8 @@ def _draw(axes: Axes, results: Results, arrays: Arrays, panel: str) -> None:
         )
     if panel == "motion":
         axes.set_yscale("log")
+    if panel == "distance":
+        axes.margins(y=0.35)  # room for the legend above what does not stop
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(-0.2, 1.2 * epochs[-1])
     axes.set_xticks(epochs, [f"{epoch:g}" for epoch in epochs], fontsize=6)

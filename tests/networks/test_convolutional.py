@@ -52,7 +52,7 @@ def test_kernels_are_those_of_the_infinite_network_in_expectation():
     net = network(channels=2, blocks=(1,), n_out=1)
     kernels = convolutional_kernels(X, blocks=(1,), dual=relu_dual, **VARIANCES)
     np.testing.assert_allclose(net.architecture.ntk(X), kernels[0].astype(float), rtol=1e-9)
-    deviation, error = deviations_from_expectation(net, *kernels, n_draws=4_000)
+    deviation, error = deviations_from_expectation(net, *kernels, n_draws=2_000)
     assert deviation < 4
     assert error < 0.05
 
