@@ -33,6 +33,12 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes had begun to write: for one that writes alone."""
+    for unfinished in folder.glob(".*-*.*"):
+        unfinished.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically."""
     with replaced_atomically(path) as temporary:

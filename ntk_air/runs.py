@@ -130,6 +130,7 @@ class RunFolder:
             "peak_memory_bytes": peak_memory_bytes(),
         }
         files.write_json(self.path / MANIFEST, manifest)
+        files.remove_leftovers(self.path)
         shutil.rmtree(self.path / _STAGES, ignore_errors=True)
 
     def _manifest(self) -> dict[str, Any]:

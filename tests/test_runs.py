@@ -90,7 +90,9 @@ def test_an_interrupted_run_keeps_its_finished_stages(tmp_path):
     resumed.stage("second", lambda: compute(2.0))
     assert computed == [1.0, 2.0]
     np.testing.assert_array_equal(first["x"], [1.0, 1.0])
+    (tmp_path / "run" / ".curve-a1b2c3d4.png").touch()  # of a write that was killed
     finish(resumed)
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
     manifest = files.read_json(tmp_path / "run" / "manifest.json")
     assert manifest["resumed_stages"] == ["first"]
     assert not (tmp_path / "run" / ".stages").exists()

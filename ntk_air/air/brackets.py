@@ -104,7 +104,7 @@ def air_curve_bracket(
     times = np.asarray(curve_times(rates, dynamics, n_points), np.float64)
     measures = (signal, noise)
     ours, theirs = (
-        retrieved_share_bracket(measure, times, learning_rate=rate, dynamics=dynamics)
+        _rising(retrieved_share_bracket(measure, times, learning_rate=rate, dynamics=dynamics))
         for measure in measures
     )
     area, off = _estimated_area(measures, (ours, theirs), times, rates, rate, dynamics)
@@ -119,6 +119,13 @@ def air_curve_bracket(
         learning_rate=rate,
         dynamics=dynamics,
     )
+
+
+def _rising(share: Bracket) -> Bracket:
+    """A share never falls with time: a bound at one time holds at those behind, or before it."""
+    lower = np.maximum.accumulate(share.lower)
+    upper = np.minimum.accumulate(share.upper[::-1])[::-1]
+    return bracket(lower, upper, share.estimate)
 
 
 def _estimated_area(

@@ -51,6 +51,8 @@ def test_brackets_hold_the_curve_and_its_area(name, dynamics):
             # The reference, a sum of eigenvectors' shares, has rounding of its own.
             assert np.all(bracket.lower - 1e-12 <= shares)
             assert np.all(shares <= bracket.upper + 1e-12)
+            assert np.all(np.diff(bracket.lower) >= 0)
+            assert np.all(np.diff(bracket.upper) >= 0)
         assert found.times[0] == found.noise.upper[0] == 0
     assert np.all(np.array(widths) <= WIDTHS[name]), widths
 
