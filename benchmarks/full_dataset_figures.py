@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ntk_air.plotting import COLOURS, draw_panels, save_figure
+from ntk_air.plotting import COLOURS, draw_figure, draw_panels, save_figure
 
 Results = Mapping[str, Any]
 
@@ -35,9 +35,7 @@ def save_cost_figure(results: Results, folder: Path) -> None:
 
 def save_device_figure(results: Results, folder: Path) -> None:
     """What one device holds and does, against their number."""
-    save_figure(
-        draw_panels([lambda axes: _draw_devices(axes, results)], n_columns=1), folder, "devices"
-    )
+    save_figure(draw_figure(functools.partial(_draw_devices, results=results)), folder, "devices")
 
 
 def _rows(results: Results, case: str) -> list[Mapping[str, Any]]:
