@@ -141,7 +141,7 @@ def _require_products(job: Job, bound: int) -> None:
         job.build(max_memory_bytes=bound)
     except MemoryBudgetError as error:
         raise MemoryBudgetError(
-            f"{error}; a third of what is free goes to it: raise --max-memory"
+            f"{error}; two fifths of what is free go to it: raise --max-memory"
         ) from error
 
 
