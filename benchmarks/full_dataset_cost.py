@@ -39,7 +39,7 @@ class Config:
     """Folders of finished runs to take in."""
     data_dir: Path | None = None
     """Folder of the MNIST files."""
-    fit_from: int = 4000
+    fit_from: int = 15_000
     """The least size that slopes are fitted to: below it constant costs show."""
     out: Path = Path("runs/full_dataset_cost")
     """Folder for the runs, results.json and the figure."""

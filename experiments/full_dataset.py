@@ -21,10 +21,16 @@ from ntk_air.data.dataset import Dataset
 from ntk_air.dynamics.supervision import Hard, Power, Supervision
 from ntk_air.dynamics.trajectory import Trajectory
 from ntk_air.experiment import Experiment, main
-from ntk_air.jobs.estimate import StageNeed, describe, estimate, require_fit
+from ntk_air.jobs.estimate import (
+    StageNeed,
+    describe,
+    estimate,
+    free_bytes,
+    memory_shares,
+    require_fit,
+)
 from ntk_air.jobs.job import OPERATORS, Job, OperatorKind, label_matrices
 from ntk_air.jobs.run import JobRun
-from ntk_air.measuring import resident_bytes
 from ntk_air.memory import parse_bytes
 from ntk_air.progress import Progress
 from ntk_air.provenance import peak_memory_bytes
@@ -153,14 +159,12 @@ def estimated(job: Job, run: RunFolder) -> tuple[dict[str, StageNeed], dict[str,
     require_fit(job)
 
     def fresh() -> dict[str, np.ndarray]:
-        free = job.max_memory_bytes - resident_bytes()
+        bounds = memory_shares(job, free_bytes(job))
         needs = estimate(job)
-        operator = job.operator_bytes(free)
-        held = needs["kernel"].peak_bytes - (job.max_memory_bytes - free)
         return {
             "names": np.array(list(needs)),
             "needs": np.array([dataclasses.astuple(need) for need in needs.values()]),
-            "bounds": np.array([operator, free - min(held, free)]),
+            "bounds": np.array(bounds),
         }
 
     arrays = run.stage("estimate", fresh)

@@ -19,6 +19,9 @@ from ntk_air.spectrum.krylov.top_modes import expected_products, least_bytes
 SAMPLE = 2048
 """Inputs that a job is tried on to estimate its time."""
 
+_RUNTIME_BYTES = 2**28
+"""What compiled programs and libraries that are loaded on the way take, at the most seen."""
+
 _MEMORY_WAYS_OUT = {
     "dense": "--operator tiled keeps the kernel on disk, --operator matrix-free keeps it nowhere",
     "sharded": "--operator tiled keeps the kernel on disk; or use more devices",
@@ -47,8 +50,8 @@ def require_fit(job: Job, *, resident: int | None = None) -> dict[str, StageNeed
         MemoryBudgetError: a stage needs more than the job may have; names the option that helps.
         DiskSpaceError: tiles that would not fit on their disk.
     """
-    resident = resident_bytes() if resident is None else resident
-    free = job.max_memory_bytes - resident
+    free = free_bytes(job, resident=resident)
+    resident = job.max_memory_bytes - free
     held = _operator_bytes(job, free)
     columns = sum(matrix.shape[1] for matrix in job.blocks.values())
     columns = min(columns, 2 * job.blocks["signal"].shape[1])  # ỹ lies in the span of y and ζ
@@ -70,6 +73,17 @@ def require_fit(job: Job, *, resident: int | None = None) -> dict[str, StageNeed
     return needs
 
 
+def free_bytes(job: Job, *, resident: int | None = None) -> int:
+    """What is left for operator and vectors beside what the process holds, or will hold anyway."""
+    resident = resident_bytes() if resident is None else resident
+    return job.max_memory_bytes - resident - _RUNTIME_BYTES
+
+
+def memory_shares(job: Job, free: int) -> tuple[int, int]:
+    """How what is free is shared out: bounds on the operator, and on the vectors beside it."""
+    return job.operator_bytes(free), free - min(_operator_bytes(job, free), free)
+
+
 def estimate(job: Job) -> dict[str, StageNeed]:
     """Memory, disk and time of each stage, the latter from a trial on a few inputs.
 
@@ -83,7 +97,7 @@ def estimate(job: Job) -> dict[str, StageNeed]:
     """
     needs = require_fit(job)
     sample = min(SAMPLE, job.n)
-    bound = job.operator_bytes(job.max_memory_bytes - resident_bytes())
+    bound = job.operator_bytes(free_bytes(job))
     if job.has_all_outputs:
         _require_products(job, bound)
     growth = job.n / sample if job.has_all_outputs else (job.n / sample) ** 2
@@ -95,12 +109,14 @@ def estimate(job: Job) -> dict[str, StageNeed]:
     widths = {"quadrature": 2 * width, "modes": job.block}
     rate = _multiplications_a_second()
     needs["kernel"] = dataclasses.replace(needs["kernel"], seconds=seconds * growth)
-    for name, count in passes.items():
-        if not count:
+    for name, most in passes.items():
+        if not most:
             continue
+        count = min(most, -(-job.n_rows // widths[name]))  # then nothing is left to find
         product = _seconds_a_product(trial, widths[name]) * growth
         # Twice against all columns so far, there and back.
-        orthogonalised = 4 * job.n_rows * (widths[name] * count) ** 2 / 2 / rate
+        columns = min(widths[name] * count, job.n_rows)
+        orthogonalised = 4 * job.n_rows * columns**2 / 2 / rate
         needs[name] = dataclasses.replace(needs[name], seconds=count * product + orthogonalised)
     _remove(trial)
     return needs
@@ -125,7 +141,7 @@ def _require_products(job: Job, bound: int) -> None:
         job.build(max_memory_bytes=bound)
     except MemoryBudgetError as error:
         raise MemoryBudgetError(
-            f"{error}; a third of what is free goes to it: raise --max-memory"
+            f"{error}; two fifths of what is free go to it: raise --max-memory"
         ) from error
 
 

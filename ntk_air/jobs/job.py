@@ -154,8 +154,9 @@ class Job:
         """
         if self.operator in ("dense", "sharded"):
             return free_bytes
-        most = _MOST_BYTES_OF_ALL_OUTPUTS if self.has_all_outputs else _MOST_BYTES
-        return max(_LEAST_BYTES, min(most, free_bytes // 3))
+        if self.has_all_outputs:
+            return max(_LEAST_BYTES, min(_MOST_BYTES_OF_ALL_OUTPUTS, 2 * free_bytes // 5))
+        return max(_LEAST_BYTES, min(_MOST_BYTES, free_bytes // 3))
 
 
 def label_matrices(dataset: Dataset) -> dict[str, Targets]:
