@@ -64,7 +64,8 @@ def summary(results: Results) -> Group:
         f"{results['n_classes']} classes; {np.mean(results['noise_rate']):.0%} label noise, "
         f"{results['noise_kind']}\n"
         f"mean ± standard deviation over {len(results['seeds'])} seeds of test accuracy: default "
-        "is self-distillation's,\noracle and end are plain descent's; gain of default over oracle"
+        "is self-distillation's, oracle\nand end are plain descent's; gain of default over oracle, "
+        "and seeds ahead; λ gap: the eigengap"
     )
     lines = [_verdict(results, "gain_over_oracle", "early stopping by oracle")]
     lines += [_verdict(results, "gain_over_end", "no stopping")]
@@ -75,7 +76,7 @@ def summary(results: Results) -> Group:
 def _table(results: Results) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("architecture", no_wrap=True)
-    for column in ("AIR-AUC", "eigengap", "default", "oracle", "end", "gain", "ahead"):
+    for column in ("AIR-AUC", "λ gap", "default", "oracle", "end", "gain", "ahead"):
         table.add_column(column, justify="right", no_wrap=True)
     n_seeds = len(results["seeds"])
     for index, name in enumerate(results["architectures"]):
@@ -84,7 +85,7 @@ def _table(results: Results) -> Table:
         cells += [f"{results['end_accuracy'][index]:.3f}"]
         cells += [f"{results['gain_over_oracle'][index]:+.3f}"]
         ahead = results["gain_over_oracle_seeds_ahead"][index]
-        table.add_row(name, *cells, f"{ahead} of {n_seeds}")
+        table.add_row(name, *cells, f"{ahead}/{n_seeds}")
     return table
 
 
