@@ -21,7 +21,7 @@ def test_import_loads_neither_neural_tangents_nor_tensorflow():
 
 
 def test_import_leaves_the_configuration_of_jax_alone():
-    # Options that parts of JAX add as they are imported, such as Pallas's own, are none that change.
+    # Options that parts of JAX add when imported, such as Pallas's own, are none that change.
     code = (
         "import jax; before = dict(jax.config.values); "
         "import ntk_air, ntk_air.air, ntk_air.data, ntk_air.kernels, ntk_air.dynamics; "
