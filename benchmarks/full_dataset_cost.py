@@ -24,6 +24,8 @@ EMPIRICAL = (
     *("--kernel", "empirical", "--width", "512", "--operator", "matrix-free"),
     *("--n-products", "10", "--top-k", "0"),
 )
+_FITTED = ("kernel_seconds", "product_seconds", "pass_seconds")
+
 CASES = {"infinite_width_tiled": INFINITE_WIDTH, "empirical_matrix_free": EMPIRICAL}
 
 
@@ -99,9 +101,12 @@ def row_of(folder: Path) -> dict[str, Any]:
 
 
 def slopes_of(rows: list[dict[str, Any]], config: Config) -> dict[str, float]:
-    """Powers of n that seconds grow with, by least squares in logarithms."""
+    """Powers of n that seconds grow with, by least squares in logarithms.
+
+    Of whole stages there is none: runs differ in their products and passes.
+    """
     large = [row for row in rows if row["n"] >= config.fit_from]
-    names = [name for name in rows[0] if name.endswith("_seconds")] if len(large) > 1 else []
+    names = [name for name in _FITTED if name in rows[0]] if len(large) > 1 else []
     sizes = np.log([row["n"] for row in large])
     return {
         name: float(np.polyfit(sizes, np.log([row[name] for row in large]), 1)[0]) for name in names
