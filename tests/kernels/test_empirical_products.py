@@ -98,10 +98,11 @@ def test_a_second_product_compiles_nothing():
         operator = MatrixFreeEmpiricalKernel(fresh, params, x)
         return operator.matvec(inputs(9, features=(2,))), operator.diagonal()
 
+    others = NETWORK.init(jax.random.key(1), 5), X1 + 1
     with count_compilations() as first:
         products(PARAMS, X1)
     with count_compilations() as second:
-        products(NETWORK.init(jax.random.key(1), 5), X1 + 1)
+        products(*others)
     assert len(first) > 0
     assert not second
 
