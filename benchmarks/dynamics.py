@@ -21,19 +21,19 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from ntk_air import files
+from ntk_air._base import files
 from ntk_air.data import SymmetricNoise, load_dataset
-from ntk_air.dynamics.exact import exact_trajectory
-from ntk_air.dynamics.filters import GradientDescent
-from ntk_air.dynamics.jumps import simulate_by_jumps
-from ntk_air.dynamics.metrics import train_metrics
-from ntk_air.dynamics.simulate import simulate
+from ntk_air.dynamics.closed_form.exact import exact_trajectory
+from ntk_air.dynamics.closed_form.filters import GradientDescent
+from ntk_air.dynamics.closed_form.tally import tally
+from ntk_air.dynamics.event_driven.event_driven import simulate_by_jumps
+from ntk_air.dynamics.run.metrics import train_metrics
+from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.dynamics.supervision import Hard, Power, Supervision
-from ntk_air.dynamics.tally import tally
-from ntk_air.kernels.infinite_width import DenseArchitecture
-from ntk_air.kernels.neural_tangents_compat import load_neural_tangents
-from ntk_air.provenance import device_state, package_versions, source_state
-from ntk_air.scene import Scene, make_scene
+from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.stax.compat import load_neural_tangents
+from ntk_air.lab.provenance import device_state, package_versions, source_state
+from ntk_air.problem import Scene, make_scene
 
 _WARM_UP_STEPS = 20
 

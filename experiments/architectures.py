@@ -14,17 +14,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from ntk_air.configs import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
+from ntk_air._base.memory import parse_bytes
+from ntk_air._base.progress import Progress
+from ntk_air._base.typing import AnyArray
 from ntk_air.data.dataset import Dataset
-from ntk_air.experiment import Experiment, main
-from ntk_air.kernel_quality import kernel_quality
-from ntk_air.memory import parse_bytes
-from ntk_air.progress import Progress
-from ntk_air.report import architectures as report
-from ntk_air.report.quality_results import quality_arrays, quality_numbers, rank_correlations
-from ntk_air.runs import RunFolder
-from ntk_air.scene import make_scene
-from ntk_air.typing import AnyArray
+from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
+from ntk_air.lab.harness import Experiment, main
+from ntk_air.lab.kernel_quality import kernel_quality
+from ntk_air.lab.report import architectures as report
+from ntk_air.lab.report.quality_results import quality_arrays, quality_numbers, rank_correlations
+from ntk_air.lab.run_folder import RunFolder
+from ntk_air.problem import make_scene
 
 DENSE = (
     "dense:1",

@@ -13,16 +13,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from ntk_air.configs import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig
+from ntk_air._base.progress import Progress
 from ntk_air.data.dataset import Dataset
-from ntk_air.dynamics.distance_predictions import early_stopping_floor, memorisation_level
-from ntk_air.dynamics.exact import exact_trajectory
-from ntk_air.dynamics.filters import GradientDescent
-from ntk_air.dynamics.jumps import simulate_by_jumps
-from ntk_air.dynamics.noise_estimate import estimate_noise
-from ntk_air.dynamics.run_certificate import first_certified_step
-from ntk_air.dynamics.scheduled_filters import IdentityDistillation
-from ntk_air.dynamics.simulate import simulate
+from ntk_air.dynamics.certificates.run_certificate import first_certified_step
+from ntk_air.dynamics.certificates.tail_bounds import tail_basis
+from ntk_air.dynamics.closed_form.exact import exact_trajectory
+from ntk_air.dynamics.closed_form.filters import GradientDescent
+from ntk_air.dynamics.closed_form.scheduled_filters import IdentityDistillation
+from ntk_air.dynamics.event_driven.event_driven import simulate_by_jumps
+from ntk_air.dynamics.label_noise.noise_estimate import estimate_noise
+from ntk_air.dynamics.predictions.distance import early_stopping_floor, memorisation_level
+from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.dynamics.supervision import (
     Hard,
     Identity,
@@ -32,17 +33,16 @@ from ntk_air.dynamics.supervision import (
     Supervision,
     plain_descent,
 )
-from ntk_air.dynamics.tail_bounds import tail_basis
-from ntk_air.experiment import Experiment, main, make_run_scene
-from ntk_air.progress import Progress
-from ntk_air.report import convergence as report
-from ntk_air.report.trajectory_results import (
+from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig
+from ntk_air.lab.harness import Experiment, main, make_run_scene
+from ntk_air.lab.report import convergence as report
+from ntk_air.lab.report.trajectory_results import (
     certificate_numbers,
     curves,
     largest_difference,
     run_numbers,
 )
-from ntk_air.runs import RunFolder
+from ntk_air.lab.run_folder import RunFolder
 
 MEMORISED_STEPS = 1e15
 N_TIMES = 200

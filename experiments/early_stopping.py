@@ -13,22 +13,22 @@ from typing import Any
 import jax
 import numpy as np
 
-from ntk_air.configs import ExperimentConfig
+from ntk_air._base.progress import Progress
 from ntk_air.data.dataset import Dataset
-from ntk_air.dynamics.exact import exact_trajectory
-from ntk_air.dynamics.filters import GradientDescent, SpectralRule
-from ntk_air.dynamics.interpolant import interpolant
-from ntk_air.dynamics.metrics import zero_one_error
-from ntk_air.dynamics.scheduled_filters import IdentityDistillation
-from ntk_air.dynamics.simulate import simulate
+from ntk_air.dynamics.closed_form.exact import exact_trajectory
+from ntk_air.dynamics.closed_form.filters import GradientDescent, SpectralRule
+from ntk_air.dynamics.closed_form.scheduled_filters import IdentityDistillation
+from ntk_air.dynamics.predictions.interpolant import interpolant
+from ntk_air.dynamics.run.metrics import zero_one_error
+from ntk_air.dynamics.run.trajectory import Trajectory
+from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.dynamics.supervision import Constant, Identity, Power, Pretrained, Supervision
-from ntk_air.dynamics.trajectory import Trajectory
-from ntk_air.experiment import Experiment, main, make_run_scene
-from ntk_air.progress import Progress
-from ntk_air.report import early_stopping as report
-from ntk_air.report.trajectory_results import curves, largest_difference, run_numbers
-from ntk_air.runs import RunFolder
-from ntk_air.scene import Scene
+from ntk_air.lab.config import ExperimentConfig
+from ntk_air.lab.harness import Experiment, main, make_run_scene
+from ntk_air.lab.report import early_stopping as report
+from ntk_air.lab.report.trajectory_results import curves, largest_difference, run_numbers
+from ntk_air.lab.run_folder import RunFolder
+from ntk_air.problem import Scene
 
 CONVERGED_STEPS = 1e18
 PLAIN_STEPS = 4_000

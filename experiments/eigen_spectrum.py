@@ -13,6 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from ntk_air._base.progress import Progress
+from ntk_air._base.typing import Targets
 from ntk_air.air import (
     air_curve,
     air_over_draws,
@@ -23,19 +25,22 @@ from ntk_air.air import (
     random_labels,
 )
 from ntk_air.air.summary import spread
-from ntk_air.configs import ExperimentConfig
 from ntk_air.data.dataset import Dataset
-from ntk_air.dynamics.default_schedule import WEIGHT
-from ntk_air.dynamics.noise_estimate import estimate_noise
+from ntk_air.dynamics.label_noise.default_schedule import WEIGHT
+from ntk_air.dynamics.label_noise.noise_estimate import estimate_noise
 from ntk_air.dynamics.rounds import Rounds, follow_rounds
 from ntk_air.dynamics.supervision import Constant, Restart, Sharpened, Supervision
-from ntk_air.experiment import Experiment, main, make_run_scene
-from ntk_air.progress import Progress
-from ntk_air.report import eigen_spectrum as report
-from ntk_air.report.air_results import air_arrays, air_numbers, spectrum_numbers, spread_numbers
-from ntk_air.runs import RunFolder
+from ntk_air.lab.config import ExperimentConfig
+from ntk_air.lab.harness import Experiment, main, make_run_scene
+from ntk_air.lab.report import eigen_spectrum as report
+from ntk_air.lab.report.air_results import (
+    air_arrays,
+    air_numbers,
+    spectrum_numbers,
+    spread_numbers,
+)
+from ntk_air.lab.run_folder import RunFolder
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import Targets
 
 NOISE_RATES = tuple(rate / 10 for rate in range(9))
 TOP = 5

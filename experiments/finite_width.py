@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ntk_air.checks import check_at_least, check_choice
-from ntk_air.configs import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig
+from ntk_air._base.checks import check_at_least, check_choice
+from ntk_air._base.progress import Progress
 from ntk_air.data.dataset import Dataset
 from ntk_air.dynamics.supervision import (
     Hard,
@@ -26,13 +26,13 @@ from ntk_air.dynamics.supervision import (
     Supervision,
     plain_descent,
 )
-from ntk_air.experiment import Experiment, main, make_run_scene
-from ntk_air.networks.dense import DenseNetwork
-from ntk_air.networks.finite_width import compare_with_kernel
-from ntk_air.progress import Progress
-from ntk_air.report import finite_width as report
-from ntk_air.report.width_results import width_arrays, width_numbers
-from ntk_air.runs import RunFolder
+from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig
+from ntk_air.lab.harness import Experiment, main, make_run_scene
+from ntk_air.lab.report import finite_width as report
+from ntk_air.lab.report.width_results import width_arrays, width_numbers
+from ntk_air.lab.run_folder import RunFolder
+from ntk_air.networks.models.dense import DenseNetwork
+from ntk_air.networks.studies.finite_width import compare_with_kernel
 
 N_TIMES = 24
 

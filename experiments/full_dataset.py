@@ -14,14 +14,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from ntk_air._base.checks import check_at_least, check_choice
+from ntk_air._base.memory import parse_bytes
+from ntk_air._base.progress import Progress
 from ntk_air.air import air_curve_bracket, retrieved_share_bracket
-from ntk_air.checks import check_at_least, check_choice
-from ntk_air.configs import ExperimentConfig, RunConfig
 from ntk_air.data.dataset import Dataset
+from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.supervision import Hard, Power, Supervision
-from ntk_air.dynamics.trajectory import Trajectory
-from ntk_air.experiment import Experiment, main
-from ntk_air.jobs.estimate import (
+from ntk_air.lab.config import ExperimentConfig, RunConfig
+from ntk_air.lab.harness import Experiment, main
+from ntk_air.lab.jobs.estimate import (
     StageNeed,
     describe,
     estimate,
@@ -29,14 +31,12 @@ from ntk_air.jobs.estimate import (
     memory_shares,
     require_fit,
 )
-from ntk_air.jobs.job import OPERATORS, Job, OperatorKind, label_matrices
-from ntk_air.jobs.run import JobRun
-from ntk_air.memory import parse_bytes
-from ntk_air.progress import Progress
-from ntk_air.provenance import peak_memory_bytes
-from ntk_air.report import full_dataset as report
-from ntk_air.report import krylov_results as saved
-from ntk_air.runs import RunFolder
+from ntk_air.lab.jobs.job import OPERATORS, Job, OperatorKind, label_matrices
+from ntk_air.lab.jobs.run import JobRun
+from ntk_air.lab.provenance import peak_memory_bytes
+from ntk_air.lab.report import full_dataset as report
+from ntk_air.lab.report import krylov_results as saved
+from ntk_air.lab.run_folder import RunFolder
 from ntk_air.spectrum.krylov.bracket import Bracket
 from ntk_air.spectrum.krylov.measure import SpectralMeasure
 from ntk_air.spectrum.krylov.quadrature import LabelQuadrature

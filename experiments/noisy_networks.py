@@ -15,23 +15,23 @@ from typing import Any
 import jax
 import numpy as np
 
-from ntk_air.checks import check_at_least, check_choice
-from ntk_air.configs import ExperimentConfig, NoiseConfig, RunConfig
+from ntk_air._base.checks import check_at_least, check_choice
+from ntk_air._base.memory import parse_bytes
+from ntk_air._base.progress import Progress
+from ntk_air._base.typing import AnyArray
 from ntk_air.data.dataset import Dataset
-from ntk_air.dynamics.default_schedule import default_schedule
-from ntk_air.dynamics.held_out import HeldOut
+from ntk_air.dynamics.label_noise.default_schedule import default_schedule
 from ntk_air.dynamics.rounds import follow_rounds
-from ntk_air.experiment import Experiment, main
+from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.kernels.gram import gram_matrix
-from ntk_air.memory import parse_bytes
-from ntk_air.networks.noisy_comparison import LITERATURE, TrainingPlan, compare_methods
-from ntk_air.progress import Progress
-from ntk_air.report import noisy_networks as report
-from ntk_air.report.network_results import comparison_numbers, run_arrays
-from ntk_air.runs import RunFolder
+from ntk_air.lab.config import ExperimentConfig, NoiseConfig, RunConfig
+from ntk_air.lab.harness import Experiment, main
+from ntk_air.lab.report import noisy_networks as report
+from ntk_air.lab.report.network_results import comparison_numbers, run_arrays
+from ntk_air.lab.run_folder import RunFolder
+from ntk_air.networks.studies.noisy_comparison import LITERATURE, TrainingPlan, compare_methods
 from ntk_air.spectrum.decomposition import decompose
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import AnyArray
 
 Kernels = tuple[Dataset, Spectrum, np.ndarray]
 

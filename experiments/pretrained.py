@@ -14,24 +14,24 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from ntk_air._base.checks import check_at_least, check_positive
+from ntk_air._base.memory import parse_bytes
+from ntk_air._base.progress import Progress
+from ntk_air._base.typing import AnyArray
 from ntk_air.air import auc_over_draws, kernel_target_alignment
-from ntk_air.checks import check_at_least, check_positive
-from ntk_air.configs import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.noise import TransitionNoise
-from ntk_air.experiment import Experiment, main
-from ntk_air.kernel_quality import kernel_quality
 from ntk_air.kernels.empirical import EmpiricalKernel
-from ntk_air.memory import parse_bytes
-from ntk_air.networks.optimisers import Adam
-from ntk_air.networks.snapshots import Snapshot, kernel_motion, snapshots_along_training
-from ntk_air.networks.training import HeldOutInputs
-from ntk_air.progress import Progress
-from ntk_air.report import pretrained as report
-from ntk_air.report.quality_results import over_seeds, quality_arrays, quality_numbers
-from ntk_air.runs import RunFolder
-from ntk_air.scene import Scene, make_scene
-from ntk_air.typing import AnyArray
+from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
+from ntk_air.lab.harness import Experiment, main
+from ntk_air.lab.kernel_quality import kernel_quality
+from ntk_air.lab.report import pretrained as report
+from ntk_air.lab.report.quality_results import over_seeds, quality_arrays, quality_numbers
+from ntk_air.lab.run_folder import RunFolder
+from ntk_air.networks.training.optimisers import Adam
+from ntk_air.networks.training.snapshots import Snapshot, kernel_motion, snapshots_along_training
+from ntk_air.networks.training.train import HeldOutInputs
+from ntk_air.problem import Scene, make_scene
 
 FRESH_DRAWS = 5
 """Draws of noise that no network was trained on, for each seed."""

@@ -15,35 +15,35 @@ from typing import Any
 import jax
 import numpy as np
 
+from ntk_air._base.memory import parse_bytes
+from ntk_air._base.progress import Progress
+from ntk_air._base.typing import AnyArray
 from ntk_air.air import air_summary
-from ntk_air.configs import ExperimentConfig
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.noise import SymmetricNoise
 from ntk_air.data.synthetic import clusters
-from ntk_air.dynamics.error_prediction import predicted_error
-from ntk_air.dynamics.held_out import HeldOut
-from ntk_air.dynamics.schedule_comparison import (
+from ntk_air.dynamics.label_noise.schedule_comparison import (
     TIMES,
     Validation,
     compare_schedules,
     split_rows,
     training_outcome,
 )
-from ntk_air.experiment import Experiment, main
+from ntk_air.dynamics.predictions.error import predicted_error
+from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.kernels.gram import gram_matrix
-from ntk_air.memory import parse_bytes
-from ntk_air.progress import Progress
-from ntk_air.report import self_distillation as report
-from ntk_air.report.schedule_results import (
+from ntk_air.lab.config import ExperimentConfig
+from ntk_air.lab.harness import Experiment, main
+from ntk_air.lab.report import self_distillation as report
+from ntk_air.lab.report.schedule_results import (
     air_arrays,
     comparison_arrays,
     comparison_numbers,
     phase_numbers,
 )
-from ntk_air.runs import RunFolder
+from ntk_air.lab.run_folder import RunFolder
 from ntk_air.spectrum.decomposition import decompose
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import AnyArray
 
 VALIDATION_SHARE = 0.2
 N_CLUSTERS = 8

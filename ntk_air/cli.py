@@ -9,12 +9,12 @@ import jax
 import tyro
 from rich.console import Console
 
-from ntk_air import files
+from ntk_air._base import files
 from ntk_air.claims import all_claims, make_scene, verify_claims
-from ntk_air.configs import DataConfig, KernelConfig, NoiseConfig
-from ntk_air.provenance import package_versions, source_state
-from ntk_air.report.progress import progress_on_standard_error
-from ntk_air.report.verdicts import claims_table, verdict_numbers, verdicts_table
+from ntk_air.lab.config import DataConfig, KernelConfig, NoiseConfig
+from ntk_air.lab.provenance import package_versions, source_state
+from ntk_air.lab.report.progress import progress_on_standard_error
+from ntk_air.lab.report.verdicts import claims_table, verdict_numbers, verdicts_table
 
 
 @dataclasses.dataclass(frozen=True)

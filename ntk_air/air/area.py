@@ -25,8 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ntk_air._base.typing import AnyArray
 from ntk_air.air.rates import Dynamics, ModeRates, retrieved
-from ntk_air.typing import AnyArray
 
 
 @partial(jax.jit, static_argnames="dynamics")

@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from ntk_air._base.checks import check_at_least
 from ntk_air.air.area import area_under_curve
 from ntk_air.air.curve import curve_times
 from ntk_air.air.rates import Dynamics, ModeRates, rates_of
-from ntk_air.checks import check_at_least
 from ntk_air.spectrum.krylov.bracket import Bracket, bracket
 from ntk_air.spectrum.krylov.measure import SpectralMeasure
 

@@ -5,9 +5,9 @@ import math
 import equinox as eqx
 import numpy as np
 
+from ntk_air._base.typing import Targets
 from ntk_air.air.energies import energy_shares
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import Targets
 
 
 class AroraComplexity(eqx.Module):

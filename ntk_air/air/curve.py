@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntk_air._base.checks import check_at_least, check_fraction
+from ntk_air._base.typing import Curve, Targets, Times
 from ntk_air.air.area import area_under_curve, bracket_crossing, share_at, shares_at, time_span
 from ntk_air.air.energies import Shares, batched_energy_shares
 from ntk_air.air.rates import Dynamics, ModeRates, checked_times, retrieval_rates
-from ntk_air.checks import check_at_least, check_fraction
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import Curve, Targets, Times
 
 _POINTS = 400
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_finite
+from ntk_air._base.checks import check_finite
+from ntk_air._base.typing import AnyArray, Targets
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import AnyArray, Targets
 
 LabelDraws = Float[AnyArray, "n_draw n_train n_out"]
 Shares = Float[AnyArray, "n_draw n_mode"]

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_choice, check_positive
+from ntk_air._base.checks import check_choice, check_positive
+from ntk_air._base.typing import AnyArray, Times
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import AnyArray, Times
 
 Dynamics: TypeAlias = Literal["descent", "flow"]
 

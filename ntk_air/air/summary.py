@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntk_air._base.checks import check_at_least
+from ntk_air._base.typing import AnyArray, Targets
 from ntk_air.air.area import area_under_curve
 from ntk_air.air.curve import AirCurve, AirWindow, air_curve, air_window, with_outside
 from ntk_air.air.energies import LabelDraws, Shares, batched_energy_shares, energy_in_top
 from ntk_air.air.rates import Dynamics, ModeRates, retrieval_half_lives, retrieval_rates
-from ntk_air.checks import check_at_least
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import AnyArray, Targets
 
 _NO_NOISE = "the noise is zero: what compares with it is None"
 

@@ -3,7 +3,7 @@
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, Verdict
 from ntk_air.claims.registry import all_claims
 from ntk_air.claims.verification import verify_claim, verify_claims
-from ntk_air.scene import Scene, make_scene
+from ntk_air.problem import Scene, make_scene
 
 __all__ = [
     "Claim",

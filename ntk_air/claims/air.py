@@ -5,12 +5,12 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+from ntk_air._base.typing import Targets
 from ntk_air.air import air_curve, random_label_control, retrieval_half_lives
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, agreement, at_least
 from ntk_air.claims.runs import stepped
 from ntk_air.dynamics.supervision import plain_descent
-from ntk_air.scene import Scene
-from ntk_air.typing import Targets
+from ntk_air.problem import Scene
 
 PAPER = "Dong et al. 2019 (P1)"
 DRAWS = 20

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ntk_air.scene import Scene
-from ntk_air.typing import AnyArray
+from ntk_air._base.typing import AnyArray
+from ntk_air.problem import Scene
 
 Status: TypeAlias = Literal["holds", "fails", "control passed", "does not apply"]
 

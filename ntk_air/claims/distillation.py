@@ -4,15 +4,15 @@ import numpy as np
 
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, array_agreement
 from ntk_air.claims.runs import exact, held_out_outputs, stepped, train_outputs
-from ntk_air.dynamics.distillation_filters import (
+from ntk_air.dynamics.closed_form.distillation_filters import (
     DistillationRounds,
     LastEpochTeacher,
     RestartedStudent,
     StoppedTeacher,
 )
-from ntk_air.dynamics.filters import GradientDescent, SpectralRule
-from ntk_air.dynamics.interpolant import interpolant
-from ntk_air.dynamics.scheduled_filters import IdentityDistillation
+from ntk_air.dynamics.closed_form.filters import GradientDescent, SpectralRule
+from ntk_air.dynamics.closed_form.scheduled_filters import IdentityDistillation
+from ntk_air.dynamics.predictions.interpolant import interpolant
 from ntk_air.dynamics.supervision import (
     Constant,
     Geometric,
@@ -23,7 +23,7 @@ from ntk_air.dynamics.supervision import (
     Supervision,
     plain_descent,
 )
-from ntk_air.scene import Scene
+from ntk_air.problem import Scene
 
 PAPER = "Dong et al. 2019 (P2)"
 TEACHER_STEPS = 200.0

@@ -4,11 +4,11 @@ import numpy as np
 
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, agreement
 from ntk_air.claims.runs import exact, stepped
-from ntk_air.dynamics.distance_predictions import clustered_floor
-from ntk_air.dynamics.filters import GradientDescent
+from ntk_air.dynamics.closed_form.filters import GradientDescent
+from ntk_air.dynamics.predictions.distance import clustered_floor
+from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.supervision import plain_descent
-from ntk_air.dynamics.trajectory import Trajectory
-from ntk_air.scene import Scene
+from ntk_air.problem import Scene
 
 PAPER = "Dong et al. 2019 (P4); Li, Soltanolkotabi, Oymak 2019"
 LOG_TIMES = (0.0, *np.unique(np.round(np.geomspace(1, 1e8, 400))))

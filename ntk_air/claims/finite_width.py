@@ -9,10 +9,15 @@ import numpy as np
 
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, at_most
 from ntk_air.dynamics.supervision import Power, Sharpened, Supervision, plain_descent
-from ntk_air.kernels.infinite_width import DenseArchitecture
-from ntk_air.networks.dense import DenseNetwork
-from ntk_air.networks.finite_width import PowerLaw, WidthRun, compare_with_kernel, fit_power_law
-from ntk_air.scene import Scene
+from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.networks.models.dense import DenseNetwork
+from ntk_air.networks.studies.finite_width import (
+    PowerLaw,
+    WidthRun,
+    compare_with_kernel,
+    fit_power_law,
+)
+from ntk_air.problem import Scene
 
 SOURCE = "theory.md section 7; Jacot et al. 2018; Lee et al. 2019"
 WIDTHS = (64, 256, 1024)

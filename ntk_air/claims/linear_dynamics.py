@@ -4,9 +4,9 @@ import numpy as np
 
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, agreement, array_agreement
 from ntk_air.claims.runs import exact, held_out_outputs, stepped, train_outputs
-from ntk_air.dynamics.filters import GradientDescent, GradientFlow
+from ntk_air.dynamics.closed_form.filters import GradientDescent, GradientFlow
 from ntk_air.dynamics.supervision import plain_descent
-from ntk_air.scene import Scene
+from ntk_air.problem import Scene
 
 SOURCE = "Jacot et al. 2018; Lee et al. 2019"
 TIMES = (1.0, 10.0, 100.0, 1000.0)

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air.dynamics.exact import exact_trajectory
-from ntk_air.dynamics.filters import SpectralRule
-from ntk_air.dynamics.jumps import simulate_by_jumps
-from ntk_air.dynamics.simulate import simulate
+from ntk_air._base.typing import Targets
+from ntk_air.dynamics.closed_form.exact import exact_trajectory
+from ntk_air.dynamics.closed_form.filters import SpectralRule
+from ntk_air.dynamics.event_driven.event_driven import simulate_by_jumps
+from ntk_air.dynamics.run.trajectory import Trajectory
+from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.dynamics.supervision import Supervision
-from ntk_air.dynamics.trajectory import Trajectory
-from ntk_air.scene import Scene
-from ntk_air.typing import Targets
+from ntk_air.problem import Scene
 
 Steps = Sequence[float]
 OutputsOverTime = Float[np.ndarray, "n_time n_train n_out"]

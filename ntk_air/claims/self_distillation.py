@@ -14,10 +14,12 @@ from ntk_air.claims.claim import (
 from ntk_air.claims.early_stopping import descent, predicted_floor
 from ntk_air.claims.runs import exact, jumped, stepped, train_outputs
 from ntk_air.data.noise import SymmetricNoise
-from ntk_air.dynamics.certificate import Certificate
-from ntk_air.dynamics.noise_estimate import estimate_noise
-from ntk_air.dynamics.run_certificate import certify, first_certified_step
-from ntk_air.dynamics.scheduled_filters import HardPatternTail
+from ntk_air.dynamics.certificates.certificate import Certificate
+from ntk_air.dynamics.certificates.run_certificate import certify, first_certified_step
+from ntk_air.dynamics.certificates.tail_bounds import tail_basis
+from ntk_air.dynamics.closed_form.scheduled_filters import HardPatternTail
+from ntk_air.dynamics.label_noise.noise_estimate import estimate_noise
+from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.supervision import (
     Agreement,
     Constant,
@@ -28,9 +30,7 @@ from ntk_air.dynamics.supervision import (
     Supervision,
     WeightSchedule,
 )
-from ntk_air.dynamics.tail_bounds import tail_basis
-from ntk_air.dynamics.trajectory import Trajectory
-from ntk_air.scene import Scene
+from ntk_air.problem import Scene
 
 PAPER = "Dong et al. 2019 (P3, P4)"
 LATE = 1e5

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterable
 
+from ntk_air._base.progress import Progress, no_progress
 from ntk_air.claims.claim import Claim, DoesNotApply, Status, Verdict
-from ntk_air.progress import Progress, no_progress
-from ntk_air.scene import Scene
+from ntk_air.problem import Scene
 
 
 def verify_claim(claim: Claim, scene: Scene) -> Verdict:

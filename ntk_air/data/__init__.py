@@ -2,8 +2,6 @@
 
 from ntk_air.data.catalogue import dataset_names, dataset_options, load_dataset
 from ntk_air.data.dataset import Dataset
-from ntk_air.data.files import ChecksumError, DataFileError
-from ntk_air.data.folders import DatasetNotFoundError
 from ntk_air.data.instance_noise import InstanceDependentNoise
 from ntk_air.data.labels import decode_targets, encode_labels
 from ntk_air.data.noise import (
@@ -13,6 +11,8 @@ from ntk_air.data.noise import (
     SymmetricNoise,
     TransitionNoise,
 )
+from ntk_air.data.readers.files import ChecksumError, DataFileError
+from ntk_air.data.readers.folders import DatasetNotFoundError
 
 __all__ = [
     "ChecksumError",

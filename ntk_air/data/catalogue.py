@@ -5,9 +5,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ntk_air.checks import check_choice
-from ntk_air.data import cifar, embedded, idx, own_files, synthetic, text
+from ntk_air._base.checks import check_choice
+from ntk_air.data import synthetic
 from ntk_air.data.dataset import Dataset
+from ntk_air.data.readers import cifar, embedded, idx, own_files, text
 from ntk_air.data.splits import RawSet, assemble
 
 _READERS: dict[str, Callable[..., RawSet]] = {

@@ -8,7 +8,8 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
-from ntk_air.checks import check_finite, check_inputs, check_same_features
+from ntk_air._base.checks import check_finite, check_inputs, check_same_features
+from ntk_air._base.typing import Targets, TestTargets
 from ntk_air.data.draws import choose
 from ntk_air.data.labels import (
     check_class_labels,
@@ -17,8 +18,7 @@ from ntk_air.data.labels import (
     n_outputs,
 )
 from ntk_air.data.noise import LabelNoise, average_by_class
-from ntk_air.data.resizing import resized_images
-from ntk_air.typing import Targets, TestTargets
+from ntk_air.data.readers.resizing import resized_images
 
 
 class Dataset(eqx.Module):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtri
 
-from ntk_air.checks import check_at_least
+from ntk_air._base.checks import check_at_least
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtr, ndtri, softmax
 
-from ntk_air.checks import check_at_least, check_fraction, check_positive
+from ntk_air._base.checks import check_at_least, check_fraction, check_positive
 from ntk_air.data.draws import draw_classes, generator, normal_numbers
 from ntk_air.data.labels import check_class_labels
 from ntk_air.data.noise import LabelNoise, average_by_class

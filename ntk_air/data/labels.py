@@ -7,8 +7,8 @@ vector e_c − 1/C.
 import numpy as np
 from jaxtyping import Float, Int
 
-from ntk_air.checks import check_at_least, check_finite
-from ntk_air.typing import AnyArray
+from ntk_air._base.checks import check_at_least, check_finite
+from ntk_air._base.typing import AnyArray
 
 
 def n_outputs(n_classes: int) -> int:

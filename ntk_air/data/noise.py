@@ -13,7 +13,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
-from ntk_air.checks import check_finite, check_fraction
+from ntk_air._base.checks import check_finite, check_fraction
 from ntk_air.data.draws import draw_classes, generator, rounded_counts, shuffled
 from ntk_air.data.labels import check_class_labels, encode_probabilities
 

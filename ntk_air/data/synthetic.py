@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Float, Int
 
-from ntk_air.checks import check_at_least, check_choice
+from ntk_air._base.checks import check_at_least, check_choice
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.draws import generator, normal_numbers
 

@@ -15,14 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ntk_air.checks import check_at_least
-from ntk_air.dynamics import metrics
-from ntk_air.dynamics.filters import GradientDescent, Response
-from ntk_air.dynamics.held_out import HeldOut
-from ntk_air.dynamics.learning_rate import DEFAULT_RATE, LearningRate, absolute_rate
-from ntk_air.dynamics.losses import SquareLoss
-from ntk_air.dynamics.metrics import HeldOutMetrics, TrainMetrics
-from ntk_air.dynamics.setup import Setup, check_supervision
+from ntk_air._base.checks import check_at_least
+from ntk_air._base.typing import Targets
+from ntk_air.dynamics.closed_form.filters import GradientDescent, Response
+from ntk_air.dynamics.run import metrics
+from ntk_air.dynamics.run.held_out import HeldOut
+from ntk_air.dynamics.run.inputs import Setup, check_supervision
+from ntk_air.dynamics.run.learning_rate import DEFAULT_RATE, LearningRate, absolute_rate
+from ntk_air.dynamics.run.losses import SquareLoss
+from ntk_air.dynamics.run.metrics import HeldOutMetrics, TrainMetrics
+from ntk_air.dynamics.run.trajectory import FinalState, Trajectory
 from ntk_air.dynamics.supervision import (
     Constant,
     LastEpoch,
@@ -32,9 +34,7 @@ from ntk_air.dynamics.supervision import (
 )
 from ntk_air.dynamics.supervision.label_functions import LabelFunctionLike, check_label_function
 from ntk_air.dynamics.supervision.supervision import trace_floats
-from ntk_air.dynamics.trajectory import FinalState, Trajectory
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import Targets
 
 Modes = Float[Array, "n_mode n_out"]
 

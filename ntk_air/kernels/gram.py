@@ -14,15 +14,15 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air.checks import (
+from ntk_air._base.checks import (
     check_inputs,
     check_positive,
     check_same_dtype,
     check_same_features,
 )
-from ntk_air.memory import format_bytes, require_memory
-from ntk_air.progress import Progress, no_progress
-from ntk_air.typing import AnyArray
+from ntk_air._base.memory import format_bytes, require_memory
+from ntk_air._base.progress import Progress, no_progress
+from ntk_air._base.typing import AnyArray
 
 LARGEST_TILE = 1024
 """Rows of a tile where memory allows: larger ones gain no speed."""

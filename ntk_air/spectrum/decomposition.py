@@ -7,15 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_at_least, check_choice, check_finite, check_floating
-from ntk_air.kernels.operator import DenseKernel, KernelOperator, as_operator
-from ntk_air.memory import require_memory
-from ntk_air.precision import Precision, as_precision
+from ntk_air._base.checks import check_at_least, check_choice, check_finite, check_floating
+from ntk_air._base.memory import require_memory
+from ntk_air._base.precision import Precision, as_precision
+from ntk_air._base.typing import KernelMatrix
+from ntk_air.kernels.operators.operator import DenseKernel, KernelOperator, as_operator
 from ntk_air.spectrum import solvers
 from ntk_air.spectrum.lanczos import lanczos, product
 from ntk_air.spectrum.result import Spectrum
 from ntk_air.spectrum.solvers import DecompositionError
-from ntk_air.typing import KernelMatrix
 
 __all__ = ["DecompositionError", "Method", "Spectrum", "decompose"]
 

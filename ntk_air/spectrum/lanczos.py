@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse.linalg
 from jaxtyping import Float
 
-from ntk_air.kernels.operator import KernelOperator
+from ntk_air.kernels.operators.operator import KernelOperator
 from ntk_air.spectrum.solvers import DecompositionError, HostPairs
 
 # Enough digits to tell a missed mode from the next one below; its size is not used further.

@@ -7,8 +7,8 @@ import numpy as np
 import scipy.special
 from jaxtyping import Array, Bool, Float
 
-from ntk_air.precision import Precision
-from ntk_air.typing import Targets
+from ntk_air._base.precision import Precision
+from ntk_air._base.typing import Targets
 
 
 class Spectrum(eqx.Module):

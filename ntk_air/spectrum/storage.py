@@ -7,8 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from ntk_air._base.typing import AnyArray
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.typing import AnyArray
 
 _ARRAYS = ("eigenvalues", "eigenvectors", "residuals")
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from ntk_air import air
-from ntk_air.kernels.operator import DenseKernel
+from ntk_air.kernels.operators.operator import DenseKernel
 from ntk_air.spectrum.decomposition import decompose
 from ntk_air.spectrum.krylov import label_quadrature
 from tests.air.reference import DYNAMICS, filtered_share, labels, noisy_labels
-from tests.problems import SPECTRA, spectral_problem
+from tests.helpers.problems import SPECTRA, spectral_problem
 
 
 def signal_and_noise():

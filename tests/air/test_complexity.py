@@ -6,7 +6,7 @@ import pytest
 from ntk_air import air
 from ntk_air.spectrum.decomposition import decompose
 from tests.air.reference import labels
-from tests.problems import spectral_problem
+from tests.helpers.problems import spectral_problem
 
 
 def test_alignment_is_the_cosine_of_the_matrices():

@@ -6,7 +6,7 @@ import pytest
 from ntk_air import air
 from ntk_air.spectrum.decomposition import decompose
 from tests.air.reference import DYNAMICS, descent_area, flow_area, labels, on_modes
-from tests.problems import SPECTRA, random_orthogonal, spectral_problem, with_eigenvalues
+from tests.helpers.problems import SPECTRA, random_orthogonal, spectral_problem, with_eigenvalues
 
 
 @pytest.mark.parametrize("fraction", [0.7, 1.0])

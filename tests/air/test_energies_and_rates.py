@@ -6,7 +6,7 @@ import pytest
 from ntk_air import air
 from ntk_air.spectrum.decomposition import decompose
 from tests.air.reference import DYNAMICS, filtered_share, labels, on_modes
-from tests.problems import SPECTRA, spectral_problem, with_eigenvalues
+from tests.helpers.problems import SPECTRA, spectral_problem, with_eigenvalues
 
 
 @pytest.mark.parametrize("name", SPECTRA)

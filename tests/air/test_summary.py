@@ -14,9 +14,9 @@ from tests.air.reference import (
     labels,
     noisy_labels,
 )
-from tests.compilations import count_compilations
-from tests.lowering import assert_lowers
-from tests.problems import SPECTRA, spectral_problem
+from tests.helpers.compilations import count_compilations
+from tests.helpers.lowering import assert_lowers
+from tests.helpers.problems import SPECTRA, spectral_problem
 from tests.spectrum.operators import ProductOnly
 
 

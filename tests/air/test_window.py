@@ -6,7 +6,7 @@ import pytest
 from ntk_air import air
 from ntk_air.spectrum.decomposition import decompose
 from tests.air.reference import DYNAMICS, labels, on_modes
-from tests.problems import spectral_problem, with_eigenvalues
+from tests.helpers.problems import spectral_problem, with_eigenvalues
 
 
 @pytest.mark.parametrize("dynamics", DYNAMICS)

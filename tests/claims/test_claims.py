@@ -9,8 +9,8 @@ import pytest
 from ntk_air.claims import Claim, DoesNotApply, Measurement, all_claims, verify_claim
 from ntk_air.claims.claim import agreement, array_agreement, at_least, at_most
 from ntk_air.data import SymmetricNoise, load_dataset
-from ntk_air.kernels.infinite_width import DenseArchitecture
-from ntk_air.scene import make_scene
+from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.problem import make_scene
 
 GOOD, BAD = Measurement(1.0, 1.0, 0.0, 1e-9), Measurement(1.0, 2.0, 1.0, 1e-9)
 

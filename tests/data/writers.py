@@ -10,8 +10,8 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from ntk_air.data.cifar_human import ANNOTATIONS
 from ntk_air.data.draws import generator
+from ntk_air.data.readers.cifar_human import ANNOTATIONS
 
 
 def random_bytes(shape, seed=0):

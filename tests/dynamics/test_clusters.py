@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from ntk_air.data import SymmetricNoise, load_dataset
-from ntk_air.dynamics.distance_predictions import (
+from ntk_air.dynamics.certificates.run_certificate import certify, first_certified_step
+from ntk_air.dynamics.certificates.tail_bounds import tail_basis
+from ntk_air.dynamics.closed_form.exact import exact_trajectory
+from ntk_air.dynamics.closed_form.filters import GradientDescent
+from ntk_air.dynamics.closed_form.scheduled_filters import HardPatternTail
+from ntk_air.dynamics.predictions.distance import (
     agreement_level,
     clustered_floor,
     constant_weight_level,
@@ -12,14 +17,9 @@ from ntk_air.dynamics.distance_predictions import (
     early_stopping_floor,
     memorisation_level,
 )
-from ntk_air.dynamics.exact import exact_trajectory
-from ntk_air.dynamics.filters import GradientDescent
-from ntk_air.dynamics.run_certificate import certify, first_certified_step
-from ntk_air.dynamics.scheduled_filters import HardPatternTail
-from ntk_air.dynamics.simulate import simulate
+from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.dynamics.supervision import Agreement, Constant, Hard, Harmonic, Supervision
-from ntk_air.dynamics.tail_bounds import tail_basis
-from ntk_air.kernels.infinite_width import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseArchitecture
 from ntk_air.spectrum.decomposition import decompose
 
 HARMONIC = Supervision(Hard(), Harmonic())

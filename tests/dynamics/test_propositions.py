@@ -5,19 +5,19 @@ import numpy as np
 import pytest
 
 from ntk_air.dynamics import supervision as sv
-from ntk_air.dynamics.distill import distill
-from ntk_air.dynamics.distillation_filters import (
+from ntk_air.dynamics.closed_form.distillation_filters import (
     DistillationRounds,
     LastEpochTeacher,
     RestartedStudent,
     StoppedTeacher,
 )
-from ntk_air.dynamics.exact import exact_trajectory
-from ntk_air.dynamics.filters import GradientDescent
-from ntk_air.dynamics.held_out import HeldOut
-from ntk_air.dynamics.momentum import HeavyBall
-from ntk_air.dynamics.scheduled_filters import HardPatternTail, IdentityDistillation
-from ntk_air.dynamics.simulate import simulate
+from ntk_air.dynamics.closed_form.exact import exact_trajectory
+from ntk_air.dynamics.closed_form.filters import GradientDescent
+from ntk_air.dynamics.closed_form.momentum import HeavyBall
+from ntk_air.dynamics.closed_form.scheduled_filters import HardPatternTail, IdentityDistillation
+from ntk_air.dynamics.run.held_out import HeldOut
+from ntk_air.dynamics.stepwise.distill import distill
+from ntk_air.dynamics.stepwise.simulate import simulate
 from tests.dynamics import supervised
 from tests.dynamics.reference import SPECTRA, kernel_with, spectrum_of
 

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.dynamics.held_out import HeldOut
 from ntk_air.dynamics.rounds import Rounds, by_epoch, follow_rounds, make_frame, outputs_by_round
-from ntk_air.dynamics.simulate import simulate
+from ntk_air.dynamics.run.held_out import HeldOut
+from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.dynamics.supervision import (
     Agreement,
     Constant,
@@ -20,7 +20,6 @@ from ntk_air.dynamics.supervision import (
     Sharpened,
     Supervision,
 )
-from tests.compilations import count_compilations
 from tests.dynamics.reference import (
     SPECTRA,
     kernel_with,
@@ -28,7 +27,8 @@ from tests.dynamics.reference import (
     spectrum_of,
     step_by_step,
 )
-from tests.lowering import assert_lowers
+from tests.helpers.compilations import count_compilations
+from tests.helpers.lowering import assert_lowers
 
 N, N_TEST, N_ROUNDS = 24, 7, 4
 

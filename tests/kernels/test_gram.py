@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.kernels.gram import (
     ASSUMED_TEMPORARIES,
     HOST_TILES,
@@ -12,12 +13,11 @@ from ntk_air.kernels.gram import (
     assemble,
     gram_matrix,
 )
-from ntk_air.kernels.infinite_width import DenseArchitecture
-from ntk_air.memory import MemoryBudgetError
-from tests.compilations import count_compilations
-from tests.lowering import assert_lowers
-from tests.peak_memory import peak_bytes
-from tests.type_checks import without_type_checks
+from ntk_air.kernels.infinite.dense import DenseArchitecture
+from tests.helpers.compilations import count_compilations
+from tests.helpers.lowering import assert_lowers
+from tests.helpers.peak_memory import peak_bytes
+from tests.helpers.type_checks import without_type_checks
 
 
 def inputs(n, seed=0, n_features=4, dtype=np.float64):
@@ -208,7 +208,7 @@ def test_a_kernel_may_state_its_own_need():
 SETUP = """
 import numpy as np
 from ntk_air.kernels.gram import gram_matrix
-from ntk_air.kernels.infinite_width import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseArchitecture
 kernel = DenseArchitecture()
 x = np.random.default_rng(0).standard_normal((1500, 10))
 """

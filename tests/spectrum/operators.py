@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from ntk_air.kernels.operator import KernelOperator
+from ntk_air.kernels.operators.operator import KernelOperator
 
 
 class ProductOnly(KernelOperator):

@@ -4,12 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.kernels.operator import DenseKernel
+from ntk_air.kernels.operators.operator import DenseKernel
 from ntk_air.spectrum import result, solvers
 from ntk_air.spectrum.decomposition import decompose
-from tests.compilations import count_compilations
-from tests.lowering import assert_lowers
-from tests.problems import SPECTRA, random_orthogonal, spectral_problem, with_eigenvalues
+from tests.helpers.compilations import count_compilations
+from tests.helpers.lowering import assert_lowers
+from tests.helpers.problems import SPECTRA, random_orthogonal, spectral_problem, with_eigenvalues
 
 # Every way to all modes: the usual solver, and the one past its size limit.
 FULL = [{}, {"eigh_size_limit": 10}]

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.memory import MemoryBudgetError
+from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.spectrum import decomposition, solvers
 from ntk_air.spectrum.decomposition import DecompositionError, decompose
-from tests.problems import spectral_problem
+from tests.helpers.problems import spectral_problem
 from tests.spectrum.operators import ProductOnly
 
 MATRIX = spectral_problem("power_law").matrix

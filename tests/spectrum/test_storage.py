@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ntk_air import files
+from ntk_air._base import files
 from ntk_air.spectrum.decomposition import decompose
 from ntk_air.spectrum.storage import spectrum_from_arrays, spectrum_to_arrays
 

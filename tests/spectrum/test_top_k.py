@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ntk_air.spectrum.decomposition import DecompositionError, decompose
-from tests.problems import SPECTRA, spectral_problem
+from tests.helpers.problems import SPECTRA, spectral_problem
 from tests.spectrum.operators import ProductOnly
 
 KERNELS = {"lapack_syevr": lambda matrix: matrix, "arpack_lanczos": ProductOnly}

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_positive
-from ntk_air.typing import AnyArray
+from ntk_air._base.checks import check_positive
+from ntk_air._base.typing import AnyArray
 
 Rows: TypeAlias = Float[AnyArray, "rows n_out"]
 

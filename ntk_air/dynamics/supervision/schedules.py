@@ -14,7 +14,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_at_least, check_fraction, check_positive
+from ntk_air._base.checks import check_at_least, check_fraction, check_positive
 from ntk_air.dynamics.supervision.label_functions import Hard, Rows
 
 Index: TypeAlias = Float[Array, "..."]

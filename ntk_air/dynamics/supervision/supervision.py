@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ntk_air.checks import check_choice
+from ntk_air._base.checks import check_choice
+from ntk_air._base.typing import AnyArray
 from ntk_air.dynamics.supervision.label_functions import (
     Identity,
     LabelFunctionLike,
@@ -16,7 +17,6 @@ from ntk_air.dynamics.supervision.label_functions import (
 )
 from ntk_air.dynamics.supervision.schedules import Constant, FunctionOfIndex, WeightSchedule
 from ntk_air.dynamics.supervision.teachers import Clock, CurrentStep, Teacher
-from ntk_air.typing import AnyArray
 
 _CHUNK = 4096
 """Weights are made for so many steps at once: one program for any number of steps."""

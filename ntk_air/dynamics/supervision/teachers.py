@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ntk_air.checks import check_fraction
+from ntk_air._base.checks import check_fraction
 from ntk_air.dynamics.supervision.label_functions import Rows
 
 Clock = Int[Array, ""]

@@ -6,14 +6,14 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air.kernels.empirical.job import make_job
+from ntk_air._base.progress import Progress, no_progress
+from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
 from ntk_air.kernels.empirical.layerwise.tile import BY_PARAMETER
 from ntk_air.kernels.empirical.network import parameter_names
 from ntk_air.kernels.empirical.planning import choose
 from ntk_air.kernels.empirical.reductions import Outputs
+from ntk_air.kernels.empirical.task import make_job
 from ntk_air.kernels.gram import assemble
-from ntk_air.progress import Progress, no_progress
-from ntk_air.typing import AnyArray, ApplyFn, Parameters
 
 
 class ParameterKernels(eqx.Module):

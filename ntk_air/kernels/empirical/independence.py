@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntk_air._base.typing import AnyArray, Parameters
 from ntk_air.kernels.empirical.network import Network
-from ntk_air.typing import AnyArray, Parameters
 
 N_SEEN_TOGETHER = 2
 """Examples that are seen in one batch and one by one: no more than the smallest tile holds."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntk_air.typing import ApplyFn, Parameters
+from ntk_air._base.typing import ApplyFn, Parameters
 
 _Static: TypeAlias = tuple[tuple[Hashable, ...], Any]
 

@@ -7,12 +7,12 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air.kernels.empirical.job import Job, make_job
+from ntk_air._base.progress import Progress, no_progress
+from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
 from ntk_air.kernels.empirical.planning import EmpiricalNTKPlan, choose
 from ntk_air.kernels.empirical.reductions import Outputs
+from ntk_air.kernels.empirical.task import Job, make_job
 from ntk_air.kernels.gram import assemble
-from ntk_air.progress import Progress, no_progress
-from ntk_air.typing import AnyArray, ApplyFn, Parameters
 
 
 def empirical_ntk(

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.empirical.forward_mode import has_forward_derivative
 from ntk_air.kernels.empirical.method import (
     InapplicableMethodError,
@@ -17,7 +18,6 @@ from ntk_air.kernels.empirical.method import (
 from ntk_air.kernels.empirical.network import Network
 from ntk_air.kernels.empirical.reductions import Outputs, output_cotangents
 from ntk_air.kernels.empirical.work import Work
-from ntk_air.typing import AnyArray
 
 
 @functools.partial(jax.jit, static_argnames=("outputs", "n_out"))

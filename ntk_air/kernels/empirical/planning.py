@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import equinox as eqx
 
-from ntk_air.checks import check_choice
-from ntk_air.kernels.empirical.job import Job, compiled_tile_bytes
+from ntk_air._base.checks import check_choice
+from ntk_air._base.memory import MemoryBudgetError, format_bytes
 from ntk_air.kernels.empirical.layerwise.description import ParameterContraction
 from ntk_air.kernels.empirical.method import InapplicableMethodError, Method, Tile
 from ntk_air.kernels.empirical.methods import METHODS
+from ntk_air.kernels.empirical.task import Job, compiled_tile_bytes
 from ntk_air.kernels.gram import plan_tile
-from ntk_air.memory import MemoryBudgetError, format_bytes
 
 LARGEST_TILE = 2048
 """Rows of a tile where memory allows: more than of other kernels, for every tile takes each of its

@@ -11,17 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_positive
+from ntk_air._base.checks import check_positive
+from ntk_air._base.memory import require_memory
+from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
 from ntk_air.kernels.empirical.forward_mode import has_forward_derivative
-from ntk_air.kernels.empirical.job import Job, make_job
 from ntk_air.kernels.empirical.network import Network
 from ntk_air.kernels.empirical.ntk import compute
 from ntk_air.kernels.empirical.reductions import Outputs, output_cotangents
+from ntk_air.kernels.empirical.task import Job, make_job
 from ntk_air.kernels.empirical.work import count_work
 from ntk_air.kernels.gram import block_length
-from ntk_air.kernels.operator import KernelOperator
-from ntk_air.memory import require_memory
-from ntk_air.typing import AnyArray, ApplyFn, Parameters
+from ntk_air.kernels.operators.operator import KernelOperator
 
 UNBOUNDED_PRODUCT_BYTES = 2**30
 """Bytes that a product may take where the caller sets no bound."""

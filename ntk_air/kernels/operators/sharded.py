@@ -13,14 +13,14 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from ntk_air.checks import check_inputs
+from ntk_air._base.checks import check_inputs
+from ntk_air._base.memory import require_memory
+from ntk_air._base.progress import Progress, no_progress
+from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.gram import LARGEST_TILE, Kernel, block_length, plan_tile, tile_need
-from ntk_air.kernels.operator import KernelOperator
-from ntk_air.kernels.operators.by_tiles import as_block
-from ntk_air.kernels.operators.grid import TileGrid, TilePair, TileSource
-from ntk_air.memory import require_memory
-from ntk_air.progress import Progress, no_progress
-from ntk_air.typing import AnyArray
+from ntk_air.kernels.operators.operator import KernelOperator
+from ntk_air.kernels.tiles.by_tiles import as_block
+from ntk_air.kernels.tiles.grid import TileGrid, TilePair, TileSource
 
 AXIS = "rows"
 """The mesh's one axis."""

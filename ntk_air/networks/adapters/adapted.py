@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Hashable
 from typing import Any, NamedTuple, TypeAlias
 
-from ntk_air.typing import ApplyFn, Parameters
+from ntk_air._base.typing import ApplyFn, Parameters
 
 Options: TypeAlias = tuple[tuple[str, Hashable], ...]
 """Keyword arguments of a model, in an order of their own: part of what is compiled."""

@@ -5,8 +5,8 @@ from typing import Any
 import equinox as eqx
 import jax
 
+from ntk_air._base.typing import Parameters
 from ntk_air.networks.adapters.adapted import AdaptedModel, Options, hashable_options
-from ntk_air.typing import Parameters
 
 
 def from_equinox(

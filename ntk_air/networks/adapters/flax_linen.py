@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 
+from ntk_air._base.typing import Parameters
 from ntk_air.networks.adapters.adapted import (
     AdaptedModel,
     Options,
@@ -12,7 +13,6 @@ from ntk_air.networks.adapters.adapted import (
     hashable_options,
     import_flax,
 )
-from ntk_air.typing import Parameters
 
 
 def from_flax_linen(module: Any, variables: Mapping[str, Any], **options: Any) -> AdaptedModel:

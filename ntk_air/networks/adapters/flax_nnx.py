@@ -4,8 +4,8 @@ from typing import Any
 
 import equinox as eqx
 
+from ntk_air._base.typing import Parameters
 from ntk_air.networks.adapters.adapted import AdaptedModel, Options, hashable_options, import_flax
-from ntk_air.typing import Parameters
 
 
 def from_flax_nnx(model: Any, **options: Any) -> AdaptedModel:

@@ -10,15 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_fraction
+from ntk_air._base.checks import check_fraction
+from ntk_air._base.typing import Parameters
 from ntk_air.dynamics.supervision import Constant, CurrentStep, Hard, Supervision
 from ntk_air.networks.noisy_labels.class_probabilities import (
     class_logits,
     cross_entropies,
     label_probabilities,
 )
-from ntk_air.networks.rules import Batch, BatchNetwork, BatchRule, RuleState
-from ntk_air.typing import Parameters
+from ntk_air.networks.training.rules import Batch, BatchNetwork, BatchRule, RuleState
 
 
 def hard_bootstrapping(weight: float = 0.8) -> Supervision:

@@ -6,14 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ntk_air.checks import check_at_least, check_fraction
+from ntk_air._base.checks import check_at_least, check_fraction
+from ntk_air._base.typing import Parameters
 from ntk_air.networks.noisy_labels.class_probabilities import (
     class_logits,
     cross_entropies,
     label_probabilities,
 )
-from ntk_air.networks.rules import Batch, BatchNetwork, BatchRule, RuleState
-from ntk_air.typing import Parameters
+from ntk_air.networks.training.rules import Batch, BatchNetwork, BatchRule, RuleState
 
 
 class CoTeaching(BatchRule):

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_at_least
-from ntk_air.dynamics.losses import Loss
-from ntk_air.networks.rules import Batch, BatchNetwork, BatchRule
-from ntk_air.typing import Parameters
+from ntk_air._base.checks import check_at_least
+from ntk_air._base.typing import Parameters
+from ntk_air.dynamics.run.losses import Loss
+from ntk_air.networks.training.rules import Batch, BatchNetwork, BatchRule
 
 
 class DistanceToInitialisation(BatchRule):

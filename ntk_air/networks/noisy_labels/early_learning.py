@@ -6,15 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_at_least, check_fraction
+from ntk_air._base.checks import check_at_least, check_fraction
+from ntk_air._base.typing import Parameters
 from ntk_air.networks.noisy_labels.class_probabilities import (
     class_logits,
     cross_entropies,
     label_probabilities,
     n_classes_of,
 )
-from ntk_air.networks.rules import Batch, BatchNetwork, BatchRule
-from ntk_air.typing import Parameters
+from ntk_air.networks.training.rules import Batch, BatchNetwork, BatchRule
 
 _LEAST_PROBABILITY = 1e-4
 

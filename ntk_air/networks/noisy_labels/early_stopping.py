@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ntk_air.dynamics.trajectory import Trajectory
+from ntk_air.dynamics.run.trajectory import Trajectory
 
 
 def noisy_validation_stop(trajectory: Trajectory) -> int:

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntk_air._base.typing import Parameters
 from ntk_air.data.noise import check_transition_matrix
 from ntk_air.networks.noisy_labels.class_probabilities import (
     class_logits,
     label_probabilities,
     n_classes_of,
 )
-from ntk_air.networks.rules import Batch, BatchNetwork, BatchRule, RuleState
-from ntk_air.typing import Parameters
+from ntk_air.networks.training.rules import Batch, BatchNetwork, BatchRule, RuleState
 
 
 class ForwardCorrection(BatchRule):

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air.checks import check_fraction
+from ntk_air._base.checks import check_fraction
 from ntk_air.dynamics.supervision import Constant, Supervision
 from ntk_air.dynamics.supervision.label_functions import LabelFunction, Rows
 

@@ -1,6 +1,6 @@
 """PS-KD: the last epoch's own predictions, trusted more from epoch to epoch."""
 
-from ntk_air.checks import check_at_least, check_fraction
+from ntk_air._base.checks import check_at_least, check_fraction
 from ntk_air.dynamics.supervision import LastEpoch, Linear, Sharpened, Supervision
 
 

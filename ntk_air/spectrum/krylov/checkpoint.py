@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ntk_air import files
-from ntk_air.typing import AnyArray
+from ntk_air._base import files
+from ntk_air._base.typing import AnyArray
 
 Record = dict[str, np.ndarray]
 

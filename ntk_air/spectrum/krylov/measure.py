@@ -7,7 +7,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air.checks import check_choice, check_positive
+from ntk_air._base.checks import check_choice, check_positive
 from ntk_air.spectrum.krylov.bracket import Bracket, bracket
 from ntk_air.spectrum.krylov.jacobi import Jacobi, Rule
 from ntk_air.spectrum.krylov.residual import residual_bounds

@@ -7,9 +7,10 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from ntk_air.checks import check_at_least, check_finite, check_floating
-from ntk_air.kernels.operator import KernelOperator
-from ntk_air.progress import Progress, no_progress
+from ntk_air._base.checks import check_at_least, check_finite, check_floating
+from ntk_air._base.progress import Progress, no_progress
+from ntk_air._base.typing import AnyArray
+from ntk_air.kernels.operators.operator import KernelOperator
 from ntk_air.spectrum.krylov.checkpoint import Checkpoint
 from ntk_air.spectrum.krylov.jacobi import Rule, jacobi_of_projection
 from ntk_air.spectrum.krylov.measure import SpectralMeasure
@@ -20,7 +21,6 @@ from ntk_air.spectrum.krylov.space import (
     require_space_memory,
     rounding,
 )
-from ntk_air.typing import AnyArray
 
 _STAGE = "products with the labels"
 

@@ -11,8 +11,8 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from ntk_air.kernels.operator import KernelOperator
-from ntk_air.memory import require_memory
+from ntk_air._base.memory import require_memory
+from ntk_air.kernels.operators.operator import KernelOperator
 from ntk_air.spectrum.krylov.checkpoint import Record
 from ntk_air.spectrum.solvers import DecompositionError
 

@@ -12,10 +12,10 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air.checks import check_at_least, check_fraction, check_positive
-from ntk_air.kernels.operator import KernelOperator
-from ntk_air.memory import require_memory
-from ntk_air.progress import Progress, no_progress
+from ntk_air._base.checks import check_at_least, check_fraction, check_positive
+from ntk_air._base.memory import require_memory
+from ntk_air._base.progress import Progress, no_progress
+from ntk_air.kernels.operators.operator import KernelOperator
 from ntk_air.spectrum.krylov.checkpoint import Checkpoint, Record
 from ntk_air.spectrum.krylov.space import KrylovSpace, product, random_block, space_bytes
 from ntk_air.spectrum.solvers import DecompositionError

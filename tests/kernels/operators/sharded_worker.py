@@ -20,7 +20,7 @@ if n_processes > 1:
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(f"127.0.0.1:{port}", n_processes, process)
 
-from ntk_air.kernels.infinite_width import DenseArchitecture  # noqa: E402
+from ntk_air.kernels.infinite.dense import DenseArchitecture  # noqa: E402
 from ntk_air.kernels.operators.sharded import (  # noqa: E402
     AXIS,
     build_sharded_kernel,

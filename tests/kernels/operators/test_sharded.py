@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from ntk_air.kernels.infinite_width import DenseArchitecture
+from ntk_air._base.memory import MemoryBudgetError
+from ntk_air.kernels.infinite.dense import DenseArchitecture
 from ntk_air.kernels.operators.sharded import AXIS, build_sharded_kernel
-from ntk_air.memory import MemoryBudgetError
 from tests.kernels.matrix_kernel import MatrixKernel, numbered
 
 WORKER = Path(__file__).with_name("sharded_worker.py")

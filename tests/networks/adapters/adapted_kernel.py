@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from ntk_air.kernels.empirical import empirical_ntk, empirical_ntk_plan
-from tests.compilations import count_compilations
+from tests.helpers.compilations import count_compilations
 
 LARGE = 12
 """Entries above which a parameter of a test network is a matrix, a filter or a table."""

@@ -8,8 +8,8 @@ import pytest
 
 from ntk_air.kernels.empirical import empirical_ntk
 from ntk_air.networks.adapters import from_equinox
+from tests.helpers.quick_compilation import quick_compilation
 from tests.networks.adapters.adapted_kernel import check
-from tests.quick_compilation import quick_compilation
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
 _quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)

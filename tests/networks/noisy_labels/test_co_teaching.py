@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ntk_air.networks.noisy_labels import CoTeaching
-from ntk_air.networks.optimisers import Descent
-from ntk_air.networks.training import train
-from tests.lowering import assert_lowers
+from ntk_air.networks.training.optimisers import Descent
+from ntk_air.networks.training.train import train
+from tests.helpers.lowering import assert_lowers
 from tests.networks.noisy_labels.batches import N_CLASSES, a_batch, loss_and_gradient, softmax
 
 RNG = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.dynamics.losses import CrossEntropy, SquareLoss
+from ntk_air.dynamics.run.losses import CrossEntropy, SquareLoss
 from ntk_air.networks.noisy_labels import (
     DistanceToInitialisation,
     EarlyLearningRegularisation,
@@ -12,9 +12,9 @@ from ntk_air.networks.noisy_labels import (
     SoftBootstrapping,
     noisy_validation_stop,
 )
-from ntk_air.networks.optimisers import Descent
-from ntk_air.networks.training import HeldOutInputs, train
-from tests.lowering import assert_lowers
+from ntk_air.networks.training.optimisers import Descent
+from ntk_air.networks.training.train import HeldOutInputs, train
+from tests.helpers.lowering import assert_lowers
 from tests.networks.noisy_labels.batches import (
     N_CLASSES,
     a_batch,

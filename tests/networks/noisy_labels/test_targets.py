@@ -4,14 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.dynamics.losses import CrossEntropy
+from ntk_air.dynamics.run.losses import CrossEntropy
 from ntk_air.networks.noisy_labels import (
     hard_bootstrapping,
     label_smoothing,
     progressive_self_distillation,
 )
-from ntk_air.networks.optimisers import Descent
-from ntk_air.networks.training import train
+from ntk_air.networks.training.optimisers import Descent
+from ntk_air.networks.training.train import train
 from tests.networks.noisy_labels.batches import N_CLASSES, softmax
 
 RNG = np.random.default_rng(0)

@@ -5,14 +5,14 @@ import functools
 import numpy as np
 import pytest
 
+from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.data import load_dataset
-from ntk_air.kernels.infinite_width import DenseArchitecture
-from ntk_air.memory import MemoryBudgetError
+from ntk_air.kernels.infinite.dense import DenseArchitecture
 from ntk_air.spectrum.decomposition import DecompositionError
 from ntk_air.spectrum.krylov import Checkpoint, label_quadrature
 from ntk_air.spectrum.krylov.quadrature import spectral_norm
 from ntk_air.spectrum.krylov.space import KrylovSpace
-from tests.problems import SPECTRA, spectral_problem
+from tests.helpers.problems import SPECTRA, spectral_problem
 from tests.spectrum.krylov.reference import (
     FLOW_TIMES,
     TIMES,

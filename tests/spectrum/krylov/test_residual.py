@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ntk_air.spectrum.krylov.residual import residual_bounds
-from tests.problems import spectral_problem
+from tests.helpers.problems import spectral_problem
 from tests.spectrum.krylov.reference import decay_of, energy_shares, left_at, spectrum_of
 
 

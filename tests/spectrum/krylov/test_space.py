@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ntk_air.memory import MemoryBudgetError
+from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.spectrum.decomposition import DecompositionError
 from ntk_air.spectrum.krylov.checkpoint import Checkpoint
 from ntk_air.spectrum.krylov.space import (
@@ -13,7 +13,7 @@ from ntk_air.spectrum.krylov.space import (
     require_space_memory,
     rounding,
 )
-from tests.problems import SPECTRA, spectral_problem
+from tests.helpers.problems import SPECTRA, spectral_problem
 from tests.spectrum.operators import ProductOnly
 
 N, WIDTH = 60, 3

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from ntk_air.kernels.operator import KernelOperator
-from ntk_air.memory import MemoryBudgetError
+from ntk_air._base.memory import MemoryBudgetError
+from ntk_air.kernels.operators.operator import KernelOperator
 from ntk_air.spectrum.krylov import top_modes as module
 from ntk_air.spectrum.krylov.checkpoint import Checkpoint
 from ntk_air.spectrum.krylov.top_modes import top_modes
 from ntk_air.spectrum.solvers import DecompositionError
-from tests.problems import SPECTRA, spectral_problem, with_eigenvalues
+from tests.helpers.problems import SPECTRA, spectral_problem, with_eigenvalues
 
 SLOW = with_eigenvalues(np.arange(1.0, 301.0) ** -0.7)
 """Eigenvalues that a small space finds after several restarts alone."""

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.empirical.layerwise.contraction import (
     Contraction,
     TileSizes,
@@ -18,7 +19,6 @@ from ntk_air.kernels.empirical.layerwise.plan import LayerwisePlan, plan_layers
 from ntk_air.kernels.empirical.method import Method, TileFunction
 from ntk_air.kernels.empirical.network import Network
 from ntk_air.kernels.empirical.reductions import Outputs, output_cotangents
-from ntk_air.typing import AnyArray
 
 HELD_ENTRIES = 2**25
 """Cotangents and explicit gradients that are held at once: where all outputs need more, some are

@@ -1,0 +1,1 @@
+"""Empirical NTKs against peers: python -m benchmarks.empirical_ntk."""

@@ -1,0 +1,1 @@
+"""What every room stands on: checks, memory, precision, progress, axes, files."""

@@ -1,0 +1,83 @@
+"""Checks of arguments, made before any work starts.
+
+Each raises ``ValueError`` naming the argument, what was expected and what was got.
+"""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from ntk_air._base.typing import AnyArray
+
+
+def check_choice(name: str, value: str, choices: Collection[str]) -> None:
+    """Require ``value`` to be one of ``choices``."""
+    if value not in choices:
+        expected = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name} must be one of {expected}; got {value!r}")
+
+
+def check_positive(name: str, value: float | int) -> None:
+    """Require a finite number above zero."""
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a finite number above 0; got {value!r}")
+
+
+def check_at_least(name: str, value: float | int, minimum: float | int) -> None:
+    """Require a finite number that is at least ``minimum``."""
+    if not (np.isfinite(value) and value >= minimum):
+        raise ValueError(f"{name} must be a finite number, at least {minimum}; got {value!r}")
+
+
+def check_fraction(name: str, value: float | int) -> None:
+    """Require a number in [0, 1]."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1]; got {value!r}")
+
+
+def check_floating(name: str, array: AnyArray) -> None:
+    """Require a real floating-point array: integers overflow and truncate without a word."""
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(
+            f"{name} must be a floating-point array (float32 or float64); got dtype {array.dtype}"
+            ": convert it, scaling pixels to a sensible range"
+        )
+
+
+def check_finite(name: str, array: AnyArray) -> None:
+    """Require finite values; the error names the first rows that break this."""
+    finite = np.isfinite(np.asarray(array))
+    if finite.all():
+        return
+    rows = np.flatnonzero(~finite.reshape(finite.shape[0], -1).all(axis=1))
+    shown = ", ".join(str(row) for row in rows[:5]) + (", …" if len(rows) > 5 else "")
+    raise ValueError(f"{name} must be finite; got NaN or infinity in {len(rows)} rows: {shown}")
+
+
+def check_inputs(name: str, array: AnyArray) -> None:
+    """Require a non-empty, finite floating-point array with a leading batch axis."""
+    if array.ndim < 2:
+        raise ValueError(
+            f"{name} must have shape (n, *features) with a leading batch axis; got {array.shape}"
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty; got shape {array.shape}")
+    check_floating(name, array)
+    check_finite(name, array)
+
+
+def check_same_features(name1: str, array1: AnyArray, name2: str, array2: AnyArray) -> None:
+    """Require two batches of inputs to agree in all but their leading axis."""
+    if array1.shape[1:] != array2.shape[1:]:
+        raise ValueError(
+            f"{name1} and {name2} must have the same features; got shapes "
+            f"{array1.shape[1:]} and {array2.shape[1:]} behind the batch axis"
+        )
+
+
+def check_same_dtype(name1: str, array1: AnyArray, name2: str, array2: AnyArray) -> None:
+    """Require two arrays of one precision: a mixture loses digits without a word."""
+    if array1.dtype != array2.dtype:
+        raise ValueError(
+            f"{name1} and {name2} must have the same dtype; got {array1.dtype} and {array2.dtype}"
+        )

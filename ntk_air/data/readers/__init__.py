@@ -1,0 +1,1 @@
+"""Readers of files: each returns checked arrays, or says what is wrong with them."""

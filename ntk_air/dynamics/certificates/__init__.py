@@ -1,0 +1,1 @@
+"""Proofs that a run goes to the clean labels."""

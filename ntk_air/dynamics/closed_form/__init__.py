@@ -1,0 +1,1 @@
+"""Runs in closed form, in the eigenbasis of the kernel."""

@@ -1,0 +1,1 @@
+"""Runs from one change of the taught labels to the next."""

@@ -1,0 +1,1 @@
+"""Noise estimated from noisy labels, and schedules chosen by it."""

@@ -1,0 +1,1 @@
+"""Distances and errors that the theory predicts."""

@@ -1,0 +1,1 @@
+"""What every run shares: inputs, learning rate, losses, metrics, records, the trajectory."""

@@ -1,0 +1,148 @@
+"""What every run is given, checked before work starts and brought to one precision."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from ntk_air._base.checks import check_finite, check_floating
+from ntk_air._base.typing import Targets
+from ntk_air.dynamics.run.held_out import HeldOut
+from ntk_air.dynamics.run.losses import Loss
+from ntk_air.dynamics.run.recording import Labels
+from ntk_air.dynamics.supervision import Supervision
+from ntk_air.dynamics.supervision.label_functions import check_label_function
+
+Steps: TypeAlias = Sequence[Any] | np.ndarray
+"""Numbers of steps, whole, of any kind of number."""
+
+# The schedule is checked at all steps up to here, beyond it at these and at the recorded ones.
+_STEPS_CHECKED = 1_000_000
+
+
+class Setup(eqx.Module):
+    """A run's labels and inputs in its precision.
+
+    Attributes:
+        initial: f_0, (n_train, n_out).
+        labels: what it is measured against; ``labels.noisy`` is ỹ.
+        held_out: held-out inputs, if any.
+        notes: what needs saying of the arguments.
+    """
+
+    initial: Targets
+    labels: Labels
+    held_out: HeldOut | None
+    notes: tuple[str, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        n_train: int,
+        dtype: np.dtype,
+        *,
+        noisy: Targets,
+        clean: Targets | None,
+        initial: Targets | None,
+        held_out: HeldOut | None,
+    ):
+        _check_shapes(n_train, noisy, clean, initial, held_out)
+        noisy = jnp.asarray(noisy, dtype)
+        self.initial = jnp.zeros_like(noisy) if initial is None else jnp.asarray(initial, dtype)
+        self.held_out = None if held_out is None else held_out.astype(dtype)
+        self.labels = Labels(
+            clean=noisy if clean is None else jnp.asarray(clean, dtype),
+            noisy=noisy,
+            held_out=None if self.held_out is None else self.held_out.targets,
+        )
+        self.notes = ("no clean labels given: measured against the noisy ones",) * (clean is None)
+
+
+def check_times(
+    times: Steps, store_at: Steps = (), *, may_be_infinite: bool = False
+) -> tuple[tuple[float, ...], frozenset[float]]:
+    """Require ascending whole numbers of steps, and predictions stored at some of them.
+
+    Returns:
+        The recorded and the stored steps; each equals a whole number, or is infinite.
+
+    Raises:
+        ValueError: naming what breaks this.
+    """
+    steps = np.asarray(times, float)
+    if steps.ndim != 1 or steps.size == 0:
+        raise ValueError(f"times must be a non-empty list of steps; got shape {steps.shape}")
+    whole = (steps >= 0) & (np.isfinite(steps) | may_be_infinite) & (steps == np.floor(steps))
+    if not whole.all():
+        raise ValueError(
+            f"times must be whole numbers of steps, at least 0; got {steps[~whole].tolist()}"
+        )
+    drops = np.flatnonzero(np.diff(steps) <= 0)
+    if drops.size:
+        raise ValueError(
+            f"times must be ascending, none twice; got {steps[drops[0]]:g} before "
+            f"{steps[drops[0] + 1]:g}"
+        )
+    stored = np.asarray(store_at, float)
+    strangers = np.setdiff1d(stored, steps)
+    if strangers.size:
+        raise ValueError(f"store_at must be among times; got {strangers.tolist()}")
+    return tuple(steps.tolist()), frozenset(stored.tolist())
+
+
+def halts(start: int, steps: tuple[int, ...], every: int | None) -> Iterator[int]:
+    """Where a run halts: at each recorded step from ``start`` on, and between them."""
+    for step in steps:
+        if step < start:
+            continue
+        if every is not None:
+            yield from range(start + every, step, every)
+        yield step
+        start = step
+
+
+def check_supervision(supervision: Supervision, noisy: Targets, loss: Loss, n_steps: int) -> None:
+    """Require a label function and a schedule that are fit for the run, and labels for the loss.
+
+    Raises:
+        ValueError: for h(0) ≠ 0, labels that the loss cannot read, and α outside [0, 1].
+    """
+    n_out = noisy.shape[1]
+    loss.check_targets("noisy", noisy)
+    ready = loss.supervise(supervision)
+    labels = check_label_function(ready.label_function, n_out, np.dtype(noisy.dtype))
+    loss.check_targets("label_function's labels", labels)
+    if supervision.schedule.depends_on() == "index":
+        supervision.weights(np.arange(min(n_steps + 1, _STEPS_CHECKED)))
+        supervision.weights(np.array([n_steps]))
+
+
+def _check_shapes(
+    n_train: int,
+    noisy: Targets,
+    clean: Targets | None,
+    initial: Targets | None,
+    held_out: HeldOut | None,
+) -> None:
+    if noisy.shape[0] != n_train:
+        raise ValueError(
+            f"noisy must have one row for each of the kernel's {n_train} inputs; "
+            f"got shape {noisy.shape}"
+        )
+    for name, array in (("noisy", noisy), ("clean", clean), ("initial", initial)):
+        if array is None:
+            continue
+        if array.shape != noisy.shape:
+            raise ValueError(f"{name} must have noisy's shape {noisy.shape}; got {array.shape}")
+        check_floating(name, array)
+        check_finite(name, array)
+    if held_out is None:
+        return
+    wanted = (held_out.targets.shape[0], n_train), (held_out.targets.shape[0], noisy.shape[1])
+    got = held_out.cross_kernel.shape, held_out.targets.shape
+    if got != wanted:
+        raise ValueError(
+            f"held_out must have a cross_kernel {wanted[0]} and targets {wanted[1]}; "
+            f"got {got[0]} and {got[1]}"
+        )

@@ -1,0 +1,1 @@
+"""Runs step by step, from products with the kernel alone."""

@@ -1,0 +1,104 @@
+"""A simulation kept in a file: interrupted between two records, it goes on from where it was."""
+
+import dataclasses
+import zipfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from ntk_air._base import files
+from ntk_air.dynamics.run.metrics import HeldOutMetrics, TrainMetrics
+from ntk_air.dynamics.run.trajectory import FinalState, StoredPredictions, Trajectory
+from ntk_air.dynamics.stepwise.stepping import SimulationState
+
+Part = TypeVar("Part", bound=eqx.Module)
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulationFile:
+    """Where ``simulate`` keeps its state and records: ``checkpoint=file.save, resume=file.load()``.
+
+    The file is replaced whole; a run that goes on from it ends in the same bits.
+
+    Args:
+        path: of this run alone; its folder is made where it is missing.
+        belongs_to: a text that stands for all that decides the run: kernel, labels, supervision,
+            learning rate, such as a hash of a configuration.
+    """
+
+    path: Path
+    belongs_to: str
+
+    def save(self, trajectory: Trajectory) -> None:
+        """Keep a trajectory of ``simulate`` as far as it has come."""
+        state = trajectory.final.resume
+        assert isinstance(state, SimulationState)  # simulate makes no other
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        parts = {
+            "state": state,
+            "train": trajectory.train,
+            "held_out": trajectory.held_out,
+            "stored": trajectory.stored,
+        }
+        arrays = {
+            f"{part}.{name}": value
+            for part, module in parts.items()
+            if module is not None
+            for name, value in _fields(module).items()
+        }
+        arrays |= {
+            "times": trajectory.times,
+            "learning_rate": np.asarray(trajectory.learning_rate),
+            "words": np.array([self.belongs_to, trajectory.rule]),
+        }
+        files.write_arrays(self.path, arrays)
+
+    def load(self) -> Trajectory | None:
+        """The trajectory kept, to go on from; ``None`` where there is none.
+
+        Raises:
+            ValueError: the file is of another run, or is damaged.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            arrays = files.read_arrays(self.path)
+        except (zipfile.BadZipFile, EOFError, ValueError) as error:
+            raise ValueError(
+                f"{self.path} is no checkpoint of a simulation, or is damaged ({error}): remove it"
+            ) from error
+        belongs_to, rule = (str(word) for word in arrays["words"])
+        if belongs_to != self.belongs_to:
+            raise ValueError(
+                f"checkpoint must be of this very run, {self.belongs_to!r}; {self.path} holds one "
+                f"of {belongs_to!r}: choose another file, or remove it"
+            )
+        on_device = {name: jnp.asarray(v) for name, v in _part("state", arrays).items()}
+        state = SimulationState(**on_device)
+        return Trajectory(
+            times=arrays["times"],
+            train=TrainMetrics(**_part("train", arrays)),
+            held_out=_optional(HeldOutMetrics, _part("held_out", arrays)),
+            final=FinalState(predictions=state.outputs, dual=state.dual, resume=state),
+            stored=_optional(StoredPredictions, _part("stored", arrays)),
+            learning_rate=float(arrays["learning_rate"]),
+            rule=rule,
+            notes=("restored from a checkpoint",),
+        )
+
+
+def _fields(module: eqx.Module) -> dict[str, Any]:
+    values = {field.name: getattr(module, field.name) for field in dataclasses.fields(module)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _part(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): arrays[key] for key in arrays if key.startswith(prefix)}
+
+
+def _optional(kind: type[Part], values: dict[str, np.ndarray]) -> Part | None:
+    return kind(**values) if values else None

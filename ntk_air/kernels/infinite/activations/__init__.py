@@ -1,0 +1,1 @@
+"""Activations and the Gaussian expectations that kernels need of them."""

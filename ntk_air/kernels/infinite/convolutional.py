@@ -1,0 +1,235 @@
+"""Infinitely wide convolutional networks with global average pooling: NTK and NNGP."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntk_air._base.checks import (
+    check_at_least,
+    check_choice,
+    check_positive,
+    check_same_dtype,
+    check_same_features,
+)
+from ntk_air._base.typing import AnyArray
+from ntk_air.kernels.infinite.activations.by_name import Activation, ActivationLike, as_activation
+from ntk_air.kernels.infinite.image_matrix import cross_matrix, pairs_at_once, self_kernels
+from ntk_air.kernels.infinite.matrices import (
+    as_kernel_inputs,
+    check_no_overflow,
+    mirrored,
+    row_means,
+)
+from ntk_air.kernels.infinite.pixel_covariances import Recipe
+
+_MYRTLE_BLOCKS = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
+
+_HELD_PAIRS = 16
+"""Arrays of numbers at all pairs of positions that XLA holds at the peak."""
+
+_HELD_IMAGES = 6
+"""Copies of the images and of the moments at their positions."""
+
+_HELD_MATRICES = 3
+
+_Images1 = Float[AnyArray, "n1 height width channels"]
+_Images2 = Float[AnyArray, "n2 height width channels"]
+
+
+class ConvolutionalArchitecture(eqx.Module):
+    """A convolutional network of infinite width in NTK parametrisation, and its kernels.
+
+    Blocks of 3 × 3 convolutions (stride 1, zero padding that keeps the size), each followed by the
+    activation; 2 × 2 average pooling between blocks; global average pooling and a dense layer at
+    the end. With all parameters drawn from N(0, 1), m channels, u the pre-activations:
+
+        u^{l+1}(p) = √σ_w²/√(9m_l) · Σ_δ W_δ^{l+1} φ(u^l(p + δ)) + √σ_b² b^{l+1},
+        f = √σ_w²/√m_L · W · mean_p φ(u^L(p)) + √σ_b² b.
+
+    Its kernels (Arora et al. 2019, arXiv 1904.11955, section 4; Novak et al. 2019, section 2) are
+    computed from the covariances of all pairs of positions p, p' of two images, from layer to layer
+
+        Σ'(p, p') = σ_w²/9 · Σ_δ κ(Σ)(p + δ, p' + δ) + σ_b²,
+        Θ'(p, p') = σ_w²/9 · Σ_δ [κ(Σ) + κ̇(Σ)Θ](p + δ, p' + δ) + σ_b²,
+
+    so time and memory for a pair of images grow as (height · width)². The kernels are those of
+    ``neural_tangents.stax.serial(Conv(m, (3, 3), padding="SAME", W_std=σ_w, b_std=σ_b), φ, …,
+    AvgPool((2, 2), (2, 2)), …, GlobalAvgPool(), Dense(1, σ_w, σ_b))``.
+
+    Inputs are images (n, height, width, channels). Results have the inputs' precision, float32 or
+    float64. Under a caller's own ``jax.jit`` values cannot be inspected, so only shapes and dtypes
+    are checked there.
+
+    Attributes:
+        blocks: the number of convolutions in each block; one fewer poolings. (2,) is two
+            convolutions and no pooling but the global one.
+        activation: φ: a name, an ``Activation``, or any callable (by quadrature).
+        weight_variance: σ_w² of every layer. By default 1/E[φ(z)²], z ~ N(0, 1), which keeps the
+            variance of a unit signal from layer to layer: 2 for ReLU.
+        bias_variance: σ_b² of every layer; 0, the default, is a network without biases.
+
+    Raises:
+        ValueError: no blocks, a block that is not a whole number of convolutions above 0, a
+            variance that is not finite or is negative, an unknown activation name.
+    """
+
+    blocks: tuple[int, ...]
+    activation: Activation
+    weight_variance: float
+    bias_variance: float
+
+    def __init__(
+        self,
+        blocks: Sequence[int] = (2,),
+        *,
+        activation: ActivationLike = "relu",
+        weight_variance: float | None = None,
+        bias_variance: float = 0.0,
+    ):
+        if len(blocks) == 0 or any(int(block) != block or block < 1 for block in blocks):
+            raise ValueError(
+                "blocks must be whole numbers of convolutions, at least 1 in each of at least 1 "
+                f"block; got {blocks!r}"
+            )
+        self.blocks = tuple(int(block) for block in blocks)
+        self.activation = as_activation(activation)
+        if weight_variance is None:
+            weight_variance = 1 / self.activation.unit_second_moment()
+        check_positive("weight_variance", weight_variance)
+        check_at_least("bias_variance", bias_variance, 0)
+        self.weight_variance = float(weight_variance)
+        self.bias_variance = float(bias_variance)
+
+    @classmethod
+    def myrtle(
+        cls,
+        depth: int = 5,
+        *,
+        activation: ActivationLike = "relu",
+        weight_variance: float | None = None,
+        bias_variance: float = 0.0,
+    ) -> "ConvolutionalArchitecture":
+        """The Myrtle family of Shankar et al. 2020 (arXiv 2003.02237, section 5).
+
+        Three blocks with pooling between them; on 32 × 32 images its last three poolings are the
+        global one.
+
+        Args:
+            depth: 5, 7 or 10: blocks of (2, 1, 1), (2, 2, 2) or (3, 3, 3) convolutions.
+            activation: as in the class; so are the variances.
+            weight_variance: σ_w².
+            bias_variance: σ_b².
+
+        Raises:
+            ValueError: another depth, or what the class refuses.
+        """
+        if depth not in _MYRTLE_BLOCKS:
+            raise ValueError(f"depth must be one of 5, 7, 10; got {depth!r}")
+        return cls(
+            _MYRTLE_BLOCKS[depth],
+            activation=activation,
+            weight_variance=weight_variance,
+            bias_variance=bias_variance,
+        )
+
+    def __call__(self, x1: _Images1, x2: _Images2 | None = None) -> Float[Array, "n1 n"]:
+        """The neural tangent kernel: see ``ntk``."""
+        return self.ntk(x1, x2)
+
+    def ntk(self, x1: _Images1, x2: _Images2 | None = None) -> Float[Array, "n1 n"]:
+        """The neural tangent kernel Θ(x1, x2), (n1, n2).
+
+        Args:
+            x1: images, (n1, height, width, channels).
+            x2: images of the same size; by default ``x1``, and then half the pairs are computed,
+                the matrix is exactly symmetric and its diagonal is ``diagonal(x1)``.
+
+        Raises:
+            ValueError: inputs that are no images, empty, not finite, not of one floating dtype, of
+                different sizes, or of an odd size where they are pooled; inputs so large that the
+                kernel overflows.
+        """
+        return self._matrix("ntk", x1, x2)
+
+    def nngp(self, x1: _Images1, x2: _Images2 | None = None) -> Float[Array, "n1 n"]:
+        """The covariance Σ(x1, x2) of the outputs at initialisation; as ``ntk`` otherwise."""
+        return self._matrix("nngp", x1, x2)
+
+    def diagonal(
+        self, x: _Images1, *, kernel: Literal["ntk", "nngp"] = "ntk"
+    ) -> Float[Array, " n1"]:
+        """The kernel of each image with itself, in O(n)."""
+        check_choice("kernel", kernel, ("ntk", "nngp"))
+        images = self._as_images("x", x)
+        diagonal = _diagonal(self._recipe(kernel), self._variances(images.dtype), images)
+        check_no_overflow("x", diagonal)
+        return diagonal
+
+    def tile_bytes(self, x1: jax.ShapeDtypeStruct, x2: jax.ShapeDtypeStruct) -> int:
+        """The most bytes held during ``kernel(x1, x2)``, its result included, for ``gram_matrix``.
+
+        Args:
+            x1: shape and dtype of the first images.
+            x2: shape and dtype of the second images.
+        """
+        itemsize = jnp.dtype(x1.dtype).itemsize
+        n_positions = math.prod(x1.shape[1:3])
+        at_once = pairs_at_once(x2.shape, itemsize)
+        per_image = n_positions * (x1.shape[3] + 2 * sum(self.blocks) + 1)
+        numbers = _HELD_PAIRS * at_once * n_positions**2
+        numbers += _HELD_IMAGES * (len(x1) + len(x2) + 2 * at_once) * per_image
+        numbers += at_once * n_positions * 4 * self.activation.numbers_per_input()
+        numbers += _HELD_MATRICES * len(x1) * (len(x2) + at_once)
+        return numbers * itemsize
+
+    def _matrix(self, kernel, x1, x2):
+        images = self._as_images("x1", x1)
+        recipe, variances = self._recipe(kernel), self._variances(images.dtype)
+        if x2 is None:
+            diagonal = _diagonal(recipe, variances, images)
+            check_no_overflow("x1", diagonal)
+            return mirrored(_upper_matrix(recipe, variances, images), diagonal)
+        check_same_features("x1", x1, "x2", x2)
+        check_same_dtype("x1", x1, "x2", x2)
+        matrix = _cross_matrix(recipe, variances, images, self._as_images("x2", x2))
+        check_no_overflow("x1 and x2", row_means(matrix))
+        return matrix
+
+    def _as_images(self, name: str, x: AnyArray) -> Float[Array, "n height width channels"]:
+        if x.ndim != 4:
+            raise ValueError(
+                f"{name} must be images of shape (n, height, width, channels); got shape {x.shape}"
+            )
+        n_pooled = len(self.blocks) - 1
+        if any(side % 2**n_pooled for side in x.shape[1:3]):
+            raise ValueError(
+                f"{name} must have a height and a width divisible by {2**n_pooled}, for {n_pooled} "
+                f"poolings of 2 × 2; got {x.shape[1]} × {x.shape[2]}"
+            )
+        return as_kernel_inputs(name, x)
+
+    def _recipe(self, kernel):
+        return Recipe(self.activation, self.blocks, self.bias_variance > 0, kernel)
+
+    def _variances(self, dtype):
+        return jnp.asarray([self.weight_variance, self.bias_variance], dtype)
+
+
+@eqx.filter_jit
+def _cross_matrix(recipe, variances, x1, x2):
+    return cross_matrix(recipe, variances, x1, x2)
+
+
+@eqx.filter_jit
+def _upper_matrix(recipe, variances, x):
+    return cross_matrix(recipe, variances, x, x, upper=True)
+
+
+@eqx.filter_jit
+def _diagonal(recipe, variances, x):
+    return self_kernels(recipe, variances, x)

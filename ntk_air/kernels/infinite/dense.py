@@ -1,0 +1,227 @@
+"""Infinitely wide fully connected networks: NTK and NNGP in closed form."""
+
+import math
+from typing import Literal, NamedTuple, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntk_air._base.checks import (
+    check_at_least,
+    check_choice,
+    check_positive,
+    check_same_dtype,
+    check_same_features,
+)
+from ntk_air._base.typing import AnyArray
+from ntk_air.kernels.infinite.activations.by_name import Activation, ActivationLike, as_activation
+from ntk_air.kernels.infinite.angles import angle_gaps
+from ntk_air.kernels.infinite.gaussian_pair import GaussianPair
+from ntk_air.kernels.infinite.matrices import (
+    as_kernel_inputs,
+    check_no_overflow,
+    mirrored,
+    row_means,
+)
+
+_HELD_MATRICES = 10
+"""Arrays of the kernel's shape that XLA holds at the peak, the result included."""
+
+_HELD_INPUTS = 2
+"""Arrays of the inputs' shape: unit rows, and a copy of the inputs."""
+
+BiasInitialisation: TypeAlias = Literal["normal", "zeros"]
+
+_Inputs1 = Float[AnyArray, "n1 *features1"]
+_Inputs2 = Float[AnyArray, "n2 *features2"]
+
+
+class DenseArchitecture(eqx.Module):
+    """A fully connected network of infinite width in NTK parametrisation, and its kernels.
+
+    With L = ``depth`` weight layers, so L − 1 activations (the "2-layer ReLU network" of the
+    literature has one hidden layer and is ``depth=2``), and all parameters drawn from N(0, 1):
+
+        z¹ = √σ_w²/√d · W¹x + √σ_b² b¹,   z^{l+1} = √σ_w²/√m_l · W^{l+1}φ(z^l) + √σ_b² b^{l+1},
+
+    with f = z^L, d the number of features and m_l the width of layer l, taken to infinity. Then
+    (Jacot et al. 2018, section 3; Lee et al. 2019, appendix)
+
+        Σ¹(x, x') = σ_w² x·x'/d + σ_b²,   Σ^{l+1} = σ_w² κ(Σ^l) + σ_b²,       NNGP = Σ^L
+        Θ¹ = Σ¹,                          Θ^{l+1} = Σ^{l+1} + σ_w² κ̇(Σ^l) Θ^l,  NTK = Θ^L
+
+    Weights and biases of every layer are trained. These are the kernels of
+    ``neural_tangents.stax.serial(Dense(m, W_std, b_std), φ, …, Dense(1, W_std, b_std))``.
+
+    Inputs are (n, *features); the axes behind the first are flattened. Results have the inputs'
+    precision, float32 or float64. Under a caller's own ``jax.jit`` values cannot be inspected,
+    so only shapes and dtypes are checked there.
+
+    Attributes:
+        depth: the number L of weight layers, at least 1.
+        activation: φ: a name, an ``Activation``, or any callable (by quadrature).
+        weight_variance: σ_w² of every layer. By default 1/E[φ(z)²], z ~ N(0, 1), which keeps the
+            variance of a unit signal from layer to layer: 2 for ReLU, 1 for the identity.
+        bias_variance: σ_b² of every layer; 0, the default, is a network without biases.
+        bias_initialisation: ``"normal"``, or ``"zeros"``: biases start at 0 and are trained, as in
+            Basri et al. 2019; then Σ is that of a network without biases, and Θ¹ = Σ¹ + σ_b²,
+            Θ^{l+1} = Σ^{l+1} + σ_b² + σ_w² κ̇(Σ^l) Θ^l.
+
+    Raises:
+        ValueError: ``depth`` below 1, a variance that is not finite or is negative, an unknown
+            activation name.
+    """
+
+    depth: int
+    activation: Activation
+    weight_variance: float
+    bias_variance: float
+    bias_initialisation: BiasInitialisation
+
+    def __init__(
+        self,
+        *,
+        depth: int = 2,
+        activation: ActivationLike = "relu",
+        weight_variance: float | None = None,
+        bias_variance: float = 0.0,
+        bias_initialisation: BiasInitialisation = "normal",
+    ):
+        if int(depth) != depth or depth < 1:
+            raise ValueError(
+                f"depth must be a whole number of weight layers, at least 1; got {depth!r}"
+            )
+        self.depth = int(depth)
+        self.activation = as_activation(activation)
+        if weight_variance is None:
+            weight_variance = 1 / self.activation.unit_second_moment()
+        check_positive("weight_variance", weight_variance)
+        check_at_least("bias_variance", bias_variance, 0)
+        check_choice("bias_initialisation", bias_initialisation, ("normal", "zeros"))
+        self.weight_variance = float(weight_variance)
+        self.bias_variance = float(bias_variance)
+        self.bias_initialisation = bias_initialisation
+
+    def __call__(self, x1: _Inputs1, x2: _Inputs2 | None = None) -> Float[Array, "n1 n"]:
+        """The neural tangent kernel: see ``ntk``."""
+        return self.ntk(x1, x2)
+
+    def ntk(self, x1: _Inputs1, x2: _Inputs2 | None = None) -> Float[Array, "n1 n"]:
+        """The neural tangent kernel Θ(x1, x2), (n1, n2).
+
+        Args:
+            x1: inputs.
+            x2: inputs with the same features; by default ``x1``, and then the matrix is exactly
+                symmetric and its diagonal is ``diagonal(x1)``.
+
+        Raises:
+            ValueError: inputs that are empty, not finite, not of one floating dtype, or whose
+                features differ; inputs so large that the kernel overflows.
+        """
+        return self._matrix("ntk", x1, x2)
+
+    def nngp(self, x1: _Inputs1, x2: _Inputs2 | None = None) -> Float[Array, "n1 n"]:
+        """The covariance Σ(x1, x2) of the outputs at initialisation; as ``ntk`` otherwise."""
+        return self._matrix("nngp", x1, x2)
+
+    def diagonal(
+        self, x: _Inputs1, *, kernel: Literal["ntk", "nngp"] = "ntk"
+    ) -> Float[Array, " n1"]:
+        """The kernel of each input with itself, in O(n)."""
+        check_choice("kernel", kernel, ("ntk", "nngp"))
+        rows = _as_rows("x", x)
+        diagonal = _diagonal(self._recipe(kernel), self._variances(rows.dtype), rows)
+        check_no_overflow("x", diagonal)
+        return diagonal
+
+    def tile_bytes(self, x1: jax.ShapeDtypeStruct, x2: jax.ShapeDtypeStruct) -> int:
+        """The most bytes held during ``kernel(x1, x2)``, its result included, for ``gram_matrix``.
+
+        Args:
+            x1: shape and dtype of the first inputs.
+            x2: shape and dtype of the second inputs.
+        """
+        n_rows, n_features = len(x1) + len(x2), math.prod(x1.shape[1:])
+        numbers = _HELD_MATRICES * len(x1) * len(x2)
+        numbers += n_rows * (_HELD_INPUTS * n_features + self.activation.numbers_per_input())
+        return numbers * jnp.dtype(x1.dtype).itemsize
+
+    def _matrix(self, kernel, x1, x2):
+        rows1 = _as_rows("x1", x1)
+        recipe, variances = self._recipe(kernel), self._variances(rows1.dtype)
+        if x2 is None:
+            diagonal = _diagonal(recipe, variances, rows1)
+            check_no_overflow("x1", diagonal)
+            return mirrored(_upper_matrix(recipe, variances, rows1), diagonal)
+        check_same_features("x1", x1, "x2", x2)
+        check_same_dtype("x1", x1, "x2", x2)
+        matrix, row_sums = _cross_matrix(recipe, variances, rows1, _as_rows("x2", x2))
+        check_no_overflow("x1 and x2", row_sums)
+        return matrix
+
+    def _recipe(self, kernel):
+        biases = self.bias_initialisation if self.bias_variance > 0 else None
+        return _Recipe(self.activation, self.depth, biases, kernel)
+
+    def _variances(self, dtype):
+        return jnp.asarray([self.weight_variance, self.bias_variance], dtype)
+
+
+class _Recipe(NamedTuple):
+    """What of an architecture makes a new program; the variances do not."""
+
+    activation: Activation
+    depth: int
+    biases: BiasInitialisation | None
+    kernel: str
+
+
+def _as_rows(name: str, x: AnyArray) -> Float[Array, "n d"]:
+    """Check inputs and flatten what is behind the batch axis."""
+    rows = as_kernel_inputs(name, x)
+    return rows.reshape(rows.shape[0], -1)
+
+
+@eqx.filter_jit
+def _cross_matrix(recipe, variances, x1, x2):
+    matrix = _propagate(recipe, variances, _input_pair(x1, x2, symmetric=False), x1.shape[1])
+    return matrix, row_means(matrix)
+
+
+@eqx.filter_jit
+def _upper_matrix(recipe, variances, x):
+    return _propagate(recipe, variances, _input_pair(x, x, symmetric=True), x.shape[1])
+
+
+@eqx.filter_jit
+def _diagonal(recipe, variances, x):
+    pair = GaussianPair.identical(jnp.sum(x * x, axis=1))
+    return _propagate(recipe, variances, pair, x.shape[1])
+
+
+def _input_pair(x1, x2, *, symmetric):
+    """The inner products of inputs, not yet divided by the number of features."""
+    norm1, norm2 = jnp.sum(x1 * x1, axis=1), jnp.sum(x2 * x2, axis=1)
+    return GaussianPair(norm1[:, None], norm2, *angle_gaps(x1, x2, symmetric=symmetric))
+
+
+def _propagate(recipe, variances, pair, n_features):
+    """The recursion in ``DenseArchitecture``, element by element."""
+    weight, bias = variances
+    drawn = bias if recipe.biases == "normal" else None
+    added = bias if recipe.biases == "zeros" else 0.0
+    pair = pair.affine(weight / n_features, drawn)
+
+    def next_layer(state, _):
+        pair, ntk = state
+        dual = recipe.activation.dual(pair)
+        pair = dual.post.affine(weight, drawn)
+        return (pair, pair.covariance + added + weight * dual.derivative_product * ntk), None
+
+    # A loop, not one program for all layers: that would hold arrays for each of them.
+    (pair, ntk), _ = jax.lax.scan(
+        next_layer, (pair, pair.covariance + added), length=recipe.depth - 1
+    )
+    return ntk if recipe.kernel == "ntk" else pair.covariance

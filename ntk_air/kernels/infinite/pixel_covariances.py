@@ -1,0 +1,311 @@
+"""The recursion of convolutional kernels: two images at all pairs of their positions.
+
+Arrays of one set of images have axes (height, width, n), those of pairs (height, width, height,
+width, n): positions of the first image, positions of the second, and n pairs of images. The pairs
+come last: shifts of positions then move whole rows of numbers, whatever the size of the image.
+
+What is carried is not the covariance q12 of two positions but G = √(q11·q22) − q12 ≥ 0, the gap
+that it leaves to its largest value. Convolutions add gaps and differences of norms, all of them
+squares, so that patches that are parallel, as in skies and margins, keep small angles accurate;
+the arccosine of a rounded correlation would lose half the digits there. Opposite patches, of
+which there are none behind a ReLU, do lose them: 1 + cos θ is 2 − (1 − cos θ).
+"""
+
+import itertools
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntk_air.kernels.infinite.activations.by_name import Activation
+from ntk_air.kernels.infinite.elementwise import safe_divide, safe_sqrt
+from ntk_air.kernels.infinite.gaussian_pair import GaussianPair
+
+# One image may stand for all n.
+_Image = Float[Array, "h w #n"]
+_Layers = Float[Array, "n_conv h w #n"]
+_Pairs = Float[Array, "h w h w #n"]
+
+_ROUNDINGS = 8
+"""How many ε an angle's 1 − cos θ may be wrong by behind a pooling."""
+
+
+class Recipe(NamedTuple):
+    """What of an architecture makes a new program; the variances do not."""
+
+    activation: Activation
+    blocks: tuple[int, ...]
+    has_biases: bool
+    kernel: str
+
+
+class BlockMoments(eqx.Module):
+    """Second moments at the positions of single images, in one block of convolutions.
+
+    Attributes:
+        before: E[φ(u)²] in front of each convolution; in front of the first, ‖x‖²/channels.
+        behind: E[u²] behind each convolution.
+        last: E[φ(u)²] behind the block.
+        within: the mean gap between two positions of a 2 × 2 window; None where no pooling
+            follows.
+    """
+
+    before: _Layers
+    behind: _Layers
+    last: _Image
+    within: Float[Array, "h2 w2 n"] | None
+
+    @property
+    def mean_norm(self) -> Float[Array, "h2 w2 n"]:
+        """The mean of √E[φ(u)²] over each window."""
+        return _window_means(safe_sqrt(self.last), (0, 1))
+
+    @property
+    def pooled(self) -> Float[Array, "h2 w2 n"]:
+        """Second moments behind the pooling."""
+        assert self.within is not None
+        return jnp.maximum(self.mean_norm**2 - self.within, 0)
+
+
+class PositionPairs(eqx.Module):
+    """Two images behind an activation, at all pairs of positions.
+
+    Attributes:
+        gap: √(q11·q22) − q12.
+        ntk: q12 and the tangent kernel of what lies before, together; None where only the
+            covariance is asked for.
+    """
+
+    gap: _Pairs
+    ntk: _Pairs | None
+
+
+def image_moments(
+    recipe: Recipe, variances: Float[Array, " two"], x: Float[Array, "h w c n"]
+) -> list[BlockMoments]:
+    """The moments of each image in every block.
+
+    What pooling loses depends on all pairs of positions inside a window, and so on the image's
+    pairs with itself in everything before; behind the last pooling single positions suffice.
+    """
+    moment, own, found = _mean_square(x), None, []
+    n_pooled = len(recipe.blocks) - 1
+    for block, n_convolutions in enumerate(recipe.blocks):
+        before, behind, last = _moments_of_block(recipe, variances, moment, n_convolutions)
+        moments = BlockMoments(before, behind, last, None)
+        if block < n_pooled:
+            own = input_pairs(x, x, with_ntk=False) if own is None else own
+            own = through_block(recipe, variances, own, moments, moments)
+            within = _same_position(_window_means(own.gap, (0, 1, 2, 3)))
+            moments = BlockMoments(before, behind, last, within)
+            moment = moments.pooled
+            own = pooled(own, moments, moments)
+        found.append(moments)
+    return found
+
+
+def kernel_of_pairs(
+    recipe: Recipe,
+    variances: Float[Array, " two"],
+    first: tuple[Float[Array, "h w c n1"], list[BlockMoments]],
+    second: tuple[Float[Array, "h w c n2"], list[BlockMoments]],
+) -> Float[Array, " n"]:
+    """The kernel between each first and its second image; one first image stands for all."""
+    (x1, moments1), (x2, moments2) = first, second
+    pairs = input_pairs(x1, x2, with_ntk=recipe.kernel == "ntk")
+    for of_first, of_second in zip(moments1, moments2, strict=True):
+        pairs = through_block(recipe, variances, pairs, of_first, of_second)
+        if of_first.within is not None:
+            pairs = pooled(pairs, of_first, of_second)
+    outputs = _scale(moments1[-1].last, moments2[-1].last) - pairs.gap
+    weight, bias = variances
+    return weight * jnp.mean(outputs if pairs.ntk is None else pairs.ntk, axis=(0, 1, 2, 3)) + bias
+
+
+def input_pairs(
+    x1: Float[Array, "h w c n1"], x2: Float[Array, "h w c n2"], *, with_ntk: bool
+) -> PositionPairs:
+    """The pairs of pixels: √(q11·q22)/2 · ‖x/‖x‖ − x'/‖x'‖‖² is their gap."""
+    moment1, moment2 = _mean_square(x1), _mean_square(x2)
+
+    def directions(x: Array, moment: Array) -> Array:
+        scaled = safe_divide(x, safe_sqrt(moment * x.shape[2])[:, :, None])
+        return jnp.moveaxis(scaled, 2, 0)
+
+    def add_channel(total: Array, channel: tuple[Array, Array]) -> tuple[Array, None]:
+        u, v = channel
+        return total + (_first(u) - _second(v)) ** 2, None
+
+    scale = _scale(moment1, moment2)
+    channels = directions(x1, moment1), directions(x2, moment2)
+    distance, _ = jax.lax.scan(add_channel, jnp.zeros_like(scale), channels)
+    gap = scale * distance / 2
+    return PositionPairs(gap, scale - gap if with_ntk else None)
+
+
+def through_block(
+    recipe: Recipe,
+    variances: Float[Array, " two"],
+    pairs: PositionPairs,
+    moments1: BlockMoments,
+    moments2: BlockMoments,
+) -> PositionPairs:
+    """Behind some convolutions, each with its activation.
+
+    A loop, so that one layer's values are held before the next one reads each of them nine times:
+    in one program XLA would compute them nine times. It takes a loop of one step for no loop, but
+    not a step on a condition.
+    """
+
+    def next_layer(
+        pairs: PositionPairs, moments: tuple[Array, Array, Array, Array]
+    ) -> tuple[PositionPairs, None]:
+        before1, behind1, before2, behind2 = moments
+        angle, ntk = _convolved(recipe, variances, pairs, (before1, behind1), (before2, behind2))
+        dual = recipe.activation.dual(
+            GaussianPair(_first(behind1), _second(behind2), angle, 2 - angle)
+        )
+        scale = dual.post.scale
+        gap = scale * dual.post.one_minus_cosine
+        if ntk is not None:
+            ntk = (scale - gap) + ntk * dual.derivative_product
+        return PositionPairs(gap, ntk), None
+
+    layers = (moments1.before, moments1.behind, moments2.before, moments2.behind)
+    if len(moments1.before) > 1:
+        pairs, _ = jax.lax.scan(next_layer, pairs, layers)
+        return pairs
+    always = variances[0] >= 0
+    only = jax.tree.map(lambda layer: layer[0], layers)
+    return jax.lax.cond(
+        always, lambda pairs: next_layer(pairs, only)[0], lambda pairs: pairs, pairs
+    )
+
+
+def pooled(pairs: PositionPairs, moments1: BlockMoments, moments2: BlockMoments) -> PositionPairs:
+    """Behind an average over 2 × 2 windows of either image.
+
+    With norms n = √q11 in a window, their mean n̄ and the norm N of the average, the gap between
+    two averages is mean(G) − n̄1·n̄2 + N1·N2. As N² = n̄² − mean(G within the window), that is
+
+        N1·N2 · [mean(G)/(N1·N2) + ½(n̄1/N1 − n̄2/N2)² − ½(g1 + g2)],  g = mean(G within)/N²,
+
+    which no scale of either image makes less accurate. What rounding may have left of nothing,
+    between windows that are parallel, is taken for nothing: the angle would be its root.
+    """
+
+    def in_units(moments: BlockMoments) -> tuple[Array, Array, Array, Array]:
+        assert moments.within is not None
+        norm = safe_sqrt(moments.pooled)
+        inverse = safe_divide(jnp.ones_like(norm), norm)
+        return norm, inverse, moments.mean_norm * inverse, moments.within * inverse * inverse
+
+    norm1, inverse1, ratio1, within1 = in_units(moments1)
+    norm2, inverse2, ratio2, within2 = in_units(moments2)
+    across = _window_means(pairs.gap, (0, 1, 2, 3)) * _first(inverse1) * _second(inverse2)
+    inside = (_first(within1) + _second(within2)) / 2
+    angle = across + (_first(ratio1) - _second(ratio2)) ** 2 / 2 - inside
+    rounding = _ROUNDINGS * float(jnp.finfo(angle.dtype).eps) * (1 + inside)
+    angle = jnp.where(angle > rounding, angle, 0)
+    gap = _first(norm1) * _second(norm2) * angle
+    ntk = None if pairs.ntk is None else _window_means(pairs.ntk, (0, 1, 2, 3))
+    return PositionPairs(gap, ntk)
+
+
+def _convolved(
+    recipe: Recipe,
+    variances: Array,
+    pairs: PositionPairs,
+    first: tuple[_Image, _Image],
+    second: tuple[_Image, _Image],
+) -> tuple[_Pairs, _Pairs | None]:
+    """1 − cos θ and the tangent kernel behind a convolution, before its activation.
+
+    With a_δ = √(σ_w²/9)·√q11(p + δ)/√q11'(p) and b_δ likewise of the second image, q' behind the
+    convolution, 1 − cos θ = σ_w²/9 · Σ_δ G(p + δ, p' + δ)/√(q11'q22') + ½ Σ_δ (a_δ − b_δ)²: a_δ
+    and b_δ are unit vectors. The biases are one more component. Outside the image all is 0.
+    """
+    weight, bias = variances
+    share = weight / 9
+
+    def components(before: _Image, behind: _Image) -> tuple[list[Array], Array]:
+        inverse = safe_divide(jnp.ones_like(behind), safe_sqrt(behind))
+        norms = _neighbours(jnp.sqrt(share) * safe_sqrt(before), (0,), (1,))
+        if recipe.has_biases:
+            norms.append(jnp.sqrt(bias))
+        return [norm * inverse for norm in norms], inverse
+
+    (units1, inverse1), (units2, inverse2) = components(*first), components(*second)
+    differences = zip(units1, units2, strict=True)
+    mismatch = sum((_first(a) - _second(b)) ** 2 for a, b in differences) / 2
+    gaps = sum(_neighbours(pairs.gap, (0, 2), (1, 3)))
+    angle = jnp.minimum(gaps * (share * _first(inverse1) * _second(inverse2)) + mismatch, 2)
+    if pairs.ntk is None:
+        return angle, None
+    return angle, share * sum(_neighbours(pairs.ntk, (0, 2), (1, 3))) + bias
+
+
+def _moments_of_block(
+    recipe: Recipe, variances: Array, moment: _Image, n_convolutions: int
+) -> tuple[_Layers, _Layers, _Image]:
+    weight, bias = variances
+
+    def next_layer(before: Array, _: None) -> tuple[Array, tuple[Array, Array]]:
+        behind = weight / 9 * sum(_neighbours(before, (0,), (1,))) + bias
+        dual = recipe.activation.dual(GaussianPair.identical(behind))
+        return dual.post.variance1, (before, behind)
+
+    last, (before, behind) = jax.lax.scan(next_layer, moment, length=n_convolutions)
+    return before, behind, last
+
+
+def _mean_square(x: Float[Array, "h w c n"]) -> _Image:
+    return jnp.mean(x * x, axis=2)
+
+
+def _scale(moment1: _Image, moment2: _Image) -> _Pairs:
+    return _first(safe_sqrt(moment1)) * _second(safe_sqrt(moment2))
+
+
+def _first(x: _Image) -> Float[Array, "h w 1 1 n"]:
+    return x[:, :, None, None]
+
+
+def _second(x: _Image) -> Float[Array, "1 1 h w n"]:
+    return x[None, None]
+
+
+def _same_position(x: _Pairs) -> _Image:
+    height, width, *_, n = x.shape
+    flat = x.reshape(height * width, height * width, n)
+    return jnp.diagonal(flat).T.reshape(height, width, n)
+
+
+def _neighbours(x: Array, row_axes: tuple[int, ...], column_axes: tuple[int, ...]) -> list[Array]:
+    """The array shifted by at most one row and one column, in nine ways, zeros coming in."""
+    moving = row_axes + column_axes
+    padded = jnp.pad(x, [(1, 1) if axis in moving else (0, 0) for axis in range(x.ndim)])
+
+    def shifted(row: int, column: int) -> Array:
+        starts = [
+            row * (axis in row_axes) + column * (axis in column_axes) for axis in range(x.ndim)
+        ]
+        stops = [start + length for start, length in zip(starts, x.shape, strict=True)]
+        return jax.lax.slice(padded, starts, stops)
+
+    return list(itertools.starmap(shifted, itertools.product(range(3), repeat=2)))
+
+
+def _window_means(x: Array, axes: tuple[int, ...]) -> Array:
+    """Averages over windows of two along each of the axes."""
+    shape, windows = [], []
+    for axis, length in enumerate(x.shape):
+        if axis in axes:
+            shape.append(length // 2)
+            windows.append(len(shape))
+            shape.append(2)
+        else:
+            shape.append(length)
+    return jnp.mean(x.reshape(shape), axis=tuple(windows))

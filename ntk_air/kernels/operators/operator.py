@@ -1,0 +1,82 @@
+"""The kernel operator: what spectra and dynamics need of a kernel, and nothing more."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntk_air._base.checks import check_floating
+from ntk_air._base.typing import AnyArray
+
+
+class KernelOperator(eqx.Module):
+    """A symmetric positive semi-definite n × n matrix, known by its products.
+
+    Five members: ``matvec`` on blocks of vectors, ``to_dense``, ``diagonal``, ``shape``, ``dtype``.
+    """
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """(n, n)."""
+
+    @property
+    @abc.abstractmethod
+    def dtype(self) -> jnp.dtype:
+        """The precision that products are returned in."""
+
+    @abc.abstractmethod
+    def matvec(self, vectors: Float[AnyArray, "n k"]) -> Float[Array, "n k"]:
+        """The product Θ·vectors for a block of k vectors."""
+
+    @abc.abstractmethod
+    def to_dense(self) -> Float[Array, "n n"]:
+        """The whole matrix."""
+
+    @abc.abstractmethod
+    def diagonal(self) -> Float[Array, " n"]:
+        """The diagonal."""
+
+
+class DenseKernel(KernelOperator):
+    """A kernel held as a matrix in memory."""
+
+    matrix: Float[Array, "n n"]
+
+    def __init__(self, matrix: Float[AnyArray, "n n"]):
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"matrix must be square, (n, n); got shape {matrix.shape}")
+        check_floating("matrix", matrix)
+        self.matrix = jnp.asarray(matrix)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, n)."""
+        return (self.matrix.shape[0], self.matrix.shape[1])
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The matrix's own precision."""
+        return self.matrix.dtype
+
+    def matvec(self, vectors: Float[AnyArray, "n k"]) -> Float[Array, "n k"]:
+        """The product Θ·vectors for a block of k vectors."""
+        return self.matrix @ vectors
+
+    def to_dense(self) -> Float[Array, "n n"]:
+        """The matrix itself."""
+        return self.matrix
+
+    def diagonal(self) -> Float[Array, " n"]:
+        """The diagonal."""
+        return jnp.diagonal(self.matrix)
+
+
+def as_operator(kernel: KernelOperator | Float[AnyArray, "n n"]) -> KernelOperator:
+    """The operator itself, or that of a matrix.
+
+    Raises:
+        ValueError: a matrix that is not square or not floating-point.
+    """
+    return kernel if isinstance(kernel, KernelOperator) else DenseKernel(kernel)

@@ -1,0 +1,1 @@
+"""Kernels in tiles: kept on disk, or computed anew for each product."""

@@ -1,0 +1,55 @@
+"""What tiles an operator works with, from its inputs and its bound on memory."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ntk_air._base.checks import check_at_least, check_inputs
+from ntk_air._base.precision import Precision, as_precision
+from ntk_air._base.typing import AnyArray
+from ntk_air.kernels.gram import Kernel, plan_tile, tile_need
+from ntk_air.kernels.tiles.by_tiles import PRODUCT_COPIES
+from ntk_air.kernels.tiles.grid import TileGrid, TileSource
+from ntk_air.kernels.tiles.tile_files import HEADER_BYTES
+
+
+def plan_tiles(
+    kernel: Kernel,
+    x: Float[AnyArray, "n *features"],
+    *,
+    precision: Precision | None,
+    largest_tile: int,
+    max_memory_bytes: int | None,
+    tiles_held: int,
+) -> tuple[TileSource, np.dtype]:
+    """Checked inputs with tiles that fit, and the precision of products.
+
+    Args:
+        kernel: as of ``build_tiled_kernel``; so are the others.
+        tiles_held: tiles that a product holds beside what it computes from one of them.
+    """
+    check_inputs("x", x)
+    check_at_least("largest_tile", largest_tile, 1)
+    inputs = np.asarray(x)
+    dtype = jax.dtypes.canonicalize_dtype(inputs.dtype)
+    inputs = inputs.astype(dtype, copy=False)
+    product_dtype = np.dtype(dtype)
+    if precision is not None:
+        product_dtype = as_precision(jnp.zeros(0), precision, what="products").dtype
+
+    def need(tile: int) -> int:
+        """Bytes held while a tile is computed, or multiplied."""
+        held = tiles_held * (HEADER_BYTES + tile**2 * dtype.itemsize)
+        product = held + PRODUCT_COPIES * tile**2 * product_dtype.itemsize
+        return max(product, held + tile_need(kernel, tile, (inputs, inputs), dtype))
+
+    tile = plan_tile(
+        "the kernel by tiles",
+        (len(inputs), len(inputs)),
+        result_bytes=0,
+        need=need,
+        max_memory_bytes=max_memory_bytes,
+        largest=largest_tile,
+    )
+    return TileSource(kernel, inputs, TileGrid.of(len(inputs), tile)), product_dtype

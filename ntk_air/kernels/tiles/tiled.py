@@ -1,0 +1,113 @@
+"""A kernel in tiles on disk: larger than memory, computed once, kept over interruptions."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float
+
+import ntk_air
+from ntk_air._base.precision import Precision
+from ntk_air._base.progress import Progress, no_progress
+from ntk_air._base.typing import AnyArray
+from ntk_air.kernels.gram import LARGEST_TILE, Kernel
+from ntk_air.kernels.tiles.by_tiles import KernelByTiles, Tiles
+from ntk_air.kernels.tiles.grid import TileGrid, TilePair
+from ntk_air.kernels.tiles.identity import array_identity, kernel_identity
+from ntk_air.kernels.tiles.plan import plan_tiles
+from ntk_air.kernels.tiles.read_ahead import BUFFERS, read_ahead
+from ntk_air.kernels.tiles.tile_files import TileFiles
+from ntk_air.kernels.tiles.tile_folder import complete, open_folder
+
+
+class TiledKernel(KernelByTiles):
+    """A kernel whose tiles on and above the diagonal are files, read anew for each product.
+
+    Made by ``build_tiled_kernel``. A product is one pass over n(n + 1)/2 numbers on disk, whatever
+    the number of vectors: give it many. A thread reads and checks the next tiles while one is
+    multiplied; ``BUFFERS`` of them are in memory.
+
+    The matrix is symmetric in every bit. Float32 tiles with products in float64 are products with
+    that very matrix to float64 rounding; its entries differ from the kernel's by theirs in
+    float32. Products in float32 add their own rounding.
+
+    Attributes:
+        files: the tiles' files.
+        precision: of vectors and products.
+        max_memory_bytes: a bound in bytes on what a call holds, beside vectors and their images.
+    """
+
+    files: TileFiles = eqx.field(static=True)
+    precision: np.dtype = eqx.field(static=True)
+    max_memory_bytes: int | None = eqx.field(static=True)
+
+    @property
+    def grid(self) -> TileGrid:
+        """How the matrix is cut."""
+        return self.files.grid
+
+    def tiles(self, pairs: Iterable[TilePair]) -> Tiles:
+        """Those tiles, in that order.
+
+        Raises:
+            TileError: a tile that is missing, damaged, or of something else.
+        """
+        return read_ahead(self.files, pairs)
+
+
+def build_tiled_kernel(
+    kernel: Kernel,
+    x: Float[AnyArray, "n *features"],
+    folder: Path,
+    *,
+    precision: Precision | None = None,
+    kernel_id: str | None = None,
+    largest_tile: int = LARGEST_TILE,
+    max_memory_bytes: int | None = None,
+    progress: Progress = no_progress,
+) -> TiledKernel:
+    """The kernel of a set of inputs on disk: built, taken up where it was left, or found ready.
+
+    Tiles already there are read and checked; those that are missing, damaged or of something else
+    are computed. Several processes may build in one folder at once and share the work.
+
+    Args:
+        kernel: ``kernel(x1, x2=None)``, symmetric.
+        x: inputs, shape (n, *features); the tiles have their precision.
+        folder: where tiles are kept: n(n + 1)/2 numbers, 7.2 GB for 60,000 inputs in float32.
+        precision: of vectors and products; ``None`` is that of the tiles.
+        kernel_id: a text that stands for this kernel alone; ``None`` takes its content.
+        largest_tile: the most rows of a tile; a folder already begun keeps its own.
+        max_memory_bytes: a bound in bytes on what building or a product holds, beside inputs,
+            vectors and their images; ``None`` is no bound.
+        progress: called after each tile.
+
+    Raises:
+        MemoryBudgetError: the smallest tile cannot fit; nothing has been computed.
+        DiskSpaceError: the disk has no room; before the first tile, or with those written kept.
+        ValueError: inputs that are empty, not finite or not floating-point; a folder of other
+            content; a kernel that is not known by content, or whose values have another shape or
+            precision, are not finite, or are not symmetric.
+    """
+    source, product_dtype = plan_tiles(
+        kernel,
+        x,
+        precision=precision,
+        largest_tile=largest_tile,
+        max_memory_bytes=max_memory_bytes,
+        tiles_held=BUFFERS,
+    )
+    content = {
+        "kernel": kernel_identity(kernel) if kernel_id is None else kernel_id,
+        "inputs_sha256": array_identity(source.inputs),
+        "ntk_air": ntk_air.__version__,
+    }
+    dtype = source.inputs.dtype
+    files = open_folder(Path(folder), content=content, grid=source.grid, dtype=dtype)
+    complete(files, source._replace(grid=files.grid), progress=progress)
+    return TiledKernel(
+        files=files,
+        precision=product_dtype,
+        max_memory_bytes=max_memory_bytes,
+    )

@@ -1,0 +1,235 @@
+"""The kernel as an option of every entry point, and what it builds."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from ntk_air._base.checks import check_at_least, check_choice
+from ntk_air._base.precision import Precision
+from ntk_air.data.dataset import Dataset
+from ntk_air.kernels.empirical import EmpiricalKernel
+from ntk_air.kernels.gram import Kernel
+from ntk_air.kernels.infinite.convolutional import ConvolutionalArchitecture
+from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.networks.models.convolutional import ConvolutionalNetwork
+from ntk_air.networks.models.dense import DenseNetwork
+from ntk_air.networks.models.layers import Parametrisation
+from ntk_air.networks.models.residual import ResidualNetwork
+
+_MYRTLE_DEPTHS = {"myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
+
+_FINITE_WIDTHS = {"empirical": 512, "empirical_convolutional": 64, "empirical_residual": 64}
+"""Kernels of networks of finite width, with their default widths."""
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelConfig:
+    """The kernel."""
+
+    kernel: str = "dense"
+    """dense (infinite width), nngp (infinite width, last layer only), empirical,
+    empirical_convolutional, empirical_residual (of a random network of --width), convolutional
+    (infinite width, of --blocks), myrtle5, myrtle7, myrtle10, or stax:NAME (an architecture of
+    neural_tangents.stax)."""
+    depth: int | None = None
+    """Weight layers of a dense network (3 by default), blocks of a residual one (1 by default), or
+    the depth of a stax architecture."""
+    blocks: tuple[int, ...] | None = None
+    """3 x 3 convolutions between poolings (convolutional kernels; 2 and no pooling by default)."""
+    activation: str = "relu"
+    """Activation of the network."""
+    parametrisation: Parametrisation = "ntk"
+    """Of a network of finite width."""
+    weight_variance: float | None = None
+    """Variance of the weights; by default what keeps the signal's variance."""
+    bias_variance: float = 0.0
+    """Variance of the biases."""
+    width: int | None = None
+    """Width of the hidden layers (empirical only; 512 by default), or channels (64 by default)."""
+    normalise: bool = True
+    """Scale each input to unit Euclidean norm (dense kernels only)."""
+
+    def __post_init__(self):
+        if not self._is_stax:
+            known = ("dense", "nngp", *_FINITE_WIDTHS, "convolutional", *_MYRTLE_DEPTHS)
+            check_choice("kernel", self.kernel, (*known, "stax:NAME"))
+        elif self.activation != "relu":
+            raise ValueError(
+                f"activation must be 'relu' for stax architectures; got {self.activation!r}"
+            )
+        if self.width is not None:
+            check_at_least("width", self.width, 1)
+            if not self.is_finite:
+                raise ValueError(
+                    f"width belongs to kernel='empirical'; got {self.width} for {self.kernel!r}"
+                )
+        if self.parametrisation != "ntk" and not self.is_finite:
+            raise ValueError(
+                f"parametrisation must be 'ntk' at infinite width; got {self.parametrisation!r} "
+                f"for {self.kernel!r}"
+            )
+        if self.blocks is not None and not self.kernel.endswith("convolutional"):
+            raise ValueError(
+                f"blocks belong to kernel='convolutional'; got {self.blocks} for {self.kernel!r}"
+            )
+        if self.depth is not None and self._has_blocks:
+            raise ValueError(
+                "depth must be left out for convolutional kernels, which have blocks; got "
+                f"{self.depth} for {self.kernel!r}"
+            )
+
+    @classmethod
+    def from_text(cls, text: str) -> "KernelConfig":
+        """The kernel of a text such as dense:erf:3, empirical:relu:standard or stax:resnet.
+
+        The kernel, then in any order its activation, its depth and its parametrisation; the rest is
+        as by default.
+        """
+        if text.startswith("stax:"):
+            return cls(text)
+        kernel, *parts = text.split(":")
+        options: dict[str, Any] = {}
+        for part in parts:
+            if part.isdigit():
+                options["depth"] = int(part)
+            else:
+                is_scale = part in ("ntk", "standard")
+                options["parametrisation" if is_scale else "activation"] = part
+        return cls(kernel, **options)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the kernel is of a network of finite width."""
+        return self.kernel in _FINITE_WIDTHS
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether inputs must keep the shape of images."""
+        return self._has_blocks or self.kernel == "empirical_residual"
+
+    @property
+    def _has_blocks(self) -> bool:
+        return self.kernel.endswith("convolutional") or self.kernel in _MYRTLE_DEPTHS
+
+    @property
+    def _is_stax(self) -> bool:
+        return self.kernel.startswith("stax:")
+
+    @property
+    def _dense_depth(self) -> int:
+        return 3 if self.depth is None else self.depth
+
+    @property
+    def _finite_width(self) -> int:
+        return _FINITE_WIDTHS[self.kernel] if self.width is None else self.width
+
+    def run_name(self) -> str:
+        """Kernel and network, for a folder's name."""
+        name = self.kernel.replace(":", "_")
+        if self._is_stax:
+            return name if self.depth is None else f"{name}-depth{self.depth}"
+        width = f"-width{self._finite_width}" if self.is_finite else ""
+        if self.parametrisation != "ntk":
+            width += f"-{self.parametrisation}"
+        if self._has_blocks:
+            blocks = "" if self.blocks is None else "-blocks" + "-".join(map(str, self.blocks))
+            return f"{name}-{self.activation}{blocks}{width}"
+        depth = (self.depth or 1) if self.takes_images else self._dense_depth
+        return f"{name}-{self.activation}-depth{depth}{width}"
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """The data set as this kernel takes it."""
+        if self._is_stax:
+            return dataset
+        if self.takes_images:
+            if dataset.inputs.ndim != 4:
+                raise ValueError(
+                    f"dataset must hold images (n, height, width, channels) for kernel="
+                    f"{self.kernel!r}; got {dataset.name!r} with inputs {dataset.inputs.shape}"
+                )
+            return dataset
+        return dataset.normalised() if self.normalise else dataset.flattened()
+
+    def build(self, dataset: Dataset, *, seed: int, precision: Precision) -> tuple[Kernel, str]:
+        """The kernel for inputs of a prepared data set, and its description for a reader."""
+        if self._is_stax:
+            return self._build_stax()
+        variances = self._variances
+        if self.is_finite:
+            return self._build_empirical(dataset, seed=seed, precision=precision)
+        if self._has_blocks:
+            return self._build_convolutional(variances)
+        depth = self._dense_depth
+        network = f"dense {self.activation}, depth {depth}"
+        architecture = DenseArchitecture(depth=depth, activation=self.activation, **variances)
+        if self.kernel == "nngp":
+            return architecture.nngp, f"{network}, infinite width, NNGP"
+        return architecture, f"{network}, infinite width"
+
+    def network(self, dataset: Dataset) -> DenseNetwork | ConvolutionalNetwork | ResidualNetwork:
+        """The network of finite width whose kernel this is, with an output for each target.
+
+        Raises ``ValueError`` for a kernel of infinite width.
+        """
+        if not self.is_finite:
+            raise ValueError(
+                f"kernel must be one of {', '.join(_FINITE_WIDTHS)} to have a network; "
+                f"got {self.kernel!r}"
+            )
+        width = self._finite_width
+        options: dict[str, Any] = self._variances | {
+            "n_out": dataset.n_out,
+            "activation": self.activation,
+            "parametrisation": self.parametrisation,
+        }
+        if self.kernel == "empirical_convolutional":
+            return ConvolutionalNetwork(width, self.blocks or (2,), **options)
+        if self.kernel == "empirical_residual":
+            return ResidualNetwork(width, 1 if self.depth is None else self.depth, **options)
+        return DenseNetwork((width,) * (self._dense_depth - 1), **options)
+
+    @property
+    def _variances(self) -> dict[str, Any]:
+        return {"weight_variance": self.weight_variance, "bias_variance": self.bias_variance}
+
+    def _build_empirical(
+        self, dataset: Dataset, *, seed: int, precision: Precision
+    ) -> tuple[Kernel, str]:
+        network = self.network(dataset)
+        # Features of a vector, or channels of an image.
+        params = network.init(jax.random.key(seed), dataset.inputs.shape[-1], precision=precision)
+        kind = self.kernel.removeprefix("empirical").removeprefix("_") or "dense"
+        size = f"depth {self._dense_depth}, width" if kind == "dense" else "channels"
+        name = f"{kind} {self.activation}, {size} {self._finite_width}"
+        if self.parametrisation != "ntk":
+            name += f", {self.parametrisation} parametrisation"
+        return EmpiricalKernel(network.apply, params), name
+
+    def _build_convolutional(self, variances: dict[str, Any]) -> tuple[Kernel, str]:
+        if self.kernel in _MYRTLE_DEPTHS:
+            architecture = ConvolutionalArchitecture.myrtle(
+                _MYRTLE_DEPTHS[self.kernel], activation=self.activation, **variances
+            )
+        else:
+            blocks = (2,) if self.blocks is None else self.blocks
+            architecture = ConvolutionalArchitecture(
+                blocks, activation=self.activation, **variances
+            )
+        name = f"{self.kernel} {self.activation}, blocks {architecture.blocks}"
+        return architecture, f"{name}, infinite width"
+
+    def _build_stax(self) -> tuple[Kernel, str]:
+        # neural-tangents takes seconds to import: only where it is asked for.
+        from ntk_air.kernels.stax.architectures import build_stax_kernel
+
+        name = self.kernel.removeprefix("stax:")
+        variance = 2.0 if self.weight_variance is None else self.weight_variance
+        kernel = build_stax_kernel(
+            name,
+            depth=self.depth,
+            weight_variance=variance,
+            bias_variance=self.bias_variance,
+        )
+        depth = "" if self.depth is None else f", depth {self.depth}"
+        return kernel, f"stax {name}{depth}, infinite width"

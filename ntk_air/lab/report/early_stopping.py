@@ -1,0 +1,136 @@
+"""Figures and summary of ``experiments/early_stopping.py``, from its saved results."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from rich.console import Group
+from rich.text import Text
+
+from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
+
+Results = Mapping[str, Any]
+Arrays = Mapping[str, np.ndarray]
+
+
+def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
+    """Draw each figure and the overview; return their names."""
+    panels: dict[str, Draw] = {
+        "student_accuracy": lambda axes: _draw_accuracy(axes, results, arrays),
+        "student_equality": lambda axes: _draw_equality(axes, results, arrays),
+        "converged_teacher": lambda axes: _draw_converged(axes, results, arrays),
+        "identity_clock": lambda axes: _draw_clock(axes, results, arrays),
+    }
+    for name, draw in panels.items():
+        save_figure(draw_figure(draw), folder, name)
+    save_figure(draw_panels(list(panels.values())), folder, "overview")
+    return [*panels, "overview"]
+
+
+def summary(results: Results) -> Group:
+    """The run in one screen."""
+    best, identity = results["best_teacher"], results["identity_self_distillation"]
+    return Group(
+        Text(
+            f"{results['dataset']}: {results['n_train']} inputs, {results['n_classes']} classes, "
+            f"{results['noise_rate']:.0%} label noise\n"
+            f"kernel: {results['kernel']}, {results['precision']}\n"
+        ),
+        Text(
+            "converged students against their teachers' own functions: held-out outputs differ by "
+            f"at most {results['max_abs_difference_student_teacher']:.1e}\n"
+            "steps of a converged teacher's student against plain descent: distances differ by "
+            f"at most {results['max_abs_difference_converged_teacher']:.1e}\n"
+            f"best teacher: distance {best['best_rms']:.4f} at step {best['best_step']:.0f}; "
+            f"held-out accuracy at best {best['test_accuracy_best']:.4f}, "
+            f"at the last {best['test_accuracy_final']:.4f}\n"
+            "self-distillation with the identity: ends at effective time "
+            f"{identity['effective_steps']:.0f} with distance {identity['final_rms']:.4f}; "
+            f"descent memorises to {results['gradient_descent']['final_rms']:.4f}"
+        ),
+    )
+
+
+def _draw_accuracy(axes: Axes, results: Results, arrays: Arrays) -> None:
+    steps = arrays["teacher_steps"]
+    axes.semilogx(
+        steps, arrays["teacher_test_accuracy"], color=COLOURS["noisy"], label="teacher stopped at T"
+    )
+    axes.semilogx(
+        steps,
+        arrays["student_test_accuracy"],
+        "o",
+        markersize=3,
+        fillstyle="none",
+        color=COLOURS["self_distilled"],
+        label="its converged student",
+    )
+    axes.set_xlabel("teacher's steps $T$")
+    axes.set_ylabel("held-out accuracy")
+    distance = axes.twinx()
+    distance.spines["right"].set_visible(True)
+    distance.grid(visible=False)
+    distance.semilogx(steps, arrays["teacher_rms_distance"], "--", color=COLOURS["noise"])
+    distance.set_ylabel("RMS distance to clean labels", color=COLOURS["noise"])
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1.02, 0.99),
+        ncols=2,
+        fontsize=6,
+        handlelength=1.2,
+        columnspacing=0.8,
+    )
+
+
+def _draw_equality(axes: Axes, results: Results, arrays: Arrays) -> None:
+    axes.loglog(arrays["teacher_steps"], arrays["student_difference"], color=COLOURS["clean"])
+    axes.set_xlabel("teacher's steps $T$")
+    axes.set_ylabel("largest |student − teacher|, held-out")
+
+
+def _draw_converged(axes: Axes, results: Results, arrays: Arrays) -> None:
+    axes.semilogx(
+        arrays["plain_steps"],
+        arrays["plain_rms_distance"],
+        color=COLOURS["noisy"],
+        label="plain descent on noisy labels",
+    )
+    axes.semilogx(
+        arrays["of_converged_steps"][::4],
+        arrays["of_converged_rms_distance"][::4],
+        "o",
+        markersize=3,
+        fillstyle="none",
+        color=COLOURS["self_distilled"],
+        label="student of a converged teacher",
+    )
+    axes.set_xlabel("student's steps")
+    axes.set_ylabel("RMS distance to clean labels")
+    axes.legend(loc="upper center", fontsize=6)
+
+
+def _draw_clock(axes: Axes, results: Results, arrays: Arrays) -> None:
+    axes.semilogx(
+        arrays["plain_steps"],
+        arrays["plain_rms_distance"],
+        color=COLOURS["noisy"],
+        label="plain descent",
+    )
+    lines = (
+        ("identity_steps", "--", "identity, by its own steps"),
+        ("identity_effective_steps", ".", r"identity, by $\sum_t\alpha_t$"),
+    )
+    for key, form, label in lines:
+        axes.semilogx(
+            arrays[key],
+            arrays["identity_rms_distance"],
+            form,
+            color=COLOURS["clean"],
+            markersize=4,
+            label=label,
+        )
+    axes.set_xlabel("steps")
+    axes.set_ylabel("RMS distance to clean labels")
+    axes.legend(loc="upper center", fontsize=6)

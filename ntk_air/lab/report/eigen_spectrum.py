@@ -1,0 +1,201 @@
+"""Figures and summary of ``experiments/eigen_spectrum.py``, from its saved results."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
+
+Results = Mapping[str, Any]
+Arrays = Mapping[str, np.ndarray]
+
+
+def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
+    """Draw each figure and the overview; return their names."""
+    panels: dict[str, Draw] = {
+        "eigenvalues": lambda axes: _draw_eigenvalues(axes, results, arrays),
+        "energy": lambda axes: _draw_energy(axes, results, arrays),
+        "air_curve": lambda axes: _draw_air_curve(axes, results, arrays),
+        "top5_energy": lambda axes: _draw_top5_energy(axes, results),
+    }
+    for name, draw in panels.items():
+        save_figure(draw_figure(draw), folder, name)
+    save_figure(draw_panels(list(panels.values())), folder, "overview")
+    return [*panels, "overview"]
+
+
+def summary(results: Results) -> Group:
+    """The run in one screen: what was measured, and what it says."""
+    heading = Text(
+        f"{results['dataset']}: {results['n_train']} inputs, {results['n_classes']} classes, "
+        f"{results['noise_rate']:.0%} {results['noise_kind']} label noise\n"
+        f"kernel: {results['kernel']}, {results['precision']}"
+    )
+    return Group(
+        heading, "", _spectrum_table(results), "", _energy_table(results), "", _air(results)
+    )
+
+
+def _spectrum_table(results: Results) -> Table:
+    table = Table("spectrum", "", box=None, pad_edge=False, show_header=False)
+    rows = [
+        ("largest eigenvalue", f"{results['lambda_max']:.6g}"),
+        ("smallest eigenvalue", f"{results['lambda_min']:.3g}"),
+        ("condition number", _number(results["condition_number"], ".3g")),
+        ("modes below precision", str(results["modes_below_precision"])),
+        (
+            "largest residual, relative to the top eigenvalue",
+            f"{results['max_relative_residual']:.1e}",
+        ),
+        ("effective rank (entropy)", f"{results['effective_rank']:.2f}"),
+        ("learning rate", f"{results['learning_rate']:.3g}"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _energy_table(results: Results) -> Table:
+    energy = results["energy"]
+    table = Table(box=None, pad_edge=False)
+    for column in ("energy in the top k", "clean labels", "centred noise", "noisy labels", "ratio"):
+        table.add_column(column, justify="right")
+    noises = energy["noise_centred"] or [None] * len(energy["k"])
+    rows = zip(energy["k"], energy["clean"], noises, energy["noisy"], strict=True)
+    for k, clean, noise, noisy in rows:
+        ratio = clean / noise if noise else None
+        cells = (f"{clean:.4f}", _number(noise, ".4f"), f"{noisy:.4f}", _number(ratio, ".1f"))
+        table.add_row(str(k), *cells)
+    return table
+
+
+def _air(results: Results) -> Text:
+    lines = []
+    if results["air_auc"] is None:
+        lines.append("AIR-AUC: not defined without label noise")
+    else:
+        lines.append(
+            f"AIR-AUC {_spread(results, 'air_auc')}, isotropic kernel 0.5, random labels "
+            f"{_spread(results, 'air_auc_random_labels')}"
+        )
+        window = results["air_window"]
+        lines.append(
+            f"AIR window (δ = {window['delta']:g}, δ′ = {window['delta_prime']:g}): "
+            + (
+                f"steps {window['first_step']:.4g} to {window['last_step']:.4g}"
+                if window["first_step"] is not None
+                else f"empty ({window['reason']})"
+            )
+        )
+    lines.append(
+        "half-life in steps: "
+        + ", ".join(
+            f"mode {mode}: {_number(steps, '.3g')}"
+            for mode, steps in zip(
+                results["half_life"]["mode"], results["half_life"]["steps"], strict=True
+            )
+        )
+    )
+    return Text("\n".join(lines))
+
+
+def _spread(results: Results, name: str) -> str:
+    std, draws = results[f"{name}_std"], len(results[f"{name}_by_seed"])
+    return f"{results[name]:.4f}" + ("" if std is None else f" ± {std:.4f} ({draws} draws)")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "none" if value is None else format(value, form)
+
+
+def _draw_eigenvalues(axes: Axes, results: Results, arrays: Arrays) -> None:
+    eigenvalues, half_lives = arrays["eigenvalues"], arrays["half_life_steps"]
+    modes = np.arange(1, len(eigenvalues) + 1)
+    positive = eigenvalues > 0
+    axes.loglog(modes[positive], eigenvalues[positive], color=COLOURS["clean"])
+    axes.set_xlabel("mode $j$")
+    axes.set_ylabel(r"eigenvalue $\lambda_j$", color=COLOURS["clean"])
+    steps = axes.twinx()
+    steps.spines["right"].set_visible(True)
+    steps.grid(visible=False)
+    shown = np.isfinite(half_lives) & (half_lives > 0)
+    steps.loglog(modes[shown], half_lives[shown], color=COLOURS["noise"], linestyle="--")
+    steps.set_ylabel("retrieval half-life [steps]", color=COLOURS["noise"])
+
+
+def _draw_energy(axes: Axes, results: Results, arrays: Arrays) -> None:
+    modes = np.arange(1, len(arrays["energy_clean"]) + 1)
+    lines = (
+        ("clean", "clean labels $y$", "clean", "-"),
+        ("noisy", r"noisy labels $\tilde{y}$", "noisy", "-."),
+        ("noise_centred", r"centred noise $\zeta$", "noise", "--"),
+    )
+    for key, label, colour, dash in lines:
+        curve = arrays.get(f"energy_{key}")
+        if curve is None:
+            continue
+        axes.semilogx(modes, curve, dash, color=COLOURS[colour], label=label)
+        spread = arrays.get(f"energy_{key}_std")
+        if spread is not None:
+            axes.fill_between(
+                modes, curve - spread, curve + spread, color=COLOURS[colour], alpha=0.2, lw=0
+            )
+    axes.semilogx(
+        modes, modes / results["n_train"], ":", color=COLOURS["control"], label="isotropic"
+    )
+    axes.set_xlabel("top eigenspaces $k$")
+    axes.set_ylabel("share of energy in the top $k$")
+    axes.set_ylim(-0.02, 1.02)
+    axes.legend(loc="upper left")
+
+
+def _draw_air_curve(axes: Axes, results: Results, arrays: Arrays) -> None:
+    axes.plot([0, 1], [0, 1], ":", color=COLOURS["control"], label="isotropic kernel: area 0.5")
+    curves = (
+        ("air", "labels", "air_auc", "clean", "-"),
+        ("control", "random labels", "air_auc_random_labels", "noise", "--"),
+    )
+    for key, label, area, colour, dash in curves:
+        if results[area] is None:
+            continue
+        axes.plot(
+            arrays[f"{key}_curve_noise"],
+            arrays[f"{key}_curve_signal"],
+            dash,
+            color=COLOURS[colour],
+            label=f"{label}: area {results[area]:.3f}",
+        )
+    axes.set_xlabel(r"retrieved share of centred noise $R_t(\zeta)$")
+    axes.set_ylabel("retrieved share of signal $R_t(y)$")
+    axes.legend(loc="lower right")
+
+
+def _draw_top5_energy(axes: Axes, results: Results) -> None:
+    table = results["top5_energy_by_noise"]
+    lines = (
+        ("self_distilled", "self-distilled labels", "self_distilled", "s-"),
+        ("noisy", "noisy labels", "noisy", "o--"),
+    )
+    for key, label, colour, form in lines:
+        spread = [std or 0.0 for std in table[f"{key}_std"]]
+        axes.errorbar(
+            np.asarray(table["noise_rate"]) * 100,
+            table[key],
+            yerr=spread,
+            fmt=form,
+            markersize=3,
+            capsize=2,
+            color=COLOURS[colour],
+            label=label,
+        )
+    axes.axhline(table["clean"], color=COLOURS["clean"], linestyle=":", label="clean labels")
+    axes.set_xlabel("label noise [%]")
+    axes.set_ylabel("share of labels in the top 5")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="lower left")

@@ -1,0 +1,144 @@
+"""Figures and summary of ``experiments/finite_width.py``, from its saved results."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
+from ntk_air.lab.report.width_results import fit
+
+Results = Mapping[str, Any]
+Arrays = Mapping[str, np.ndarray]
+
+RUNS = {
+    "gradient_descent": ("gradient descent", "noisy", "o"),
+    "identity": ("identity", "light", "s"),
+    "sharpened": ("sharpened", "warm", "^"),
+    "hard": ("hard", "self_distilled", "v"),
+    "last_epoch": ("hard, last epoch", "noise", "D"),
+    "restart": ("hard, restarted", "accent", "P"),
+}
+
+
+def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
+    """Draw each figure and the overview; return their names."""
+    early, late = results["early_steps"], results["late_steps"]
+    at = int(np.flatnonzero(arrays["steps"] == early)[0])
+    panels: dict[str, Draw] = {
+        "kernel": lambda axes: _draw_kernel(axes, results, arrays),
+        "function_gap_early": lambda axes: _draw_gap(axes, results, arrays, at, early),
+        "function_gap_late": lambda axes: _draw_gap(axes, results, arrays, -1, late),
+        "slope_over_time": lambda axes: _draw_slopes(axes, results, arrays),
+        "curves": lambda axes: _draw_curves(axes, results, arrays),
+    }
+    for name, draw in panels.items():
+        save_figure(draw_figure(draw), folder, name)
+    save_figure(draw_panels(list(panels.values())), folder, "overview")
+    return [*panels, "overview"]
+
+
+def summary(results: Results) -> Group:
+    """The run in one screen."""
+    heading = Text(
+        f"{results['dataset']}: {results['n_train']} inputs, "
+        f"{results['noise_rate']:.0%} label noise; widths {results['widths']}, "
+        f"{len(results['seeds'])} seeds\nkernel: {results['kernel']}, {results['precision']}\n"
+        "slopes over the width with 95 % intervals; −0.5 is the law of wide networks"
+    )
+    table = Table("run", box=None, pad_edge=False)
+    early, late = results["early_steps"], results["late_steps"]
+    for column in (
+        "Θ distance",
+        "Θ drift",
+        f"gap, {early} steps",
+        f"gap, {late} steps",
+        "gap at widest",
+    ):
+        table.add_column(column, justify="right")
+    names = ("kernel_distance", "kernel_drift", "function_gap_early", "function_gap_late")
+    for key, numbers in results["runs"].items():
+        slopes = [_slope(numbers[name]) for name in names]
+        table.add_row(RUNS[key][0], *slopes, f"{numbers['function_gap_late_at_widest']:.3g}")
+    return Group(heading, "", table)
+
+
+def _slope(law: Mapping[str, float]) -> str:
+    return f"{law['slope']:.2f} ± {law['high'] - law['slope']:.2f}"
+
+
+def _draw_values(
+    axes: Axes, widths: np.ndarray, values: np.ndarray, style: tuple[str, str, str]
+) -> None:
+    """Every seed as a point, the fitted law as a line."""
+    label, colour, marker = style
+    axes.plot(
+        np.repeat(widths, values.shape[1]),
+        values.ravel(),
+        marker,
+        color=COLOURS[colour],
+        markersize=2,
+        alpha=0.6,
+    )
+    law = fit(widths, values)
+    text = f"{label}: {law.slope:.2f} ± {law.high - law.slope:.2f}"
+    axes.plot(widths, law.at(widths), color=COLOURS[colour], linewidth=1, label=text)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xlabel("width")
+    axes.legend(fontsize=5)
+
+
+def _draw_kernel(axes: Axes, results: Results, arrays: Arrays) -> None:
+    widths = arrays["widths"]
+    first = next(iter(results["runs"]))
+    distance = ("distance to $Θ_∞$ at start", "control", "x")
+    _draw_values(axes, widths, arrays[f"{first}_kernel_distance"], distance)
+    for key in results["runs"]:
+        label, colour, marker = RUNS[key]
+        style = (f"drift, {label}", colour, marker)
+        _draw_values(axes, widths, arrays[f"{key}_kernel_drift"], style)
+    axes.set_ylabel("relative change of the kernel")
+
+
+def _draw_gap(axes: Axes, results: Results, arrays: Arrays, at: int, steps: int) -> None:
+    for key in results["runs"]:
+        _draw_values(axes, arrays["widths"], arrays[f"{key}_function_gap"][..., at], RUNS[key])
+    axes.set_ylabel(f"largest gap in {steps} steps")
+
+
+def _draw_slopes(axes: Axes, results: Results, arrays: Arrays) -> None:
+    steps = arrays["steps"]
+    for key in results["runs"]:
+        label, colour, _ = RUNS[key]
+        gaps = arrays[f"{key}_function_gap"]
+        laws = [fit(arrays["widths"], gaps[..., at]) for at in range(1, len(steps))]
+        low, high = [law.low for law in laws], [law.high for law in laws]
+        axes.plot(steps[1:], [law.slope for law in laws], color=COLOURS[colour], label=label)
+        axes.fill_between(steps[1:], low, high, color=COLOURS[colour], alpha=0.12, linewidth=0)
+    axes.axhline(-0.5, color=COLOURS["control"], linestyle=":", linewidth=0.9)
+    axes.set_xscale("log")
+    axes.set_xlabel("steps up to which the gap is taken")
+    axes.set_ylabel("slope of the gap")
+    axes.legend(fontsize=5)
+
+
+def _draw_curves(axes: Axes, results: Results, arrays: Arrays) -> None:
+    steps, widest = arrays["steps"][1:], results["widths"][-1]
+    for key in results["runs"]:
+        label, colour, marker = RUNS[key]
+        axes.plot(
+            steps, arrays[f"{key}_kernel_rms_distance"][1:], color=COLOURS[colour], label=label
+        )
+        networks = arrays[f"{key}_network_rms_distance"][-1][:, 1:]
+        for network in networks:
+            axes.plot(steps, network, marker, color=COLOURS[colour], markersize=2, fillstyle="none")
+    axes.set_xscale("log")
+    axes.set_xlabel("steps of gradient descent")
+    axes.set_ylabel(f"RMS distance to clean labels\n(lines: kernel, points: width {widest})")
+    axes.legend(fontsize=5)

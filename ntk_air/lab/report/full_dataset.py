@@ -1,0 +1,237 @@
+"""Figures and summary of ``experiments/full_dataset.py``, from its saved results."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from ntk_air._base.memory import format_bytes
+from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
+
+Results = Mapping[str, Any]
+Arrays = Mapping[str, np.ndarray]
+
+_LABELS = {"signal": ("clean labels", "clean"), "noise": ("centred noise", "noise")}
+
+
+def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
+    """Draw each figure and the overview; return their names."""
+    panels: dict[str, Draw] = {
+        "retrieved_shares": lambda axes: _draw_shares(axes, arrays),
+        "air_curve": lambda axes: _draw_air_curve(axes, results, arrays),
+        "width_by_products": lambda axes: _draw_widths(axes, results),
+        "training_loss": lambda axes: _draw_training_loss(axes, arrays),
+    }
+    if "eigenvalues" in arrays:
+        panels["eigenvalues"] = lambda axes: _draw_eigenvalues(axes, arrays)
+        panels["energy"] = lambda axes: _draw_energy(axes, arrays)
+    if "distilled_steps" in arrays:
+        panels["self_distillation"] = lambda axes: _draw_distilled(axes, arrays)
+    for name, draw in panels.items():
+        save_figure(draw_figure(draw), folder, name)
+    save_figure(draw_panels(list(panels.values())), folder, "overview")
+    return [*panels, "overview"]
+
+
+def summary(results: Results) -> Group:
+    """The run in one screen."""
+    heading = Text(
+        f"{results['dataset']}: {results['n_train']} inputs, {results['n_classes']} classes, "
+        f"{results['noise_rate']:.0%} {results['noise_kind']} label noise\n"
+        f"kernel: {results['kernel']}, {results['operator']}, {results['precision']} with products "
+        f"in {results['product_precision']}\n{_area_text(results)}"
+    )
+    parts: list[Any] = [heading, "", _time_table(results)]
+    if "top_modes" in results:
+        parts += ["", _modes_text(results), _energy_table(results)]
+    if "self_distillation" in results:
+        run = results["self_distillation"]
+        parts += [
+            "",
+            Text(
+                f"self-distillation, {run['steps']} steps: distance {run['final_rms']:.4g}, "
+                f"0–1 error {run['zero_one_final']:.4g}, memorised {run['memorised_share']:.4g}"
+            ),
+        ]
+    return Group(*parts, "", _stage_table(results))
+
+
+def _area_text(results: Results) -> str:
+    air = results["air"]
+    return (
+        f"AIR-AUC between {air['auc_lower']:.4f} and {air['auc_upper']:.4f}, about "
+        f"{air['auc_estimate']:.4f}, from {air['n_products']} products"
+    )
+
+
+def _time_table(results: Results) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("step", "clean labels retrieved", "centred noise retrieved"):
+        table.add_column(column, justify="right")
+    by_time = results["air"]["by_time"]
+    for index, step in enumerate(by_time["steps"]):
+        cells = (
+            f"{by_time[f'{name}_lower'][index]:.4f} … {by_time[f'{name}_upper'][index]:.4f}"
+            for name in _LABELS
+        )
+        table.add_row(f"{step:.0f}", *cells)
+    return table
+
+
+def _modes_text(results: Results) -> Text:
+    modes = results["top_modes"]
+    values = modes["eigenvalues"]
+    notes = "".join(f"\n{note}" for note in modes["notes"])
+    return Text(
+        f"top {modes['k']} eigenvalues: {values[0]:.6g} … {values[-1]:.6g}, residuals at most "
+        f"{modes['max_relative_residual']:.1e} of the largest, eigenspace to a sine of "
+        f"{modes['subspace_sine']:.1e}, {modes['n_products']} passes{notes}"
+    )
+
+
+def _energy_table(results: Results) -> Table:
+    energy = results["energy"]
+    table = Table(box=None, pad_edge=False)
+    for column in ("energy in the top k", "clean labels", "centred noise", "noisy labels"):
+        table.add_column(column, justify="right")
+    for row in zip(*(energy[name] for name in ("k", "signal", "noise", "noisy")), strict=True):
+        table.add_row(str(row[0]), *(f"{value:.4f}" for value in row[1:]))
+    return table
+
+
+def _stage_table(results: Results) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("stage", "seconds", "peak", "seconds estimated", "peak estimated"):
+        table.add_column(column, justify="right")
+    for name, stage in results["stages"].items():
+        estimate = results["estimate"].get(name)
+        table.add_row(
+            name,
+            f"{stage['seconds']:.1f}",
+            format_bytes(stage["peak_bytes"]),
+            "–" if estimate is None else f"{estimate['seconds']:.1f}",
+            "–" if estimate is None else format_bytes(estimate["peak_bytes"]),
+        )
+    return table
+
+
+def _draw_shares(axes: Axes, arrays: Arrays) -> None:
+    steps = arrays["steps"]
+    for name, (label, colour) in _LABELS.items():
+        _draw_bracket(axes, steps, arrays, name, label, COLOURS[colour])
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(0, steps[-1])
+    axes.set_xlabel("steps of gradient descent")
+    axes.set_ylabel("retrieved share")
+    axes.legend(loc="upper left", fontsize=6)
+
+
+def _draw_bracket(
+    axes: Axes, steps: np.ndarray, arrays: Arrays, name: str, label: str, colour: str
+) -> None:
+    lower, upper = arrays[f"{name}_lower"], arrays[f"{name}_upper"]
+    axes.fill_between(
+        steps, lower, upper, color=colour, alpha=0.25, linewidth=0, label=f"{label}, bounds"
+    )
+    axes.plot(steps, arrays[f"{name}_estimate"], color=colour, label=f"{label}, estimate")
+
+
+def _draw_air_curve(axes: Axes, results: Results, arrays: Arrays) -> None:
+    area = results["air"]
+    # The curve runs above the lower and below the upper of these two.
+    for first, second, label in (("upper", "lower", "bounds"), ("lower", "upper", None)):
+        axes.plot(
+            arrays[f"noise_{first}"],
+            arrays[f"signal_{second}"],
+            color=COLOURS["light"],
+            linewidth=0.8,
+            label=label,
+        )
+    axes.plot(
+        arrays["noise_estimate"],
+        arrays["signal_estimate"],
+        color=COLOURS["clean"],
+        label=f"area {area['auc_lower']:.3f} … {area['auc_upper']:.3f}",
+    )
+    axes.plot([0, 1], [0, 1], ":", color=COLOURS["control"], linewidth=0.8, label="isotropic")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("retrieved share of the noise")
+    axes.set_ylabel("retrieved share of the signal")
+    axes.legend(loc="lower right", fontsize=6)
+
+
+def _draw_widths(axes: Axes, results: Results) -> None:
+    widths = results["width_by_products"]
+    lines = (
+        ("signal", "clean labels, widest", "clean", "-"),
+        ("signal_median", "clean labels, median", "clean", "--"),
+        ("noise", "centred noise, widest", "noise", "-"),
+        ("noise_median", "centred noise, median", "noise", "--"),
+        ("auc", "AIR-AUC", "self_distilled", "-"),
+    )
+    for name, label, colour, dash in lines:
+        values = np.asarray(widths[name], float)
+        shown = np.where(values > 0, values, np.nan)
+        axes.plot(widths["n_products"], shown, dash, marker=".", color=COLOURS[colour], label=label)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("products with the kernel")
+    axes.set_ylabel("width of the bracket")
+    axes.legend(fontsize=5.5)
+
+
+def _draw_training_loss(axes: Axes, arrays: Arrays) -> None:
+    steps = arrays["steps"]
+    _draw_bracket(axes, steps, arrays, "training_loss", "noisy labels", COLOURS["noisy"])
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(0, steps[-1])
+    axes.set_xlabel("steps of gradient descent")
+    axes.set_ylabel("training loss over its first")
+    axes.legend(loc="lower left", fontsize=6)
+
+
+def _draw_eigenvalues(axes: Axes, arrays: Arrays) -> None:
+    values = arrays["eigenvalues"]
+    rank = np.arange(1, len(values) + 1)
+    axes.plot(rank, values / values[0], ".-", color=COLOURS["clean"], markersize=3, label="λ/λ₁")
+    axes.plot(rank, arrays["residuals"], ".", color=COLOURS["control"], markersize=3)
+    axes.plot([], [], ".", color=COLOURS["control"], label="‖Θv − λv‖/λ₁, measured")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("mode")
+    axes.set_ylabel("eigenvalue and residual")
+    axes.legend(fontsize=6)
+
+
+def _draw_energy(axes: Axes, arrays: Arrays) -> None:
+    rank = np.arange(1, len(arrays["eigenvalues"]) + 1)
+    for name, label, colour in (
+        ("signal", "clean labels", "clean"),
+        ("noisy", "noisy labels", "noisy"),
+        ("noise", "centred noise", "noise"),
+    ):
+        axes.plot(rank, arrays[f"energy_{name}"], color=COLOURS[colour], label=label)
+    axes.set_xscale("log")
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("k")
+    axes.set_ylabel("energy in the top k modes")
+    axes.legend(fontsize=6)
+
+
+def _draw_distilled(axes: Axes, arrays: Arrays) -> None:
+    steps = arrays["distilled_steps"]
+    for name, label, colour in (
+        ("rms_distance", "RMS distance to clean labels", "self_distilled"),
+        ("zero_one_error", "zero–one error", "noisy"),
+    ):
+        axes.plot(steps, arrays[f"distilled_train_{name}"], color=COLOURS[colour], label=label)
+    axes.set_xlabel("steps of self-distillation")
+    axes.set_ylabel("against clean labels")
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=6)

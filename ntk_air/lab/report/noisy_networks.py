@@ -1,0 +1,202 @@
+"""Figures and summary of ``experiments/noisy_networks.py``, from its saved results."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
+from ntk_air.lab.report.network_results import METHODS
+
+Results = Mapping[str, Any]
+Arrays = Mapping[str, np.ndarray]
+
+# Colour and dash of each method that has a curve of its own.
+_LOOKS = {
+    "self_distillation": ("self_distilled", "-"),
+    "early_learning": ("warm", "-"),
+    "co_teaching": ("accent", "-"),
+    "forward_correction": ("light", "-"),
+    "distance": ("clean", "--"),
+    "hard_bootstrapping": ("noise", "--"),
+    "progressive": ("accent", ":"),
+    "label_smoothing": ("control", "--"),
+    "cross_entropy": ("noisy", "-"),
+    "square_loss": ("control", ":"),
+}
+_SHOWN_TIES = 0.0005
+
+
+def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
+    """Draw each figure and the overview; return their names."""
+    panels: dict[str, Draw] = {}
+    for index, setting in enumerate(results["settings"]):
+        panels[f"curves_{setting.replace(' ', '_')}"] = _curves_of(arrays, index, setting)
+    panels["final_and_best"] = lambda axes: _draw_scores(axes, results)
+    panels["memorised"] = lambda axes: _draw_memorised(axes, results)
+    for name, draw in panels.items():
+        save_figure(draw_figure(draw, height_inches=3.2), folder, name)
+    save_figure(draw_panels(list(panels.values()), height_inches=3.2), folder, "overview")
+    return [*panels, "overview"]
+
+
+def summary(results: Results) -> Group:
+    """The run in one screen: every method's scores, and where self-distillation loses."""
+    heading = Text(
+        f"{results['dataset']}: {results['n_train']} inputs, {results['n_test']} held out, "
+        f"{results['n_classes']} classes\n"
+        f"network: {results['network']}; schedule from: {results['kernel']}\n"
+        f"mean ± standard deviation over {len(results['seeds'])} seeds; best is an oracle on "
+        "clean test labels"
+    )
+    parts: list[Any] = [heading]
+    for index, setting in enumerate(results["settings"]):
+        parts += ["", _table(results, index, setting)]
+    parts += ["", _choices(results), "", Text("\n".join(_verdicts(results)))]
+    parts += ["", Text(results["larger_run"])]
+    return Group(*parts)
+
+
+def _table(results: Results, index: int, setting: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(setting, no_wrap=True)
+    for column in ("final", "best", "last ten", "train, clean", "memorised", "passes"):
+        table.add_column(column, justify="right")
+    for name, numbers in results["methods"].items():
+        cells = [
+            f"{numbers[what][index]:.3f} ± {numbers[f'{what}_std'][index]:.3f}"
+            for what in ("final", "best")
+        ]
+        cells += [
+            f"{numbers[what][index]:.3f}" for what in ("last", "clean_accuracy", "memorised_share")
+        ]
+        table.add_row(METHODS[name], *cells, f"{numbers['passes'][index]:.0f}")
+    kernel = results["infinite_width"]
+    cell = f"{kernel['final'][index]:.3f} ± {kernel['final_std'][index]:.3f}"
+    table.add_row("kernel limit, same schedule", cell)
+    return table
+
+
+def _choices(results: Results) -> Table:
+    choices = results["choices"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("chosen for self-distillation")
+    for column in ("true noise", "estimated", "warm-up", "epoch", "rounds"):
+        table.add_column(column, justify="right")
+    for index, setting in enumerate(results["settings"]):
+        table.add_row(
+            setting,
+            f"{results['noise_rate'][index]:.1%}",
+            f"{choices['noise_rate_estimate'][index]:.1%}",
+            *(f"{choices[name][index]:.0f}" for name in ("warm_up_steps", "epoch_steps", "rounds")),
+        )
+    return table
+
+
+def _verdicts(results: Results) -> list[str]:
+    """Against whom self-distillation's last epoch loses, at the other's last and best."""
+    lines = []
+    differences = results["self_distillation_final_minus"]
+    n_seeds = len(results["seeds"])
+    for index, setting in enumerate(results["settings"]):
+        for what, where in (("final", "last epoch"), ("best", "best epoch, an oracle's")):
+            lost = [
+                f"{METHODS[name]} ({differences[name][what][index]:+.4f} ± "
+                f"{differences[name][f'{what}_std'][index]:.4f}, ahead in "
+                f"{differences[name][f'{what}_seeds_ahead'][index]} of {n_seeds} seeds)"
+                for name in differences
+                if differences[name][what][index] < _SHOWN_TIES
+            ]
+            outcome = "loses to or ties with " + "; ".join(lost) if lost else "ahead of all"
+            lines.append(f"{setting}, against each at its {where}: {outcome}")
+    return lines
+
+
+def _curves_of(arrays: Arrays, index: int, setting: str) -> Draw:
+    return lambda axes: _draw_curves(axes, arrays, index, setting)
+
+
+def _draw_curves(axes: Axes, arrays: Arrays, index: int, setting: str) -> None:
+    """Test accuracy against passes through the training set: every seed of self-distillation,
+    means of the others.
+    """
+    for name, (colour, dash) in _LOOKS.items():
+        if f"{name}_final" not in arrays:
+            continue
+        passes = arrays[f"{name}_passes_curve"][:, index]
+        accuracy = arrays[f"{name}_test_accuracy_curve"][:, index]
+        style = {"color": COLOURS[colour], "linestyle": dash, "linewidth": 1.1}
+        if np.allclose(passes, passes[0], equal_nan=True):
+            axes.semilogx(passes[0], accuracy.mean(axis=0), label=METHODS[name], **style)
+            continue
+        for seed, (when, curve) in enumerate(zip(passes, accuracy, strict=True)):
+            label = METHODS[name] if seed == 0 else None
+            axes.semilogx(when, curve, alpha=0.6, label=label, **style)
+    axes.set_xlabel("passes through the training set")
+    axes.set_ylabel(f"test accuracy, {setting}")
+    axes.set_ylim(-0.45, 1.0)
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.legend(loc="lower left", fontsize=5, ncols=2)
+
+
+def _draw_scores(axes: Axes, results: Results) -> None:
+    """Last and best epoch of each method, one column a setting's mean."""
+    names = list(results["methods"])
+    n_settings = len(results["settings"])
+    for index, setting in enumerate(results["settings"]):
+        offset = 0.7 * ((index + 0.5) / n_settings - 0.5)
+        rows = np.arange(len(names)) + offset
+        shade = _shade(index, n_settings)
+        for what, face in (("final", shade), ("best", "none")):
+            axes.errorbar(
+                [results["methods"][name][what][index] for name in names],
+                rows,
+                xerr=[results["methods"][name][f"{what}_std"][index] for name in names],
+                linestyle="none",
+                marker="o",
+                markersize=3,
+                color=shade,
+                markerfacecolor=face,
+                elinewidth=0.7,
+                label=setting if what == "final" else None,
+            )
+    axes.set_yticks(range(len(names)), [METHODS[name] for name in names], fontsize=5)
+    axes.invert_yaxis()
+    axes.set_xlabel("test accuracy")
+    axes.set_xlim(-0.35, 1.0)
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.plot([], [], "o", color=COLOURS["control"], markersize=3, label="last epoch")
+    axes.plot(
+        [], [], "o", color=COLOURS["control"], markerfacecolor="none", markersize=3, label="best"
+    )
+    axes.legend(loc="upper left", fontsize=5)
+
+
+def _draw_memorised(axes: Axes, results: Results) -> None:
+    """What is left of the flipped labels at the end, and what is right of the training inputs."""
+    names = list(results["methods"])
+    n_settings = len(results["settings"])
+    for index, setting in enumerate(results["settings"]):
+        offset = 0.7 * ((index + 0.5) / n_settings - 0.5)
+        axes.barh(
+            np.arange(len(names)) + offset,
+            [results["methods"][name]["memorised_share"][index] for name in names],
+            height=0.7 / n_settings,
+            color=_shade(index, n_settings),
+            label=setting,
+        )
+    axes.set_yticks(range(len(names)), [METHODS[name] for name in names], fontsize=5)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("flipped labels predicted at the end")
+    axes.legend(loc="upper right", fontsize=5)
+
+
+def _shade(index: int, count: int) -> str:
+    palette = ("clean", "noise", "self_distilled", "accent", "warm")
+    return COLOURS[palette[index % len(palette)]] if count > 1 else COLOURS["clean"]

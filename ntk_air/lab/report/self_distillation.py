@@ -1,0 +1,295 @@
+"""Figures and summary of ``experiments/self_distillation.py``, from its saved results."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
+from ntk_air.lab.report.schedule_results import METHODS, SUCCESS
+
+Results = Mapping[str, Any]
+Arrays = Mapping[str, np.ndarray]
+
+# Colour, marker and dash of each method; oracles are dashed.
+_LOOKS = {
+    "default": ("self_distilled", "o", "-"),
+    "grid": ("light", "^", "--"),
+    "first_try": ("accent", "v", ":"),
+    "oracle": ("clean", "s", "--"),
+    "closest": ("clean", "s", "--"),
+    "validation": ("warm", "D", "-"),
+    "memorised": ("noise", "x", "-"),
+}
+_SHOWN = {
+    "test_accuracy": ("default", "grid", "first_try", "oracle", "validation", "memorised"),
+    "rms_distance": ("default", "grid", "first_try", "closest", "validation", "memorised"),
+}
+_AXIS = {
+    "test_accuracy": "test accuracy",
+    "rms_distance": "RMS distance to clean labels $d$",
+}
+
+
+def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
+    """Draw each figure and the overview; return their names."""
+    panels: dict[str, Draw] = {
+        "test_accuracy": lambda axes: _draw_methods(axes, results, "test_accuracy"),
+        "distance": lambda axes: _draw_methods(axes, results, "rms_distance"),
+        "rounds": lambda axes: _draw_rounds(axes, arrays),
+        "energy": lambda axes: _draw_energy(axes, arrays),
+    }
+    if results["phase_diagram"] is not None:
+        panels["phase_diagram"] = lambda axes: _draw_phase(axes, results, arrays)
+    for name, draw in panels.items():
+        save_figure(draw_figure(draw, height_inches=3.0), folder, name)
+    save_figure(draw_panels(list(panels.values()), height_inches=3.0), folder, "overview")
+    return [*panels, "overview"]
+
+
+def summary(results: Results) -> Group:
+    """The run in one screen: every method by noise rate, and where the default loses."""
+    heading = Text(
+        f"{results['dataset']}: {results['n_train']} inputs, {results['n_test']} held out, "
+        f"{results['n_classes']} classes, {results['noise_kind']} label noise\n"
+        f"kernel: {results['kernel']}; mean ± standard deviation over {len(results['seeds'])} seeds"
+    )
+    return Group(
+        heading,
+        "",
+        _method_table(results, "test_accuracy", "test accuracy"),
+        "",
+        _method_table(results, "rms_distance", "RMS distance to the clean labels"),
+        "",
+        _choice_table(results),
+        "",
+        _air_table(results),
+        "",
+        Text("\n".join([*_losses(results), *_phase_lines(results["phase_diagram"])])),
+    )
+
+
+def _method_table(results: Results, what: str, title: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(title)
+    for rate in results["noise_rate"]:
+        table.add_column(f"{rate:.0%} noise", justify="right")
+    for name, label in METHODS.items():
+        numbers = results["methods"][name]
+        cells = zip(numbers[what], numbers[f"{what}_std"], strict=True)
+        table.add_row(label, *(f"{mean:.4f} ± {std:.4f}" for mean, std in cells))
+    return table
+
+
+def _choice_table(results: Results) -> Table:
+    choices = results["choices"]
+    table = Table(box=None, pad_edge=False)
+    columns = (
+        "true noise",
+        "estimated",
+        "warm-up",
+        "temperature",
+        "epoch",
+        "rounds",
+        "gain [nats]",
+    )
+    for column in columns:
+        table.add_column(column, justify="right")
+    for index, rate in enumerate(results["noise_rate"]):
+        table.add_row(
+            f"{rate:.1%}",
+            f"{choices['noise_rate_estimate'][index]:.1%} "
+            f"± {choices['noise_rate_std_error'][index]:.1%}",
+            f"{choices['warm_up_steps'][index]:.0f}",
+            f"{choices['temperature'][index]:.3f}",
+            f"{choices['epoch_steps'][index]:.0f}",
+            f"{choices['rounds'][index]:.0f}",
+            f"{choices['hidden_gain_nats'][index]:+.4f}",
+        )
+    return table
+
+
+def _air_table(results: Results) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("true noise", "AIR-AUC", "clean energy in top tenth", "noise energy there"):
+        table.add_column(column, justify="right")
+    air = results["air"]
+    names = ("air_auc", "energy_clean_top_tenth", "energy_noise_centred_top_tenth")
+    for index, rate in enumerate(results["noise_rate"]):
+        cells = [(air[name][index], air[f"{name}_std"][index]) for name in names]
+        table.add_row(
+            f"{rate:.1%}",
+            *("–" if mean is None else f"{mean:.3f} ± {std:.3f}" for mean, std in cells),
+        )
+    return table
+
+
+def _losses(results: Results) -> list[str]:
+    """Where the default is behind early stopping by oracle, in means over seeds."""
+    difference = results["default_minus_oracle"]
+    lines = []
+    for index, rate in enumerate(results["noise_rate"]):
+        accuracy, distance = difference["test_accuracy"][index], difference["rms_distance"][index]
+        if accuracy < 0:
+            spread = difference["test_accuracy_std"][index]
+            lines.append(
+                f"{rate:.0%} noise: the default loses {-accuracy:.4f} ± {spread:.4f} of test "
+                "accuracy to early stopping by oracle"
+            )
+        if distance > 0:
+            spread = difference["rms_distance_std"][index]
+            lines.append(
+                f"{rate:.0%} noise: the default ends {distance:.4f} ± {spread:.4f} farther from "
+                "the clean labels than plain descent at its closest"
+            )
+    return lines or ["the default is behind early stopping by oracle at no noise rate"]
+
+
+def _phase_lines(phase: Mapping[str, Any] | None) -> list[str]:
+    if phase is None:
+        return []
+    return [
+        f"clusters: success (error below {phase['success_below_error']:.0%}) as predicted at "
+        f"{phase['agreement']:.0%} of the points; beyond the prediction at "
+        f"{phase['succeeds_beyond_prediction']}, failure within it at "
+        f"{phase['fails_within_prediction']}"
+    ]
+
+
+def _draw_methods(axes: Axes, results: Results, what: str) -> None:
+    """A quantity of each method against the noise rate, or side by side for a single rate."""
+    rates = np.asarray(results["noise_rate"]) * 100
+    names = _SHOWN[what]
+    for index, name in enumerate(names):
+        colour, marker, dash = _LOOKS[name]
+        numbers = results["methods"][name]
+        single = len(rates) == 1
+        axes.errorbar(
+            [index] if single else rates + 0.4 * (index - len(names) / 2),
+            numbers[what],
+            yerr=numbers[f"{what}_std"],
+            color=COLOURS[colour],
+            marker=marker,
+            markersize=3.5,
+            linestyle="none" if single else dash,
+            capsize=2,
+            label=METHODS[name],
+        )
+    axes.set_ylabel(_AXIS[what])
+    if len(rates) == 1:
+        axes.set_xticks(range(len(names)), [_two_lines(METHODS[name]) for name in names])
+        axes.tick_params(axis="x", rotation=60, labelsize=6)
+        return
+    axes.set_xlabel("label noise [%]")
+    if what == "rms_distance":
+        axes.set_ylim(top=1.6 * axes.get_ylim()[1])
+    axes.legend(loc="lower left" if what == "test_accuracy" else "upper left", fontsize=6)
+
+
+def _two_lines(label: str) -> str:
+    for break_at in (", ", " by ", " at "):
+        if break_at in label:
+            first, separator, rest = label.partition(break_at)
+            return f"{first}{separator.rstrip()}\n{rest}"
+    return label
+
+
+def _strengths(n: int) -> np.ndarray:
+    """Opacity of each rate's curve; the highest rate is opaque."""
+    return np.linspace(1.0, 0.35, n)[::-1]
+
+
+def _draw_rounds(axes: Axes, arrays: Arrays) -> None:
+    """Distance along plain descent and along the default schedule, first seed, each rate."""
+    last = 0.0
+    rates = arrays["noise_rate"][0]
+    strengths = _strengths(len(rates))
+    for index, strength in enumerate(strengths):
+        descent = arrays["descent_rms_distance_curve"][0, index]
+        axes.semilogx(arrays["times"], descent, "--", color=COLOURS["clean"], alpha=strength)
+        steps = arrays["rounds_steps_curve"][0, index]
+        distance = arrays["rounds_rms_distance_curve"][0, index]
+        finite = np.isfinite(steps)
+        last = max(last, float(steps[finite].max()))
+        axes.semilogx(
+            steps[finite], distance[finite], ".-", color=COLOURS["self_distilled"], alpha=strength
+        )
+    end = 3 * max(last, float(arrays["times"][-1]))
+    for index, strength in enumerate(strengths):
+        distance = arrays["rounds_rms_distance_curve"][0, index]
+        steps = arrays["rounds_steps_curve"][0, index]
+        final = distance[np.isinf(steps)]
+        axes.plot(
+            [end] * len(final), final, "*", color=COLOURS["self_distilled"], alpha=strength, ms=7
+        )
+        axes.annotate(
+            f"{rates[index]:.0%}",
+            (end, final[0]),
+            xytext=(5, -2),
+            textcoords="offset points",
+            fontsize=6,
+        )
+    axes.plot([], [], "--", color=COLOURS["clean"], label="plain descent")
+    axes.plot([], [], ".-", color=COLOURS["self_distilled"], label="default, round by round")
+    axes.plot([], [], "*", color=COLOURS["self_distilled"], label=r"its end, $t \to \infty$")
+    axes.set_xlabel("gradient steps $t$")
+    axes.set_ylabel(_AXIS["rms_distance"])
+    axes.legend(loc="lower left", fontsize=6)
+
+
+def _draw_energy(axes: Axes, arrays: Arrays) -> None:
+    """Where clean labels and centred noise lie in the spectrum, means over seeds."""
+    modes = arrays["energy_modes"][0, 0]
+    axes.semilogx(
+        modes,
+        arrays["energy_clean_curve"].mean(axis=(0, 1)),
+        color=COLOURS["clean"],
+        label="clean labels $y$",
+    )
+    rates = arrays["noise_rate"].mean(axis=0)
+    for index, strength in enumerate(_strengths(len(rates))):
+        curve = arrays["energy_noise_centred_curve"].mean(axis=0)[index]
+        if np.isfinite(curve).all():
+            label = rf"noise $\zeta$, {rates[index]:.0%} of labels"
+            axes.semilogx(modes, curve, "--", color=COLOURS["noise"], alpha=strength, label=label)
+    axes.semilogx(modes, modes / modes[-1], ":", color=COLOURS["control"], label="isotropic")
+    axes.set_xlabel("top eigenspaces $k$")
+    axes.set_ylabel("share of energy in the top $k$")
+    axes.legend(loc="upper left", fontsize=6)
+
+
+def _draw_phase(axes: Axes, results: Results, arrays: Arrays) -> None:
+    """The share of wrong rows over noise and spread, the predicted boundary and the majority's."""
+    rates, spreads = arrays["phase_rates"] * 100, arrays["phase_spreads"]
+    mesh = axes.pcolormesh(
+        np.arange(len(rates) + 1) - 0.5,
+        np.arange(len(spreads) + 1) - 0.5,
+        arrays["phase_error"],
+        cmap="cividis",
+        vmin=0,
+        vmax=0.5,
+    )
+    axes.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
+    axes.set_yticks(range(len(spreads)), [f"{spread:g}" for spread in spreads])
+    axes.grid(visible=False)
+    predicted = arrays["phase_predicted_error"]
+    if min(predicted.shape) > 1 and predicted.min() < SUCCESS < predicted.max():
+        axes.contour(predicted, levels=[SUCCESS], colors=COLOURS["noise"], linewidths=1.6)
+        axes.plot([], [], color=COLOURS["noise"], label=f"predicted: error {SUCCESS:.0%}")
+    n_classes = results["phase_diagram"]["n_classes"]
+    majority = 100 * (n_classes - 1) / n_classes
+    if rates[0] < majority < rates[-1]:
+        position = np.interp(majority, rates, np.arange(len(rates)))
+        axes.axvline(position, color="white", linestyle="--", label="majority of a cluster")
+    axes.set_xlabel("flipped in each cluster [%]")
+    axes.set_ylabel("spread of the clusters [radius]")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower left", fontsize=6, facecolor="lightgrey", frameon=True)
+    assert axes.figure is not None
+    bar = axes.figure.colorbar(mesh, ax=axes)
+    bar.set_label("share of wrong training rows")

@@ -1,0 +1,1 @@
+"""Networks over widths and over methods."""

@@ -1,0 +1,387 @@
+"""Jumps are the plain steps, taken many at once: no change of a label is missed or misplaced."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ntk_air.dynamics import supervision as sv
+from ntk_air.dynamics.certificates.run_certificate import certify
+from ntk_air.dynamics.certificates.tail_bounds import tail_basis
+from ntk_air.dynamics.event_driven import modes
+from ntk_air.dynamics.event_driven.event_driven import simulate_by_jumps
+from ntk_air.dynamics.event_driven.events import Walker, _stray, examine, first_change
+from ntk_air.dynamics.run.held_out import HeldOut
+from ntk_air.dynamics.run.learning_rate import RelativeRate
+from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.dynamics.supervision.label_functions import trace_floats
+from tests.dynamics import supervised
+from tests.dynamics.reference import SPECTRA, kernel_with, spectrum_of
+from tests.helpers.compilations import count_compilations
+from tests.helpers.lowering import assert_lowers
+
+N, LAST = 60, 1500
+
+
+def a_restless_problem(n_out, *, spectrum="power_law"):
+    """A kernel whose modes come in slowly, and labels close to chance: many changes of pattern."""
+    kernel = kernel_with(SPECTRA[spectrum](N))
+    _, clean, noisy, initial = supervised.a_problem(n_out, n=N, flipped=0.45)
+    return kernel, clean, noisy, initial
+
+
+def plain_patterns(kernel, noisy, schedule, *, rate, n_steps, momentum, initial):
+    outputs, _ = supervised.supervised_steps(
+        kernel,
+        noisy,
+        label=supervised.hard,
+        schedule=schedule,
+        teacher=sv.CurrentStep(),
+        n_steps=n_steps,
+        learning_rate=rate,
+        momentum=momentum,
+        initial=initial,
+    )
+    patterns = np.stack([supervised.hard(row) for row in outputs])
+    return outputs, 1 + np.flatnonzero((np.diff(patterns, axis=0) != 0).any(axis=(1, 2)))
+
+
+def a_frame(kernel, noisy, initial, schedule, *, rate, momentum=0.0):
+    spectrum = spectrum_of(kernel)
+    return modes.make_frame(
+        spectrum.eigenvalues,
+        spectrum.eigenvectors,
+        initial=jnp.asarray(initial),
+        noisy=jnp.asarray(noisy),
+        supervision=trace_floats(sv.Supervision(sv.Hard(), schedule)),
+        learning_rate=rate,
+        momentum=momentum,
+    )
+
+
+@pytest.mark.parametrize(
+    ("n_out", "schedule", "rate", "momentum", "rows_in_doubt"),
+    [
+        (1, "slow", 0.9, 0.0, N),
+        (3, "slow", 0.9, 0.7, 3),  # stretches with more rows in doubt are cut
+        (3, "slow", 1.8, 0.0, N),
+        (3, "agreement", 1.0, 0.0, N),
+    ],
+)
+def test_every_change_of_label_is_found_at_its_step(n_out, schedule, rate, momentum, rows_in_doubt):
+    kernel, _, noisy, initial = a_restless_problem(n_out)
+    initial = 20 * initial  # far from the labels: most rows change on the way
+    slow = sv.Harmonic(3000.0), lambda i, f, noisy: 3000 / (3000 + i)
+    ours, plain = slow if schedule == "slow" else supervised.SCHEDULES[schedule]
+    outputs, changes = plain_patterns(
+        kernel, noisy, plain, rate=rate, n_steps=LAST, momentum=momentum, initial=initial
+    )
+    frame = a_frame(kernel, noisy, initial, ours, rate=rate, momentum=momentum)
+    walker = Walker(frame, rows_in_doubt=rows_in_doubt)
+    state, found, stops = modes.start(frame), [], 0
+    while int(state.step) < LAST:
+        settled = modes.settle(frame, state)
+        state = walker.next_change(settled, LAST - int(settled.step))
+        stops += 1
+        if np.any(supervised.hard(np.asarray(state.outputs)) != np.asarray(settled.labels)):
+            found.append(int(state.step))
+        np.testing.assert_allclose(state.outputs, outputs[int(state.step)], rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(found, changes)
+    assert len(changes) > 20
+    assert stops < 250
+
+
+@pytest.mark.parametrize("n_out", [1, 3])
+@pytest.mark.parametrize("length", [3, 40, 400])
+def test_no_row_strays_further_from_its_line_than_the_bound(n_out, length):
+    kernel, _, noisy, initial = a_restless_problem(n_out)
+    frame = a_frame(kernel, noisy, initial, sv.Harmonic(5.0), rate=0.9, momentum=0.4)
+    state = modes.settle(
+        frame, modes.leap(frame, modes.settle(frame, modes.start(frame)), steps(6))
+    )
+    seen = np.stack([modes.leap(frame, state, steps(s)).outputs for s in range(length + 1)])
+    share = np.linspace(0, 1, length + 1)[:, None, None]
+    strays = np.abs(seen - (seen[0] + share * (seen[-1] - seen[0]))).max(axis=0)
+    strayed = deviations(frame, lambda t: 5 / (5 + t), int(state.step), length)
+    bound = np.asarray(_stray(frame, state, strayed))
+    assert (strays <= bound).all()
+    # Not by being useless: it is the sum over the modes, which add up in no row.
+    assert np.median(bound / strays) < 30
+
+
+def steps(number):
+    return jnp.asarray(number, jnp.int32)
+
+
+def deviations(frame, schedule, start, length):
+    """The modes' own largest distances from their lines, by brute force in NumPy."""
+    values, rate, momentum = np.asarray(frame.eigenvalues), 0.9, 0.4
+    state, speed = np.zeros((4, len(values))), np.zeros((4, len(values)))
+    state[0], speed[1] = 1, 1
+    seen = [state]
+    for s in range(length):
+        excess = schedule(start + s) - schedule(start)
+        drive = np.array([[0.0], [0.0], [1.0], [excess]])
+        speed = momentum * speed - rate * (values * state - drive)
+        state = state + speed
+        seen.append(state)
+    share = np.linspace(0, 1, length + 1)[:, None, None]
+    seen = np.stack(seen)
+    return jnp.asarray(np.abs(seen - seen[0] - share * (seen[-1] - seen[0])).max(axis=0))
+
+
+@pytest.mark.parametrize("n_out", [1, 3])
+def test_rows_that_change_and_change_back_inside_a_stretch_are_in_doubt(n_out):
+    kernel, _, noisy, initial = a_restless_problem(n_out)
+    frame = a_frame(kernel, noisy, initial, sv.Harmonic(5.0), rate=0.9)
+    state = modes.settle(
+        frame, modes.leap(frame, modes.settle(frame, modes.start(frame)), steps(4))
+    )
+    length, labels = 300, np.asarray(state.labels)
+    seen = [np.asarray(modes.leap(frame, state, steps(s)).outputs) for s in range(1, length)]
+    moved = [(supervised.hard(outputs) != labels).any(axis=1) for outputs in seen]
+    changed = np.any(moved, axis=0)
+    back = changed & (supervised.hard(np.asarray(seen[-1])) == labels).all(axis=1)
+    stretch = examine(frame, state, steps(length), rows=N)
+    assert int(stretch.in_doubt) >= changed.sum() > 0
+    assert set(np.flatnonzero(changed)) <= set(np.asarray(stretch.rows).tolist())
+    first = 1 + int(np.argmax(np.any(moved, axis=1)))
+    assert int(first_change(frame, state, stretch.rows, steps(length)).step) == first
+    assert n_out == 1 or back.any()
+
+
+TEACHERS = {
+    "current": (sv.Hard(), sv.CurrentStep()),
+    "last_epoch": (sv.Sharpened(0.3), sv.LastEpoch(7)),
+    "restart": (sv.Identity(), sv.Restart(7)),
+    "pretrained": (lambda f: f / (1 + f * f), None),
+}
+
+
+WARM_UP = {"current": 0, "last_epoch": 0, "restart": 5, "pretrained": 5}
+
+
+@pytest.mark.parametrize(
+    ("teacher", "spectrum"),
+    [("current", "power_law"), *((teacher, "rank_deficient") for teacher in TEACHERS)],
+)
+def test_ten_thousand_steps_are_those_of_plain_stepping(teacher, spectrum):
+    kernel, clean, noisy, initial = a_restless_problem(3, spectrum=spectrum)
+    label_function, taught_by = TEACHERS[teacher]
+    supervision = sv.Supervision(
+        label_function,
+        sv.Harmonic(30.0),
+        taught_by or sv.Pretrained(noisy),
+        warm_up=WARM_UP[teacher],
+    )
+    arguments = {
+        "times": [0, 3, 20, 1000, 10_000],
+        "learning_rate": 0.8,
+        "momentum": 0.3,
+        "initial": initial,
+        "clean": clean,
+        "held_out": HeldOut(kernel[:20], clean[:20], initial=0.5 * initial[:20]),
+        "store_at": [20, 1000],
+    }
+    plain = simulate(kernel, noisy, supervision, **arguments)
+    jumped = simulate_by_jumps(spectrum_of(kernel), noisy, supervision, **arguments)
+    assert jumped.notes == ()
+    for name, curve in plain.curves().items():
+        np.testing.assert_allclose(
+            jumped.curves()[name], curve, rtol=1e-9, atol=1e-10, err_msg=name
+        )
+    np.testing.assert_allclose(jumped.stored.train, plain.stored.train, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(
+        jumped.final.held_out_predictions, plain.final.held_out_predictions, rtol=0, atol=1e-9
+    )
+    scale = np.abs(plain.final.dual).max()
+    np.testing.assert_allclose(jumped.final.dual, plain.final.dual, rtol=0, atol=1e-9 * scale)
+
+
+def test_plain_steps_go_on_from_jumps():
+    kernel, clean, noisy, _ = a_restless_problem(3)
+    supervision = sv.Supervision(sv.Sharpened(0.3), sv.Harmonic(10.0), sv.LastEpoch(7))
+    run = {"learning_rate": 0.9, "momentum": 0.5, "clean": clean}
+    jumped = simulate_by_jumps(spectrum_of(kernel), noisy, supervision, times=[0, 250], **run)
+    mixed = simulate(kernel, noisy, supervision, times=[0, 250, 400], resume=jumped, **run)
+    plain = simulate(kernel, noisy, supervision, times=[0, 250, 400], **run)
+    for name, curve in plain.curves().items():
+        np.testing.assert_allclose(mixed.curves()[name], curve, rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+def test_infinity_is_reached_once_the_labels_are_final():
+    kernel = kernel_with(SPECTRA["rank_deficient"](N))
+    _, clean, noisy, initial = supervised.a_problem(3, n=N, flipped=0.1)
+    _, vectors = np.linalg.eigh(kernel)
+    supervision = sv.Supervision(sv.Hard(), sv.Constant(0.6))
+    asked = []
+
+    def is_final(step, outputs):
+        asked.append(step)
+        return step >= 1000
+
+    spectrum = spectrum_of(kernel)
+    run = {"clean": clean, "initial": initial, "learning_rate": 1.0}
+    got = simulate_by_jumps(
+        spectrum, noisy, supervision, times=[2000, np.inf], is_final=is_final, **run
+    )
+    pattern = supervised.hard(np.asarray(got.final.predictions))
+    target = 0.6 * noisy + 0.4 * pattern
+    reached, lost = vectors[:, N // 2 :], vectors[:, : N // 2]
+    expected = reached @ (reached.T @ target) + lost @ (lost.T @ initial)
+    np.testing.assert_allclose(got.final.predictions, expected, atol=1e-10)
+    np.testing.assert_array_equal(got.times, [2000, np.inf])
+    np.testing.assert_allclose(
+        got.train.rms_distance[1], np.linalg.norm(expected - clean) / np.sqrt(N), rtol=1e-10
+    )
+    assert 1000 <= asked[-1] < 2000
+    assert len(asked) < 20
+
+
+@pytest.mark.parametrize(
+    ("supervision", "is_final", "why"),
+    [
+        (
+            sv.Supervision(sv.Hard(), sv.Harmonic()),
+            None,
+            "the labels are not proved final at step 50",
+        ),
+        (
+            sv.Supervision(sv.Hard(), lambda i: 1 / (1 + i)),
+            lambda step, outputs: True,
+            "the limit of FunctionOfIndex is not known",
+        ),
+        (
+            sv.Supervision(sv.Hard(), sv.Harmonic(), sv.LastEpoch(5)),
+            None,
+            "its teacher never stops changing",
+        ),
+    ],
+)
+def test_infinity_is_refused_with_its_reason(supervision, is_final, why):
+    kernel, clean, noisy, _ = a_restless_problem(3)
+    got = simulate_by_jumps(
+        spectrum_of(kernel), noisy, supervision, times=[50, np.inf], clean=clean, is_final=is_final
+    )
+    np.testing.assert_array_equal(got.times, [50])
+    assert got.notes == (f"stopped at step 50, before infinity: {why}",)
+
+
+def test_plain_descent_needs_no_labels_and_goes_to_infinity():
+    kernel, clean, noisy, _ = a_restless_problem(3)
+    got = simulate_by_jumps(
+        spectrum_of(kernel), noisy, sv.plain_descent(), times=[0, 10**4, np.inf], clean=clean
+    )
+    np.testing.assert_allclose(got.final.predictions, noisy, atol=1e-10)
+    assert got.rule.endswith("simulated in 1 jumps")
+
+
+def test_a_truncated_spectrum_and_a_label_decided_by_rounding_are_noted():
+    kernel, clean, noisy, _ = a_restless_problem(1)
+    got = simulate_by_jumps(
+        spectrum_of(kernel, top_k=20), noisy, sv.plain_descent(), times=[100], clean=clean
+    )
+    assert got.notes == ("only 20 of 60 modes are held: the others stand still",)
+    # Two rows in one place with opposite labels: their sign is made of rounding.
+    inputs = np.random.default_rng(0).normal(size=(6, 20))
+    inputs[1] = inputs[0]
+    noisy = np.array([[1.0], [-1.0], [1.0], [1.0], [-1.0], [1.0]])
+    inputs[2:] -= inputs[2:] @ np.outer(inputs[0], inputs[0]) / (inputs[0] @ inputs[0])
+    supervision = sv.Supervision(sv.Hard(), sv.Constant(0.5))
+    got = simulate_by_jumps(spectrum_of(inputs @ inputs.T), noisy, supervision, times=[100])
+    assert "which is within rounding: plain steps may decide otherwise" in got.notes[-1]
+
+
+def test_a_diverging_run_stops_and_says_so():
+    kernel, clean, noisy, _ = a_restless_problem(1)
+    got = simulate_by_jumps(
+        spectrum_of(kernel),
+        noisy,
+        sv.plain_descent(),
+        times=[0, 100, 10**5],
+        clean=clean,
+        learning_rate=RelativeRate(2.5),
+        allow_divergence=True,
+    )
+    np.testing.assert_array_equal(got.times, [0, 100])
+    assert got.notes[0].startswith("stopped at step 100: the next outputs are not finite")
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        (
+            {"supervision": sv.Supervision(sv.Sharpened(0.1), sv.Constant(0.5))},
+            "by the current step can jump with the label function Hard alone.*got Sharpened",
+        ),
+        (
+            {
+                "supervision": sv.Supervision(
+                    sv.Hard(), sv.Constant(0.5), sv.ExponentialMovingAverage(0.5)
+                )
+            },
+            "supervision cannot jump with this teacher.*got ExponentialMovingAverage",
+        ),
+        ({"learning_rate": RelativeRate(2.0)}, "learning_rate must lie below"),
+        ({"times": [0.5]}, r"times must be whole numbers of steps, at least 0; got \[0.5\]"),
+        ({"store_at": [7]}, r"store_at must be among times; got \[7.0\]"),
+    ],
+)
+def test_what_cannot_jump_is_refused(changes, match):
+    kernel, clean, noisy, _ = a_restless_problem(3)
+    arguments = {"supervision": sv.Supervision(sv.Hard(), sv.Constant(0.5)), "times": [9]}
+    with pytest.raises(ValueError, match=match):
+        simulate_by_jumps(spectrum_of(kernel), noisy, clean=clean, **(arguments | changes))
+
+
+def test_every_part_lowers_for_every_platform():
+    kernel, _, noisy, initial = a_restless_problem(3)
+    frame = a_frame(kernel, noisy, initial, sv.Agreement(), rate=0.9)
+    state = modes.start(frame)
+    arrays, static = eqx.partition((frame, state), eqx.is_array)
+
+    def run(arrays, rows, length):
+        frame, state = eqx.combine(arrays, static)
+        state = modes.settle(frame, state)
+        stretch = examine(frame, state, length, rows=8)
+        return stretch, first_change(frame, state, rows, length), modes.leap(frame, state, length)
+
+    assert_lowers(run, arrays, jnp.arange(8), steps(9))
+
+
+def test_other_times_and_rates_compile_nothing():
+    kernel, clean, noisy, _ = a_restless_problem(3)
+    spectrum = spectrum_of(kernel)
+
+    def run(scale, rate, times):
+        supervision = sv.Supervision(sv.Hard(), sv.Harmonic(scale))
+        simulate_by_jumps(
+            spectrum, noisy, supervision, times=times, learning_rate=rate, clean=clean
+        )
+
+    run(10.0, 0.5, [0, 3, 500])
+    with count_compilations() as compiled:
+        run(3.0, 0.9, [0, 10, 20, 500])
+    assert compiled == []
+
+
+def test_a_certificate_ends_the_watch_and_opens_the_way_to_infinity():
+    kernel, clean, noisy = supervised.clusters(0.4)
+    spectrum = spectrum_of(kernel)
+    supervision = sv.Supervision(sv.Hard(), sv.Harmonic(20.0))
+    basis, rate, proved = tail_basis(spectrum), 1 / spectrum.lambda_max, []
+
+    def is_final(step, outputs):
+        found = certify(basis, outputs, noisy, supervision, learning_rate=rate, step=step)
+        proved.append((step, bool(found.issued)))
+        return proved[-1][1]
+
+    got = simulate_by_jumps(
+        spectrum, noisy, supervision, times=[3000, np.inf], clean=clean, is_final=is_final
+    )
+    assert not proved[0][1]
+    assert proved[-1][1]
+    assert proved[-1][0] < 3000
+    np.testing.assert_allclose(got.train.rms_distance[1], 0, atol=1e-10)
+    plain = simulate(kernel, noisy, supervision, times=[3000], clean=clean)
+    np.testing.assert_allclose(got.train.rms_distance[0], plain.train.rms_distance[0], rtol=1e-9)

@@ -1,0 +1,119 @@
+"""Self-distillation from operators that hold no matrix, interrupted and taken up again."""
+
+import numpy as np
+import pytest
+
+from ntk_air.dynamics import supervision as sv
+from ntk_air.dynamics.run.held_out import HeldOut
+from ntk_air.dynamics.stepwise.checkpoints import SimulationFile
+from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.operators.sharded import build_sharded_kernel
+from ntk_air.kernels.tiles.recomputed import RecomputedKernel
+from ntk_air.kernels.tiles.tiled import build_tiled_kernel
+
+N, N_TEST = 24, 4
+TIMES = (0, 3, 12)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """Inputs on the sphere, the dense kernel, labels of three classes, held-out rows."""
+    random = np.random.default_rng(0)
+    inputs = random.standard_normal((N + N_TEST, 6))
+    inputs /= np.linalg.norm(inputs, axis=1, keepdims=True)
+    classes = np.argmax(inputs[:, :3], axis=1)
+    clean = np.eye(3)[classes] - 1 / 3
+    noisy = clean[:N].copy()
+    flipped = random.permutation(N)[:6]
+    noisy[flipped] = np.roll(noisy[flipped], 1, axis=1)
+    theta = np.asarray(DenseArchitecture(depth=2)(inputs))
+    return inputs[:N], theta, clean, noisy
+
+
+def run(kernel, problem, **options):
+    _, theta, clean, noisy = problem
+    return simulate(
+        kernel,
+        noisy,
+        sv.Supervision(sv.Hard(), sv.Power(1.5), sv.LastEpoch(4), warm_up=2),
+        times=TIMES,
+        clean=clean[:N],
+        held_out=HeldOut(theta[N:, :N], clean[N:]),
+        store_at=(3, 12),
+        largest_eigenvalue=float(np.linalg.eigvalsh(theta[:N, :N])[-1]),
+        **options,
+    )
+
+
+def tiled(inputs, folder):
+    return build_tiled_kernel(DenseArchitecture(depth=2), inputs, folder, largest_tile=9)
+
+
+def recomputed(inputs, folder):
+    return RecomputedKernel(DenseArchitecture(depth=2), inputs, largest_tile=9)
+
+
+def sharded(inputs, folder):
+    return build_sharded_kernel(DenseArchitecture(depth=2), inputs, largest_tile=9)
+
+
+@pytest.fixture(scope="module")
+def dense(problem):
+    return run(problem[1][:N, :N], problem)
+
+
+@pytest.mark.parametrize("build", [tiled, recomputed, sharded])
+def test_operators_give_what_the_matrix_gives(build, problem, dense, tmp_path):
+    got = run(build(problem[0], tmp_path / "tiles"), problem)
+    np.testing.assert_allclose(got.final.predictions, dense.final.predictions, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(got.stored.train, dense.stored.train, rtol=0, atol=1e-12)
+    for name, curve in got.curves().items():
+        np.testing.assert_allclose(curve, dense.curves()[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+class InterruptedRunError(Exception):
+    """Stands for a kill."""
+
+
+def test_a_run_interrupted_between_records_ends_in_the_same_bits(problem, tmp_path):
+    operator = tiled(problem[0], tmp_path / "tiles")
+    wanted = run(operator, problem)
+    file = SimulationFile(tmp_path / "state" / "run.npz", belongs_to="this run")
+    assert file.load() is None
+    steps = []
+
+    def save_and_stop(trajectory):
+        file.save(trajectory)
+        steps.append(int(trajectory.final.resume.step))
+        if len(steps) % 2:
+            raise InterruptedRunError
+
+    for _ in range(20):
+        try:
+            resume = file.load()
+            got = run(
+                operator, problem, resume=resume, checkpoint=save_and_stop, checkpoint_every=2
+            )
+            break
+        except InterruptedRunError:
+            continue
+    assert len(steps) >= 6
+    assert set(steps) > {5, 7}  # between records
+    np.testing.assert_array_equal(got.times, wanted.times)
+    for name, curve in got.curves().items():
+        np.testing.assert_array_equal(curve, wanted.curves()[name], err_msg=name)
+    np.testing.assert_array_equal(got.stored.train, wanted.stored.train)
+    np.testing.assert_array_equal(got.stored.held_out, wanted.stored.held_out)
+    for name in ("predictions", "dual", "held_out_predictions"):
+        np.testing.assert_array_equal(getattr(got.final, name), getattr(wanted.final, name))
+
+
+def test_a_file_of_another_run_is_refused(problem, dense, tmp_path):
+    path = tmp_path / "run.npz"
+    SimulationFile(path, belongs_to="this run").save(dense)
+    with pytest.raises(ValueError, match=r"checkpoint must be of this very run, 'that run'; .*"):
+        SimulationFile(path, belongs_to="that run").load()
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match="is no checkpoint of a simulation, or is damaged"):
+        SimulationFile(path, belongs_to="this run").load()

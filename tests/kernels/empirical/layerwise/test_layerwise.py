@@ -1,0 +1,206 @@
+"""Layer-wise contraction against per-example Jacobians, on networks of many kinds."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ntk_air.kernels.empirical import (
+    empirical_ntk,
+    empirical_ntk_by_parameter,
+    empirical_ntk_plan,
+)
+from ntk_air.kernels.empirical.jacobian import jacobian_tile
+from ntk_air.kernels.empirical.layerwise import contraction
+from ntk_air.kernels.empirical.layerwise import tile as tile_module
+from ntk_air.kernels.empirical.layerwise.tile import LAYERWISE
+from ntk_air.kernels.empirical.network import split
+from tests.helpers.compilations import count_compilations
+from tests.helpers.lowering import assert_lowers
+from tests.helpers.quick_compilation import quick_compilation
+from tests.kernels.empirical.architectures import ARCHITECTURES, N_OUT
+from tests.kernels.empirical.small_network import NETWORK, PAIRS, PARAMS, X1
+
+_quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)
+
+
+def largest_difference(kernel, reference):
+    kernel, reference = np.asarray(kernel), np.asarray(reference)
+    return np.max(np.abs(kernel - reference)) / np.max(np.abs(reference))
+
+
+def jacobian_kernel(apply_fn, params, x1, x2=None, outputs="mean"):
+    return np.asarray(jacobian_tile(split(apply_fn, params), x1, x2, outputs=outputs, n_out=N_OUT))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_in_both_precisions(name):
+    _, apply_fn, params, inputs = ARCHITECTURES[name]
+    reference = jacobian_kernel(apply_fn, params, inputs[:3], inputs[2:], "full")
+    for precision, bound in (("float64", 1e-12), ("float32", 1e-5)):
+        cast, x = jax.tree.map(lambda leaf: leaf.astype(precision), (params, inputs))  # noqa: B023
+        kernel = LAYERWISE.tile(split(apply_fn, cast), x[:3], x[2:], outputs="full", n_out=N_OUT)
+        assert kernel.dtype == precision
+        assert largest_difference(kernel, reference) < bound
+
+
+# --- the two orders, and what is held at once ---------------------------------------------------
+
+BOTH_ORDERS = ["convolutions_valid_and_strided", "grouped_convolution", "weight_tied_across_layers"]
+
+
+@pytest.mark.parametrize("order", ["gram", "explicit"])
+@pytest.mark.parametrize("name", BOTH_ORDERS)
+def test_both_orders_agree_with_the_jacobian(monkeypatch, name, order):
+    monkeypatch.setattr(contraction, "cheaper_order", lambda factors, sizes: order)
+    monkeypatch.setattr(contraction, "LONGEST_SUM", 7)
+    _, apply_fn, params, x = ARCHITECTURES[name]
+
+    def fresh(params, x):  # not compiled before, in the other order
+        return apply_fn(params, x)
+
+    network = split(fresh, params)
+    for outputs in ("mean", "full"):
+        kernel = LAYERWISE.tile(network, x, None, outputs=outputs, n_out=N_OUT)
+        reference = jacobian_kernel(apply_fn, params, x, None, outputs)
+        assert largest_difference(kernel, reference) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["convolution_same", "branch_for_all_examples"])
+def test_outputs_in_turn_give_what_all_at_once_give(monkeypatch, name):
+    monkeypatch.setattr(tile_module, "HELD_ENTRIES", 1)
+    _, apply_fn, params, x = ARCHITECTURES[name]
+
+    def fresh(params, x):
+        return apply_fn(params, x)
+
+    kernel = LAYERWISE.tile(split(fresh, params), x, None, outputs="mean", n_out=N_OUT)
+    assert largest_difference(kernel, jacobian_kernel(apply_fn, params, x)) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["depth_eight", "convolution_same"])
+def test_blocks_that_are_mirrored_are_those_that_are_not(monkeypatch, name):
+    monkeypatch.setattr(contraction, "LARGEST_SQUARE", 2)
+    monkeypatch.setattr(contraction, "cheaper_order", lambda factors, sizes: "gram")
+    _, apply_fn, params, x = ARCHITECTURES[name]
+
+    def fresh(params, x):
+        return apply_fn(params, x)
+
+    kernel = LAYERWISE.tile(split(fresh, params), x, None, outputs="mean", n_out=N_OUT)
+    assert largest_difference(kernel, jacobian_kernel(apply_fn, params, x)) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("sizes", "order"),
+    [
+        ((1, 1, 500, 500), "gram"),
+        ((1, 1024, 27, 32), "explicit"),
+        ((1, 4, 4608, 512), "gram"),
+        ((1, 1, 1, 5), "gram"),  # a bias: its gradients alone would be fewer operations
+    ],
+)
+def test_the_order_is_the_one_of_fewer_operations(sizes, order):
+    factors = contraction.Factors(0, (), (), sizes)
+    tile = contraction.TileSizes(32, 32, 10, full=False)
+    assert contraction.cheaper_order(factors, tile) == order
+
+
+# --- parameter by parameter ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["tied_autoencoder", "branch_for_all_examples"])
+@pytest.mark.parametrize("outputs", ["mean", "full"])
+def test_each_part_is_the_kernel_of_that_parameter_alone(name, outputs):
+    _, apply_fn, params, x = ARCHITECTURES[name]
+    parts = empirical_ntk_by_parameter(apply_fn, params, x, outputs=outputs)
+    assert parts.names == tuple(f"params['{name}']" for name in sorted(params))
+    for key in params:
+
+        def alone(trained, x, key=key):
+            return apply_fn(params | {key: trained}, x)
+
+        part = parts[f"params['{key}']"]
+        reference = jacobian_kernel(alone, params[key], x, None, outputs)
+        np.testing.assert_allclose(part, reference, rtol=0, atol=1e-12 * np.abs(reference).max())
+        axes = (1, 0) if outputs == "mean" else (1, 0, 3, 2)
+        np.testing.assert_array_equal(part, part.transpose(axes))
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_parts_add_up_to_the_kernel(pair):
+    x1, x2 = PAIRS[pair]
+    parts = empirical_ntk_by_parameter(
+        NETWORK.apply, PARAMS, x1, x2, outputs="logit_sum", max_memory_bytes=100_000
+    )
+    kernel = empirical_ntk(NETWORK.apply, PARAMS, x1, x2, outputs="logit_sum")
+    np.testing.assert_allclose(parts.kernels.sum(axis=0), kernel, rtol=1e-12)
+
+
+def test_an_unknown_parameter_is_refused_with_those_there_are():
+    parts = empirical_ntk_by_parameter(NETWORK.apply, PARAMS, X1)
+    with pytest.raises(KeyError, match=r"no parameter is called 'weight'; there are params\[0\]"):
+        parts["weight"]
+
+
+# --- what is said -------------------------------------------------------------------------------
+
+
+def test_the_plan_says_what_happens_to_each_parameter():
+    def apply_fn(params, x):
+        hidden = jnp.tanh(x @ params["product"] + params["bias"])
+        twice = hidden @ params["twice"] * jnp.sum(params["twice"])
+        return twice + 0 * jnp.sum(hidden, axis=1, keepdims=True)
+
+    params = {"bias": np.ones(6), "product": np.ones((5, 6)), "twice": np.ones((6, 3))}
+    params["unused"] = np.ones(2)
+    plan = empirical_ntk_plan(apply_fn, params, X1, method="layerwise")
+    said = {each.name: (each.route, each.uses) for each in plan.parameters}
+    assert said["params['product']"] == ("gram", ("dot_general",))
+    assert said["params['bias']"][0] == "gradient"
+    assert said["params['twice']"] == (
+        "jacobian",
+        ("some of its entries are used in two ways that do not factor alike",),
+    )
+    assert said["params['unused']"] == ("none", ())
+    assert "params['twice']: jacobian (some of its entries" in str(plan)
+    wanted = jacobian_kernel(apply_fn, params, X1)
+    kernel = empirical_ntk(apply_fn, params, X1, method="layerwise")
+    assert largest_difference(kernel, wanted) < 1e-12
+
+
+def test_other_methods_say_nothing_of_parameters():
+    assert empirical_ntk_plan(NETWORK.apply, PARAMS, X1, method="jacobian").parameters == ()
+
+
+def test_a_parameter_that_is_itself_an_output():
+
+    def same(params, x):
+        del x
+        return params["row"]
+
+    # Of one example, the network's output is the parameter and no equation is in between.
+    params = {"row": np.ones((1, 3))}
+    network = split(same, params)
+    kernel = LAYERWISE.tile(network, X1[:1], X1[1:2], outputs="full", n_out=3)
+    np.testing.assert_array_equal(kernel[0, 0], np.eye(3))
+
+
+# --- compiled code ------------------------------------------------------------------------------
+
+
+def test_the_second_call_compiles_nothing():
+    empirical_ntk(NETWORK.apply, PARAMS, X1, method="layerwise")
+    other = jax.tree.map(lambda leaf: 2 * leaf, PARAMS)
+    with count_compilations() as compiled:
+        empirical_ntk(NETWORK.apply, other, X1 + 1, method="layerwise")
+    assert compiled == []
+
+
+@pytest.mark.parametrize("name", ["convolutions_valid_and_strided", "transformer"])
+def test_it_lowers_for_every_platform(name):
+    _, apply_fn, params, x = ARCHITECTURES[name]
+    network = split(apply_fn, params)
+    assert_lowers(
+        lambda x: LAYERWISE.tile(network, x, None, outputs="mean", n_out=N_OUT), jnp.asarray(x)
+    )

@@ -1,0 +1,146 @@
+"""Configurations: what they build, refuse and call the same."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ntk_air.kernels.infinite.convolutional import ConvolutionalArchitecture
+from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
+from ntk_air.networks.models.convolutional import ConvolutionalNetwork
+from ntk_air.networks.models.residual import ResidualNetwork
+
+
+def test_options_of_a_data_set_are_read_as_numbers_and_words():
+    config = DataConfig(
+        dataset="clusters", n_train=30, dataset_option=("n_clusters=3", "spread=0.5", "n-classes=3")
+    )
+    dataset = config.load(seed=0)
+    assert dataset.n_classes == 3
+    assert len(np.unique(dataset.groups)) == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NoiseConfig(noise=1.5), r"noise must lie in \[0, 1\]; got 1.5"),
+        (lambda: NoiseConfig(noise_kind="instance_dependent", exact=True), "exact must be off"),
+        (lambda: KernelConfig(kernel="gauss"), "kernel must be one of 'dense'.*got 'gauss'"),
+        (lambda: KernelConfig(width=16), "width belongs to kernel='empirical'; got 16 for 'dense'"),
+        (
+            lambda: KernelConfig(kernel="stax:conv", activation="erf"),
+            "activation must be 'relu' for stax architectures; got 'erf'",
+        ),
+        (
+            lambda: KernelConfig(blocks=(2, 1)),
+            r"blocks belong to kernel='convolutional'; got \(2, 1\) for 'dense'",
+        ),
+        (
+            lambda: KernelConfig(kernel="myrtle5", depth=3),
+            "depth must be left out for convolutional kernels.*got 3 for 'myrtle5'",
+        ),
+        (
+            lambda: KernelConfig(kernel="convolutional").prepare(
+                DataConfig(dataset="circle", n_train=8).load(seed=0)
+            ),
+            "dataset must hold images .* for kernel='convolutional'; got 'circle' with inputs",
+        ),
+        (
+            lambda: KernelConfig(parametrisation="standard"),
+            "parametrisation must be 'ntk' at infinite width; got 'standard' for 'dense'",
+        ),
+        (
+            lambda: KernelConfig().network(DataConfig(n_train=20).load(seed=0)),
+            "kernel must be one of empirical, .* to have a network; got 'dense'",
+        ),
+        (lambda: RunConfig(seeds=0), "seeds must be a finite number, at least 1; got 0"),
+        (lambda: DataConfig(dataset_option=("spread",)).load(seed=0), "must be NAME=VALUE"),
+    ],
+)
+def test_bad_options_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_kernels_are_built_as_named():
+    dataset = DataConfig(n_train=20, n_test=2).load(seed=0)
+    for kernel in ("dense", "nngp", "empirical"):
+        config = KernelConfig(kernel=kernel, width=16 if kernel == "empirical" else None)
+        prepared = config.prepare(dataset)
+        built, name = config.build(prepared, seed=0, precision="float64")
+        matrix = np.asarray(built(prepared.inputs))
+        assert matrix.shape == (20, 20)
+        assert matrix.dtype == np.float64
+        assert "depth 3" in name
+    nngp, _ = KernelConfig(kernel="nngp").build(prepared, seed=0, precision="float64")
+    expected = DenseArchitecture(depth=3).nngp(prepared.inputs)
+    np.testing.assert_array_equal(nngp(prepared.inputs), expected)
+
+
+def test_convolutional_kernels_take_images_as_they_are():
+    dataset = DataConfig(n_train=6, n_test=2).load(seed=0)
+    config = KernelConfig(kernel="convolutional", blocks=(1, 1), bias_variance=0.1)
+    prepared = config.prepare(dataset)
+    built, name = config.build(prepared, seed=0, precision="float64")
+    assert prepared.inputs.shape == (6, 8, 8, 1)
+    assert built == ConvolutionalArchitecture((1, 1), bias_variance=0.1)
+    assert "blocks (1, 1)" in name
+    assert config.run_name() == "convolutional-relu-blocks1-1"
+    myrtle, _ = KernelConfig(kernel="myrtle7").build(prepared, seed=0, precision="float64")
+    assert myrtle == ConvolutionalArchitecture.myrtle(7)
+
+
+def test_networks_on_images_have_kernels_of_their_own():
+    dataset = DataConfig(n_train=6, n_test=2).load(seed=0)
+    texts = ("empirical_convolutional:erf", "empirical_residual:2:standard")
+    convolutional, residual = (
+        dataclasses.replace(KernelConfig.from_text(text), width=4) for text in texts
+    )
+    assert convolutional.prepare(dataset).inputs.shape == (6, 8, 8, 1)
+    network = convolutional.network(dataset)
+    assert isinstance(network, ConvolutionalNetwork)
+    assert network == ConvolutionalNetwork(4, (2,), n_out=10, activation="erf")
+    network = ResidualNetwork(4, 2, n_out=10, parametrisation="standard")
+    assert residual.network(dataset) == network
+    built, name = residual.build(dataset, seed=3, precision="float64")
+    assert built.params[0]["weight"].shape == (3, 3, 1, 4)
+    assert name == "residual relu, channels 4, standard parametrisation"
+    assert residual.run_name() == "empirical_residual-relu-depth2-width4-standard"
+
+
+def test_kernels_are_read_from_text():
+    assert KernelConfig.from_text("dense:erf:3") == KernelConfig(activation="erf", depth=3)
+    assert KernelConfig.from_text("stax:resnet") == KernelConfig("stax:resnet")
+    assert KernelConfig.from_text("myrtle5:gelu") == KernelConfig("myrtle5", activation="gelu")
+    assert KernelConfig.from_text("empirical:standard") == KernelConfig(
+        "empirical", parametrisation="standard"
+    )
+
+
+def test_labels_of_ones_own_are_the_only_draw():
+    dataset = DataConfig(n_train=20).load(seed=0)
+    noise = NoiseConfig(noise=0.5)
+    draws = noise.draws(dataset, seeds=[0, 1])
+    assert len(draws) == 2
+    assert not np.array_equal(draws[0].noisy_labels, draws[1].noisy_labels)
+    assert noise.draws(draws[0], seeds=[0, 1]) == [draws[0]]
+
+
+def test_what_makes_two_runs_the_same():
+    base = ExperimentConfig()
+    same = (
+        ExperimentConfig(data=DataConfig(data_dir=Path("elsewhere"))),
+        ExperimentConfig(run=RunConfig(out=Path("there"), force=True, max_memory="1GiB")),
+    )
+    others = (
+        ExperimentConfig(data=DataConfig(n_train=3)),
+        ExperimentConfig(noise=NoiseConfig(noise=0.1)),
+        ExperimentConfig(kernel=KernelConfig(depth=2)),
+        ExperimentConfig(run=RunConfig(seed=1)),
+    )
+    assert all(config.identity() == base.identity() for config in same)
+    assert all(config.identity() != base.identity() for config in others)
+    assert "data_dir" not in base.identity()["data"]
+    assert {field.name for field in dataclasses.fields(base)} == set(base.identity())
