@@ -30,7 +30,7 @@ from ntk_air.dynamics.event_driven.event_driven import simulate_by_jumps
 from ntk_air.dynamics.run.metrics import train_metrics
 from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.dynamics.supervision import Hard, Power, Supervision
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.stax.compat import load_neural_tangents
 from ntk_air.lab.provenance import device_state, package_versions, source_state
 from ntk_air.problem import Scene, make_scene
@@ -85,7 +85,7 @@ def scene_of(config: Config) -> Scene:
     """Images with 40 % label noise and a dense ReLU kernel of depth 3."""
     dataset = load_dataset(config.dataset, n_train=config.n_train, n_test=0).normalised()
     noisy = dataset.with_label_noise(SymmetricNoise(rate=0.4), seed=0)
-    return make_scene(noisy, DenseArchitecture(depth=3))
+    return make_scene(noisy, DenseNTK(depth=3))
 
 
 def metric_curves(scene: Scene, config: Config) -> list[dict[str, Any]]:

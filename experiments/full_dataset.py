@@ -17,7 +17,7 @@ import numpy as np
 from ntk_air._base.checks import check_at_least, check_choice
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
-from ntk_air.air import air_curve_bracket, retrieved_share_bracket
+from ntk_air.air import air_curve_enclosure, retrieved_share_enclosure
 from ntk_air.data.dataset import Dataset
 from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.supervision import Hard, Power, Supervision
@@ -37,7 +37,7 @@ from ntk_air.lab.provenance import peak_memory_bytes
 from ntk_air.lab.report import full_dataset as report
 from ntk_air.lab.report import krylov_results as saved
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.spectrum.krylov.bracket import Bracket
+from ntk_air.spectrum.krylov.enclosure import Enclosure
 from ntk_air.spectrum.krylov.measure import SpectralMeasure
 from ntk_air.spectrum.krylov.quadrature import LabelQuadrature
 from ntk_air.spectrum.krylov.top_modes import TopModes
@@ -180,7 +180,7 @@ def air_of(quadrature: LabelQuadrature, arrays: dict[str, Any]) -> dict[str, Any
     """AIR between bounds by time, with all products and with fewer; the training curve."""
     m = quadrature.n_products
     measures = quadrature.measures()
-    air = air_curve_bracket(measures["signal"], measures["noise"])
+    air = air_curve_enclosure(measures["signal"], measures["noise"])
     by_products = {
         fewer: brackets(quadrature.measures(n_products=fewer), air.times, air.learning_rate)
         for fewer in sorted({m, *(2**i for i in range(10) if 2**i < m)})
@@ -197,13 +197,13 @@ def air_of(quadrature: LabelQuadrature, arrays: dict[str, Any]) -> dict[str, Any
 
 def brackets(
     measures: Mapping[str, SpectralMeasure], steps: np.ndarray, learning_rate: float
-) -> dict[str, Bracket]:
+) -> dict[str, Enclosure]:
     """Shares retrieved by the same times at the same learning rate, whatever the products."""
     found = {
-        name: retrieved_share_bracket(measures[name], steps, learning_rate=learning_rate)
+        name: retrieved_share_enclosure(measures[name], steps, learning_rate=learning_rate)
         for name in ("signal", "noise")
     }
-    curve = air_curve_bracket(measures["signal"], measures["noise"], learning_rate=learning_rate)
+    curve = air_curve_enclosure(measures["signal"], measures["noise"], learning_rate=learning_rate)
     return found | {"auc": curve.area}
 
 

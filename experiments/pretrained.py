@@ -21,7 +21,7 @@ from ntk_air._base.typing import AnyArray
 from ntk_air.air import auc_over_draws, kernel_target_alignment
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.noise import TransitionNoise
-from ntk_air.kernels.empirical import EmpiricalKernel
+from ntk_air.kernels.empirical import EmpiricalNTK
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
 from ntk_air.lab.harness import Experiment, main
 from ntk_air.lab.kernel_quality import kernel_quality
@@ -143,7 +143,7 @@ def along_training(config: Config, seed: int, progress: Progress) -> Mapping[str
     for done, snapshot in enumerate(snapshots, start=1):
         scene = make_scene(
             dataset,
-            EmpiricalKernel(apply_fn, snapshot.params),
+            EmpiricalNTK(apply_fn, snapshot.params),
             seed=seed,
             precision=config.run.precision,
             max_memory_bytes=parse_bytes(config.run.max_memory),

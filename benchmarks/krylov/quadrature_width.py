@@ -24,7 +24,7 @@ import tyro
 from benchmarks.krylov.quadrature_width_figure import print_table, save_figures
 from ntk_air._base import files
 from ntk_air.air.area import area_under_curve
-from ntk_air.air.brackets import air_curve_bracket
+from ntk_air.air.enclosures import air_curve_enclosure
 from ntk_air.air.rates import Dynamics, rates_of
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.kernels.operators.operator import DenseKernel
@@ -181,7 +181,7 @@ def area_row(
 ) -> dict[str, Any]:
     """The bracket of the AIR-AUC, against the truth."""
     rate = 1 / problem.eigenvalues[-1]
-    found = air_curve_bracket(
+    found = air_curve_enclosure(
         measures["signal"], measures["noise"], learning_rate=rate, dynamics=dynamics
     ).area
     floor = len(problem.eigenvalues) * np.finfo(np.float64).eps * problem.eigenvalues[-1]

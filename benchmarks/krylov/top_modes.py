@@ -23,7 +23,7 @@ import tyro
 from ntk_air._base import files
 from ntk_air.data import load_dataset
 from ntk_air.kernels.gram import gram_matrix
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.operators.operator import KernelOperator
 from ntk_air.lab.provenance import device_state, package_versions, source_state
 from ntk_air.spectrum.krylov.top_modes import top_modes
@@ -132,7 +132,7 @@ def kernels(config: Config) -> Any:
         matrix = (basis * values) @ basis.T
         yield name, ((matrix + matrix.T) / 2, values, basis)
     dataset = load_dataset("mnist5k", n_train=config.n, n_test=0).normalised()
-    matrix = gram_matrix(DenseArchitecture(depth=3), dataset.inputs)
+    matrix = gram_matrix(DenseNTK(depth=3), dataset.inputs)
     wanted = (config.n - config.top_k - 1, config.n - 1)
     values, vectors = scipy.linalg.eigh(matrix, subset_by_index=wanted)
     yield "mnist", (matrix, values[::-1], vectors[:, ::-1])

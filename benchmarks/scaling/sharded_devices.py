@@ -22,9 +22,9 @@ from jax.sharding import Mesh  # noqa: E402
 
 from benchmarks.scaling.full_dataset_figures import save_device_figure  # noqa: E402
 from ntk_air._base import files  # noqa: E402
-from ntk_air.air import air_curve_bracket  # noqa: E402
+from ntk_air.air import air_curve_enclosure  # noqa: E402
 from ntk_air.data import SymmetricNoise, load_dataset  # noqa: E402
-from ntk_air.kernels.infinite.dense import DenseArchitecture  # noqa: E402
+from ntk_air.kernels.infinite.dense import DenseNTK  # noqa: E402
 from ntk_air.kernels.operators.sharded import (  # noqa: E402
     AXIS,
     build_sharded_kernel,
@@ -92,12 +92,12 @@ def on_devices(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What one device of so many holds and does; and what all of them find."""
     mesh = Mesh(np.asarray(jax.devices()[:size]), (AXIS,))
-    operator = build_sharded_kernel(DenseArchitecture(depth=3), inputs, mesh=mesh)
+    operator = build_sharded_kernel(DenseNTK(depth=3), inputs, mesh=mesh)
     vectors = np.ones((len(inputs), 18))
     compiled = sharded_product.lower(operator.rows, vectors, mesh=mesh).compile()
     analysis: Any = compiled.cost_analysis()
     measures = label_quadrature(operator, labels, config.n_products).measures()
-    curve = air_curve_bracket(measures["signal"], measures["noise"])
+    curve = air_curve_enclosure(measures["signal"], measures["noise"])
     modes = top_modes(operator, config.top_k, block=8)
     shard = operator.rows.addressable_shards[0].data
     row = {

@@ -1,6 +1,5 @@
 """Anisotropic Information Retrieval as numbers, from a spectrum or from label-weighted measures."""
 
-from ntk_air.air.brackets import AirCurveBracket, air_curve_bracket, retrieved_share_bracket
 from ntk_air.air.complexity import AroraComplexity, arora_complexity, kernel_target_alignment
 from ntk_air.air.curve import (
     AirCurve,
@@ -9,6 +8,7 @@ from ntk_air.air.curve import (
     air_window,
     retrieved_share,
 )
+from ntk_air.air.enclosures import AirCurveEnclosure, air_curve_enclosure, retrieved_share_enclosure
 from ntk_air.air.energies import energy_in_top, energy_shares
 from ntk_air.air.rates import (
     Dynamics,
@@ -30,7 +30,7 @@ from ntk_air.air.summary import (
 
 __all__ = [
     "AirCurve",
-    "AirCurveBracket",
+    "AirCurveEnclosure",
     "AirSpread",
     "AirSummary",
     "AirWindow",
@@ -38,7 +38,7 @@ __all__ = [
     "Dynamics",
     "Spread",
     "air_curve",
-    "air_curve_bracket",
+    "air_curve_enclosure",
     "air_over_draws",
     "air_summary",
     "air_window",
@@ -53,6 +53,6 @@ __all__ = [
     "retrieval_half_lives",
     "retrieval_rates",
     "retrieved_share",
-    "retrieved_share_bracket",
+    "retrieved_share_enclosure",
     "spread",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, at_most
 from ntk_air.dynamics.supervision import Power, Sharpened, Supervision, plain_descent
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.networks.models.dense import DenseNetwork
 from ntk_air.networks.studies.finite_width import (
     PowerLaw,
@@ -119,7 +119,7 @@ def depth_of(scene: Scene) -> int:
     rows = slice(0, 10)
     given = np.asarray(scene.theta)[rows, rows]
     for depth in DEPTHS:
-        kernel = DenseArchitecture(depth=depth)(scene.dataset.inputs[rows].astype(given.dtype))
+        kernel = DenseNTK(depth=depth)(scene.dataset.inputs[rows].astype(given.dtype))
         if np.allclose(kernel, given, rtol=1e-5):
             return depth
     raise DoesNotApply("the kernel is not that of a dense ReLU network of depth 2 or 3, no biases")

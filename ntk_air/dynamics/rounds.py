@@ -20,7 +20,7 @@ from ntk_air._base.typing import Targets
 from ntk_air.dynamics.closed_form.filters import GradientDescent, Response
 from ntk_air.dynamics.run import metrics
 from ntk_air.dynamics.run.held_out import HeldOut
-from ntk_air.dynamics.run.inputs import Setup, check_supervision
+from ntk_air.dynamics.run.inputs import RunInputs, check_supervision
 from ntk_air.dynamics.run.learning_rate import DEFAULT_RATE, LearningRate, absolute_rate
 from ntk_air.dynamics.run.losses import SquareLoss
 from ntk_air.dynamics.run.metrics import HeldOutMetrics, TrainMetrics
@@ -169,7 +169,7 @@ def follow_rounds(
     Raises:
         ValueError: as ``simulate``.
     """
-    setup = Setup(
+    setup = RunInputs(
         spectrum.n_train,
         spectrum.eigenvectors.dtype,
         noisy=noisy,
@@ -210,7 +210,7 @@ def follow_rounds(
 
 
 def _students(
-    frame: Frame, spectrum: Spectrum, supervision: Supervision, rounds: Rounds, setup: Setup
+    frame: Frame, spectrum: Spectrum, supervision: Supervision, rounds: Rounds, setup: RunInputs
 ) -> Iterator[Student]:
     """The student after the warm-up, each round and the finish.
 
@@ -288,13 +288,13 @@ def _next_student(
 
 
 @eqx.filter_jit
-def _begin(frame: Frame, setup: Setup) -> Student:
+def _begin(frame: Frame, setup: RunInputs) -> Student:
     return _first_student(frame, setup.labels.noisy, setup.initial)
 
 
 @eqx.filter_jit
 def _advance(
-    frame: Frame, supervision: Supervision, setup: Setup, student: Student, epoch: Array
+    frame: Frame, supervision: Supervision, setup: RunInputs, student: Student, epoch: Array
 ) -> Student:
     return _next_student(frame, supervision, setup.labels.noisy, setup.initial, student, epoch)
 
@@ -309,7 +309,7 @@ def _held_out_basis(
 
 @eqx.filter_jit
 def _measure(
-    student: Student, setup: Setup, basis: Float[Array, "n_test n_mode"] | None
+    student: Student, setup: RunInputs, basis: Float[Array, "n_test n_mode"] | None
 ) -> tuple[TrainMetrics, HeldOutMetrics | None]:
     labels = setup.labels
     train = metrics.train_metrics(

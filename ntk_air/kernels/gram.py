@@ -32,7 +32,7 @@ SMALLEST_TILE = 32
 
 ASSUMED_TEMPORARIES = 10
 """Tile-sized arrays that a kernel without ``tile_bytes`` is taken to hold at its peak: at least
-as many as those of ``DenseArchitecture``, where the compiler counts up to 8."""
+as many as those of ``DenseNTK``, where the compiler counts up to 8."""
 
 TILES_IN_FLIGHT = 2
 """Tiles whose temporaries count at once: JAX may free those of one after the next has begun."""
@@ -253,7 +253,7 @@ def assemble(
         dtype: the precision that every tile must have.
         progress: called as ``progress(done, total)`` after each tile.
     """
-    row_blocks, column_blocks = cover(shape[0], tile), cover(shape[1], tile)
+    row_blocks, column_blocks = tile_cover(shape[0], tile), tile_cover(shape[1], tile)
     pairs = [
         (i, j)
         for i in range(len(row_blocks))
@@ -285,8 +285,8 @@ class Block(NamedTuple):
         return slice(self.fresh.start - self.rows.start, None)
 
 
-def cover(n: int, largest: int) -> list[Block]:
-    """Blocks of one length that cover ``range(n)``.
+def tile_cover(n: int, largest: int) -> list[Block]:
+    """Blocks of one length that tile_cover ``range(n)``.
 
     The last is moved back to have the length of the others: real rows, no padding.
     """
@@ -298,7 +298,7 @@ def cover(n: int, largest: int) -> list[Block]:
 
 
 def block_length(n: int, largest: int) -> int:
-    """The length of the fewest equal blocks of at most ``largest`` rows that cover ``n``."""
+    """The length of the fewest equal blocks of at most ``largest`` rows that tile_cover ``n``."""
     return math.ceil(n / math.ceil(n / largest))
 
 

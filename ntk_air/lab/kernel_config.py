@@ -8,10 +8,10 @@ import jax
 from ntk_air._base.checks import check_at_least, check_choice
 from ntk_air._base.precision import Precision
 from ntk_air.data.dataset import Dataset
-from ntk_air.kernels.empirical import EmpiricalKernel
+from ntk_air.kernels.empirical import EmpiricalNTK
 from ntk_air.kernels.gram import Kernel
-from ntk_air.kernels.infinite.convolutional import ConvolutionalArchitecture
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.networks.models.convolutional import ConvolutionalNetwork
 from ntk_air.networks.models.dense import DenseNetwork
 from ntk_air.networks.models.layers import Parametrisation
@@ -162,7 +162,7 @@ class KernelConfig:
             return self._build_convolutional(variances)
         depth = self._dense_depth
         network = f"dense {self.activation}, depth {depth}"
-        architecture = DenseArchitecture(depth=depth, activation=self.activation, **variances)
+        architecture = DenseNTK(depth=depth, activation=self.activation, **variances)
         if self.kernel == "nngp":
             return architecture.nngp, f"{network}, infinite width, NNGP"
         return architecture, f"{network}, infinite width"
@@ -204,18 +204,16 @@ class KernelConfig:
         name = f"{kind} {self.activation}, {size} {self._finite_width}"
         if self.parametrisation != "ntk":
             name += f", {self.parametrisation} parametrisation"
-        return EmpiricalKernel(network.apply, params), name
+        return EmpiricalNTK(network.apply, params), name
 
     def _build_convolutional(self, variances: dict[str, Any]) -> tuple[Kernel, str]:
         if self.kernel in _MYRTLE_DEPTHS:
-            architecture = ConvolutionalArchitecture.myrtle(
+            architecture = ConvolutionalNTK.myrtle(
                 _MYRTLE_DEPTHS[self.kernel], activation=self.activation, **variances
             )
         else:
             blocks = (2,) if self.blocks is None else self.blocks
-            architecture = ConvolutionalArchitecture(
-                blocks, activation=self.activation, **variances
-            )
+            architecture = ConvolutionalNTK(blocks, activation=self.activation, **variances)
         name = f"{self.kernel} {self.activation}, blocks {architecture.blocks}"
         return architecture, f"{name}, infinite width"
 

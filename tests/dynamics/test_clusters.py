@@ -19,7 +19,7 @@ from ntk_air.dynamics.predictions.distance import (
 )
 from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.dynamics.supervision import Agreement, Constant, Hard, Harmonic, Supervision
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.spectrum.decomposition import decompose
 
 HARMONIC = Supervision(Hard(), Harmonic())
@@ -29,7 +29,7 @@ TRIED = tuple(range(0, 105, 5))
 @pytest.fixture(scope="module")
 def clusters():
     inputs = load_dataset("clusters").inputs
-    kernel = np.asarray(DenseArchitecture(depth=2)(inputs))
+    kernel = np.asarray(DenseNTK(depth=2)(inputs))
     spectrum = decompose(kernel)
     return kernel, spectrum, tail_basis(spectrum)
 

@@ -13,7 +13,7 @@ from ntk_air.kernels.gram import (
     assemble,
     gram_matrix,
 )
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.peak_memory import peak_bytes
@@ -99,7 +99,7 @@ def test_the_tile_grows_with_the_budget():
 
 
 def test_infinite_width_kernels_assemble():
-    architecture, x = DenseArchitecture(bias_variance=0.1), inputs(80)
+    architecture, x = DenseNTK(bias_variance=0.1), inputs(80)
     matrix = gram_matrix(architecture, x, max_memory_bytes=400_000)
     np.testing.assert_allclose(matrix, architecture(x), rtol=1e-12)
     np.testing.assert_allclose(np.diagonal(matrix), architecture.diagonal(x), rtol=1e-13)
@@ -147,7 +147,7 @@ def test_the_second_call_compiles_nothing():
 
 def test_a_kernel_lowers_tile_by_tile_for_accelerators():
     x = jnp.asarray(inputs(8))
-    assert_lowers(DenseArchitecture(), x, x)
+    assert_lowers(DenseNTK(), x, x)
 
 
 # --- memory -----------------------------------------------------------------------------------
@@ -208,8 +208,8 @@ def test_a_kernel_may_state_its_own_need():
 SETUP = """
 import numpy as np
 from ntk_air.kernels.gram import gram_matrix
-from ntk_air.kernels.infinite.dense import DenseArchitecture
-kernel = DenseArchitecture()
+from ntk_air.kernels.infinite.dense import DenseNTK
+kernel = DenseNTK()
 x = np.random.default_rng(0).standard_normal((1500, 10))
 """
 

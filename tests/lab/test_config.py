@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ntk_air.kernels.infinite.convolutional import ConvolutionalArchitecture
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
 from ntk_air.networks.models.convolutional import ConvolutionalNetwork
 from ntk_air.networks.models.residual import ResidualNetwork
@@ -75,7 +75,7 @@ def test_kernels_are_built_as_named():
         assert matrix.dtype == np.float64
         assert "depth 3" in name
     nngp, _ = KernelConfig(kernel="nngp").build(prepared, seed=0, precision="float64")
-    expected = DenseArchitecture(depth=3).nngp(prepared.inputs)
+    expected = DenseNTK(depth=3).nngp(prepared.inputs)
     np.testing.assert_array_equal(nngp(prepared.inputs), expected)
 
 
@@ -85,11 +85,11 @@ def test_convolutional_kernels_take_images_as_they_are():
     prepared = config.prepare(dataset)
     built, name = config.build(prepared, seed=0, precision="float64")
     assert prepared.inputs.shape == (6, 8, 8, 1)
-    assert built == ConvolutionalArchitecture((1, 1), bias_variance=0.1)
+    assert built == ConvolutionalNTK((1, 1), bias_variance=0.1)
     assert "blocks (1, 1)" in name
     assert config.run_name() == "convolutional-relu-blocks1-1"
     myrtle, _ = KernelConfig(kernel="myrtle7").build(prepared, seed=0, precision="float64")
-    assert myrtle == ConvolutionalArchitecture.myrtle(7)
+    assert myrtle == ConvolutionalNTK.myrtle(7)
 
 
 def test_networks_on_images_have_kernels_of_their_own():

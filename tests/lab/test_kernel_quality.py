@@ -10,7 +10,7 @@ from ntk_air.data import SymmetricNoise, load_dataset
 from ntk_air.dynamics.closed_form.exact import exact_trajectory
 from ntk_air.dynamics.closed_form.filters import GradientDescent
 from ntk_air.dynamics.label_noise.schedule_comparison import TIMES
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.lab.kernel_quality import kernel_quality
 from ntk_air.lab.report.quality_results import (
     QUALITIES,
@@ -25,7 +25,7 @@ from ntk_air.problem import make_scene
 def scene():
     data = load_dataset("clusters", n_train=40, n_test=16, spread=0.3)
     noisy = data.with_label_noise(SymmetricNoise(0.2), seed=0)
-    return make_scene(noisy, DenseArchitecture(depth=2))
+    return make_scene(noisy, DenseNTK(depth=2))
 
 
 def test_qualities_are_what_they_say(scene):

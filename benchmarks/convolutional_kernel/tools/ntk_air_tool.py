@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.common import measurement
-from ntk_air.kernels.infinite.convolutional import ConvolutionalArchitecture
+from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
 
 
 def answer(
@@ -17,7 +17,7 @@ def answer(
     if request["precision"] == "float64":
         jax.config.update("jax_enable_x64", True)
     x = jnp.asarray(arrays["x"])
-    kernel = ConvolutionalArchitecture(request["blocks"])
+    kernel = ConvolutionalNTK(request["blocks"])
     numbers, values = measurement.measure(
         lambda: np.asarray(kernel(x)),
         repeats=request["repeats"],

@@ -9,20 +9,20 @@ from jaxtyping import Array, Float
 
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import Targets, TestTargets
-from ntk_air.dynamics.event_driven.events import CLOSE_CALL, Walker
+from ntk_air.dynamics.event_driven.events import CLOSE_CALL, EventFinder
 from ntk_air.dynamics.event_driven.modes import (
     Frame,
     ModeState,
+    advance_epochs,
+    fixed_point,
     make_frame,
-    ride,
-    settle,
-    settle_for_good,
-    soundness,
+    run_status,
     start,
+    update_teacher,
     weight_of,
 )
 from ntk_air.dynamics.run.held_out import HeldOut
-from ntk_air.dynamics.run.inputs import Setup, Steps, check_supervision, check_times
+from ntk_air.dynamics.run.inputs import RunInputs, Steps, check_supervision, check_times
 from ntk_air.dynamics.run.learning_rate import DEFAULT_RATE, LearningRate, absolute_rate
 from ntk_air.dynamics.run.losses import SquareLoss
 from ntk_air.dynamics.run.recording import Recorder, View
@@ -91,7 +91,7 @@ def simulate_by_jumps(
             before the labels are final or with a weight whose limit is not known.
     """
     recorded, stored = check_times(times, store_at, may_be_infinite=True)
-    setup = Setup(
+    setup = RunInputs(
         spectrum.n_train,
         spectrum.eigenvectors.dtype,
         noisy=noisy,
@@ -175,7 +175,7 @@ class _Run:
         self._supervision = supervision
         self._spectrum = spectrum
         self._is_final = is_final
-        self._walker = Walker(frame)
+        self._finder = EventFinder(frame)
         current = isinstance(supervision.teacher, CurrentStep) and _teaches(supervision)
         self._final = not current
         self._ask_at = 1
@@ -188,25 +188,25 @@ class _Run:
         status = RUNNING
         while status == RUNNING and (step := int(self.state.step)) < target:
             if step < warm_up and not self._final:
-                status = self._ride_to(min(int(target), warm_up))
+                status = self._advance_epochs_to(min(int(target), warm_up))
             elif self._proved_final(step):
-                status = self._ride_to(int(target))
+                status = self._advance_epochs_to(int(target))
             else:
-                status = self._walk_to(int(target))
+                status = self._advance_to_event(int(target))
         if status != RUNNING:
             self.notes += (f"stopped at step {int(self.state.step)}: {REASONS[status]}",)
         return status == RUNNING
 
-    def _ride_to(self, target: int) -> int:
-        ridden = ride(self._frame, self.state, jnp.asarray(target, jnp.int32))
-        self.state = ridden.state
-        self.jumps += int(ridden.jumps)
-        return int(ridden.status)
+    def _advance_epochs_to(self, target: int) -> int:
+        advanced = advance_epochs(self._frame, self.state, jnp.asarray(target, jnp.int32))
+        self.state = advanced.state
+        self.jumps += int(advanced.events)
+        return int(advanced.status)
 
-    def _walk_to(self, target: int) -> int:
-        settled = settle(self._frame, self.state)
-        moved = self._walker.next_change(settled, target - int(settled.step))
-        status = int(soundness(self._frame, settled, moved))
+    def _advance_to_event(self, target: int) -> int:
+        taught = update_teacher(self._frame, self.state)
+        moved = self._finder.next_change(taught, target - int(taught.step))
+        status = int(run_status(self._frame, taught, moved))
         if status == RUNNING:
             self.state = moved
             self.jumps += 1
@@ -228,9 +228,9 @@ class _Run:
         elif (weight := self._last_weight()) is None:
             why = f"the limit of {type(schedule).__name__} is not known"
         else:
-            settled = settle(self._frame, self.state)
-            self.state = settle_for_good(
-                self._frame, settled, jnp.asarray(weight), jnp.asarray(self._spectrum.resolved)
+            taught = update_teacher(self._frame, self.state)
+            self.state = fixed_point(
+                self._frame, taught, jnp.asarray(weight), jnp.asarray(self._spectrum.resolved)
             )
             return True
         self.notes += (f"stopped at step {step}, before infinity: {why}",)
@@ -238,7 +238,7 @@ class _Run:
 
     def _last_weight(self) -> float | None:
         if self._supervision.schedule.depends_on() == "pattern":
-            return float(weight_of(self._frame, settle(self._frame, self.state)))
+            return float(weight_of(self._frame, update_teacher(self._frame, self.state)))
         return self._supervision.schedule.limit()
 
     def all_notes(self) -> tuple[str, ...]:
@@ -249,9 +249,9 @@ class _Run:
                 f"only {self._spectrum.n_mode} of {self._spectrum.n_train} modes are held: "
                 "the others stand still",
             )
-        if self._walker.closest < CLOSE_CALL:
+        if self._finder.closest < CLOSE_CALL:
             notes += (
-                f"a label was decided by {self._walker.closest:.1e} of the largest output, "
+                f"a label was decided by {self._finder.closest:.1e} of the largest output, "
                 "which is within rounding: plain steps may decide otherwise",
             )
         return notes

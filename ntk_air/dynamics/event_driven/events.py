@@ -2,11 +2,11 @@
 
 Between two changes the run is linear (theory.md section 6) and a step costs n operations.
 
-- Over a stretch of L steps each mode is compared, at every step, with the straight line between
+- Over an interval of L steps each mode is compared, at every step, with the straight line between
   its ends. The largest deviations E_j bound how far row i strays from its own straight line,
   Σ_j |V_ij| E_j. A row whose margins at both ends exceed that bound kept its label in between.
 - The few other rows are evaluated at every step, exactly.
-- Where too many rows are in doubt the stretch is cut; one of a single step needs no proof.
+- Where too many rows are in doubt the interval is cut; one of a single step needs no proof.
 """
 
 import equinox as eqx
@@ -17,15 +17,15 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ntk_air._base.typing import Targets
 from ntk_air.dynamics.event_driven.modes import (
-    Causes,
     Frame,
     ModeState,
-    Responses,
-    causes,
-    land,
-    leap,
-    no_response,
-    respond,
+    Propagator,
+    Sources,
+    advance_modes,
+    initial_propagator,
+    reconstruct_state,
+    sources,
+    step_propagator,
 )
 from ntk_air.dynamics.supervision import Hard
 
@@ -33,17 +33,17 @@ CLOSE_CALL = 1e-9
 """Below this, relative to the largest output, jumps and plain steps may decide a label apart."""
 
 ROWS_IN_DOUBT = 16
-"""As many rows are evaluated step by step; with more in doubt a stretch is cut."""
+"""As many rows are evaluated step by step; with more in doubt an interval is cut."""
 
 
 _STEPS_AT_ONCE = 16
 
-# The responses that move a mode about its target: to c, to its velocity, to the excess weight.
+# The columns of the propagator that move a mode about its target: to c, to its velocity, to the excess weight.
 _MOVING = np.array([0, 1, 3])
 
 
-class Stretch(eqx.Module):
-    """A stretch that has been looked at.
+class Interval(eqx.Module):
+    """An interval that has been looked at.
 
     Attributes:
         end: the state at its end, if no label changes before.
@@ -61,14 +61,14 @@ class Change(eqx.Module):
 
     Attributes:
         step: of the change, counted from the state; or how far was looked without finding one.
-        closest: the least positive margin seen, see ``Walker``.
+        closest: the least positive margin seen, see ``EventFinder``.
     """
 
     step: Int[Array, ""]
     closest: Float[Array, ""]
 
 
-class Walker:
+class EventFinder:
     """Finds the changes of the hard labels of the current step.
 
     Attributes:
@@ -85,18 +85,18 @@ class Walker:
     def next_change(self, state: ModeState, limit: int) -> ModeState:
         """The state at the next change of label, or ``limit`` steps on, or nearer if unproved."""
         length = min(self._length, limit)
-        stretch = examine(self._frame, state, _count(length), rows=self._rows)
-        while length > 1 and int(stretch.in_doubt) > stretch.rows.shape[0]:
+        interval = bracket_events(self._frame, state, _count(length), rows=self._rows)
+        while length > 1 and int(interval.in_doubt) > interval.rows.shape[0]:
             length = max(1, length // 4)
-            stretch = examine(self._frame, state, _count(length), rows=self._rows)
-        if length > 1 and int(stretch.in_doubt) > 0:
-            found = first_change(self._frame, state, stretch.rows, _count(length))
+            interval = bracket_events(self._frame, state, _count(length), rows=self._rows)
+        if length > 1 and int(interval.in_doubt) > 0:
+            found = first_change(self._frame, state, interval.rows, _count(length))
             self.closest = min(self.closest, float(found.closest))
             if (first := int(found.step)) < length:
                 self._length = first
-                return self._arrive(leap(self._frame, state, _count(first)))
+                return self._arrive(advance_modes(self._frame, state, _count(first)))
         self._length = 2 * length
-        return self._arrive(stretch.end)
+        return self._arrive(interval.end)
 
     def _arrive(self, state: ModeState) -> ModeState:
         self.closest = min(self.closest, float(_closest(state.outputs)))
@@ -104,27 +104,29 @@ class Walker:
 
 
 @eqx.filter_jit
-def examine(frame: Frame, state: ModeState, length: Int[Array, ""], *, rows: int) -> Stretch:
+def bracket_events(
+    frame: Frame, state: ModeState, length: Int[Array, ""], *, rows: int
+) -> Interval:
     """Prove of as many rows as possible that they keep their label over ``length`` steps."""
-    origin = no_response(frame)
+    origin = initial_propagator(frame)
 
-    def step(s: Int[Array, ""], responses: Responses) -> Responses:
-        return respond(frame, state, responses, s)
+    def step(s: Int[Array, ""], propagator: Propagator) -> Propagator:
+        return step_propagator(frame, state, propagator, s)
 
     last = jax.lax.fori_loop(0, length, step, origin)
 
-    def deviate(s: Int[Array, ""], carry: tuple[Responses, Array]) -> tuple[Responses, Array]:
-        responses, largest = carry
-        responses = step(s, responses)
+    def deviate(s: Int[Array, ""], carry: tuple[Propagator, Array]) -> tuple[Propagator, Array]:
+        propagator, largest = carry
+        propagator = step(s, propagator)
         share = ((s + 1) / length).astype(largest.dtype)
         line = origin.value + share * (last.value - origin.value)
-        return responses, jnp.maximum(largest, jnp.abs(responses.value - line))
+        return propagator, jnp.maximum(largest, jnp.abs(propagator.value - line))
 
     _, deviation = jax.lax.fori_loop(0, length, deviate, (origin, jnp.zeros_like(origin.value)))
-    end = land(frame, state, last, length)
+    end = reconstruct_state(frame, state, last, length)
     doubtful = ~_kept(state, end, _stray(frame, state, deviation))
     (found,) = jnp.nonzero(doubtful, size=rows, fill_value=0)
-    return Stretch(end=end, in_doubt=jnp.sum(doubtful), rows=found)
+    return Interval(end=end, in_doubt=jnp.sum(doubtful), rows=found)
 
 
 @eqx.filter_jit
@@ -136,18 +138,18 @@ def first_change(
     sight = _sight(frame, state, rows)
     ahead = jnp.arange(_STEPS_AT_ONCE, dtype=length.dtype)
 
-    def one_step(responses: Responses, s: Array) -> tuple[Responses, Array]:
-        responses = respond(frame, state, responses, s)
-        return responses, responses.value
+    def one_step(propagator: Propagator, s: Array) -> tuple[Propagator, Array]:
+        propagator = step_propagator(frame, state, propagator, s)
+        return propagator, propagator.value
 
-    def unfinished(carry: tuple[Change, Responses, Array]) -> Array:
+    def unfinished(carry: tuple[Change, Propagator, Array]) -> Array:
         found, _, changed = carry
         return (found.step < length) & ~changed
 
-    def look_ahead(carry: tuple[Change, Responses, Array]) -> tuple[Change, Responses, Array]:
-        found, responses, _ = carry
+    def look_ahead(carry: tuple[Change, Propagator, Array]) -> tuple[Change, Propagator, Array]:
+        found, propagator, _ = carry
         asked = found.step + ahead
-        responses, values = jax.lax.scan(one_step, responses, asked)
+        propagator, values = jax.lax.scan(one_step, propagator, asked)
         outputs = sight.outputs(values)
         changes = jax.vmap(lambda rows: jnp.any(hard(rows) != labels))(outputs)
         changes &= asked < length
@@ -156,17 +158,17 @@ def first_change(
         last = jnp.minimum(last, length - 1 - found.step)
         margins = jnp.where(ahead <= last, jax.vmap(_closest)(outputs), jnp.inf)
         closest = jnp.minimum(found.closest, jnp.min(margins))
-        return Change(step=found.step + last + 1, closest=closest), responses, changed
+        return Change(step=found.step + last + 1, closest=closest), propagator, changed
 
     nothing = Change(step=jnp.zeros_like(length), closest=jnp.full((), jnp.inf, labels.dtype))
-    begin = (nothing, no_response(frame), jnp.asarray(False))
+    begin = (nothing, initial_propagator(frame), jnp.asarray(False))
     return jax.lax.while_loop(unfinished, look_ahead, begin)[0]
 
 
-class _Sight(eqx.Module):
-    """Some rows' outputs as one matrix acting on the responses, with no mode left to combine."""
+class _RowSamples(eqx.Module):
+    """Some rows' outputs as one matrix acting on the propagator, with no mode left to combine."""
 
-    settled: Float[Array, "n_row n_out"]
+    taught: Float[Array, "n_row n_out"]
     moving: Float[Array, "n_cause n_row_out"]
 
     def outputs(
@@ -174,17 +176,17 @@ class _Sight(eqx.Module):
     ) -> Float[Array, "n_step n_row n_out"]:
         """The outputs at several steps, by one product for them all."""
         moved = values[:, _MOVING].reshape(values.shape[0], -1) @ self.moving
-        return self.settled + moved.reshape(-1, *self.settled.shape)
+        return self.taught + moved.reshape(-1, *self.taught.shape)
 
 
-def _sight(frame: Frame, state: ModeState, rows: Int[Array, " n_row"]) -> _Sight:
+def _sight(frame: Frame, state: ModeState, rows: Int[Array, " n_row"]) -> _RowSamples:
     basis = jnp.asarray(frame.eigenvectors)[rows]
-    driven = causes(frame, state)
+    driven = sources(frame, state)
     moving = _moving_parts(frame, driven)
     n_mode, n_out = driven.target.shape
     by_row = basis.T[None, :, :, None] * moving[:, :, None, :]
-    return _Sight(
-        settled=jnp.asarray(frame.initial)[rows] + basis @ driven.target,
+    return _RowSamples(
+        taught=jnp.asarray(frame.initial)[rows] + basis @ driven.target,
         moving=by_row.reshape(len(_MOVING) * n_mode, rows.shape[0] * n_out),
     )
 
@@ -207,7 +209,7 @@ def _stray(
     frame: Frame, state: ModeState, deviation: Float[Array, "4 n_mode"]
 ) -> Float[Array, "n_train n_out"]:
     """How far each output can stray from the straight line between its ends."""
-    driven, values = causes(frame, state), jnp.asarray(frame.eigenvalues)[:, None]
+    driven, values = sources(frame, state), jnp.asarray(frame.eigenvalues)[:, None]
     moving = jnp.abs(_moving_parts(frame, driven))
     modes = jnp.sum(deviation[_MOVING][:, :, None] * moving, axis=0)
     # Products of n terms round off by at most n·ε times the norm of what they sum.
@@ -216,11 +218,11 @@ def _stray(
     return frame.row_bounds(modes) + rounding
 
 
-def _moving_parts(frame: Frame, driven: Causes) -> Float[Array, "3 n_mode n_out"]:
-    """What the responses ``_MOVING`` multiply in the modes of f, once these are at their target.
+def _moving_parts(frame: Frame, driven: Sources) -> Float[Array, "3 n_mode n_out"]:
+    """What the propagator's columns ``_MOVING`` multiply in the modes of f, once these are at their target.
 
     A steady target's response is G = (1 − D)/λ, D being that of c: taking both together, a mode's
-    distance from its target decays, and what has settled moves no more.
+    distance from its target decays, and what has taught moves no more.
     """
     values = jnp.asarray(frame.eigenvalues)[:, None]
     distance = values * driven.dual - driven.target

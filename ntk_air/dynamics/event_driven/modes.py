@@ -80,28 +80,28 @@ class ModeState(eqx.Module):
     label_modes: ModeBlock
 
 
-class Responses(eqx.Module):
-    """Per mode, what c and its velocity have become s steps after a unit of each of four causes.
+class Propagator(eqx.Module):
+    """Per mode, what c and its velocity have become s steps after a unit of each of four sources.
 
-    The causes, in order: c itself, its velocity, a steady unit target, the excess α_{T+s} − α_T.
+    The sources, in order: c itself, its velocity, a steady unit target, the excess α_{T+s} − α_T.
     """
 
     value: Float[Array, "4 n_mode"]
     velocity: Float[Array, "4 n_mode"]
 
 
-class Causes(eqx.Module):
-    """What a stretch with fixed labels starts from, by mode: the factors of ``Responses``."""
+class Sources(eqx.Module):
+    """What an interval with fixed labels starts from, by mode: the factors of ``Propagator``."""
 
     dual: ModeBlock
     velocity: ModeBlock
     target: ModeBlock
     excess: ModeBlock
 
-    def combine(self, responses: Float[Array, "4 n_mode"]) -> ModeBlock:
+    def combine(self, propagator: Float[Array, "4 n_mode"]) -> ModeBlock:
         """Their sum, each weighted with its response."""
         parts = jnp.stack([self.dual, self.velocity, self.target, self.excess])
-        return jnp.sum(responses[:, :, None] * parts, axis=0)
+        return jnp.sum(propagator[:, :, None] * parts, axis=0)
 
 
 def make_frame(
@@ -154,7 +154,7 @@ def start(frame: Frame) -> ModeState:
 
 
 @eqx.filter_jit
-def settle(frame: Frame, state: ModeState) -> ModeState:
+def update_teacher(frame: Frame, state: ModeState) -> ModeState:
     """Let the teacher see the outputs of this step, and restart the student where it says so."""
     supervision, step = frame.supervision, state.step
     remembered = supervision.observe(state.remembered, state.outputs, step)
@@ -171,38 +171,38 @@ def settle(frame: Frame, state: ModeState) -> ModeState:
     )
 
 
-class Ride(eqx.Module):
+class EpochAdvance(eqx.Module):
     """Where a run came to by its teacher's clock alone.
 
     Attributes:
         state: its state, at the step asked for or at the last good one before.
-        jumps: linear stretches taken.
+        events: intervals taken.
         status: ``RUNNING``, or the code of why it stopped.
     """
 
     state: ModeState
-    jumps: Int[Array, ""]
+    events: Int[Array, ""]
     status: Int[Array, ""]
 
 
 @eqx.filter_jit
-def ride(frame: Frame, state: ModeState, until: Int[Array, ""]) -> Ride:
+def advance_epochs(frame: Frame, state: ModeState, until: Int[Array, ""]) -> EpochAdvance:
     """Go to step ``until``, the labels changing at the clock's epochs and at no other time."""
 
-    def unfinished(ride: Ride) -> Array:
-        return (ride.state.step < until) & (ride.status == RUNNING)
+    def unfinished(advance: EpochAdvance) -> Array:
+        return (advance.state.step < until) & (advance.status == RUNNING)
 
-    def one_epoch(ride: Ride) -> Ride:
-        settled = settle(frame, ride.state)
-        ends = next_epoch(frame.supervision, settled.step)
-        moved = leap(frame, settled, jnp.minimum(until, ends) - settled.step)
-        status = soundness(frame, settled, moved)
+    def one_epoch(advance: EpochAdvance) -> EpochAdvance:
+        taught = update_teacher(frame, advance.state)
+        ends = next_epoch(frame.supervision, taught.step)
+        moved = advance_modes(frame, taught, jnp.minimum(until, ends) - taught.step)
+        status = run_status(frame, taught, moved)
         kept = jax.tree.map(
-            lambda new, old: jnp.where(status == RUNNING, new, old), moved, ride.state
+            lambda new, old: jnp.where(status == RUNNING, new, old), moved, advance.state
         )
-        return Ride(state=kept, jumps=ride.jumps + 1, status=status)
+        return EpochAdvance(state=kept, events=advance.events + 1, status=status)
 
-    nowhere = Ride(state=state, jumps=jnp.zeros_like(until), status=jnp.zeros_like(until))
+    nowhere = EpochAdvance(state=state, events=jnp.zeros_like(until), status=jnp.zeros_like(until))
     return jax.lax.while_loop(unfinished, one_epoch, nowhere)
 
 
@@ -216,9 +216,9 @@ def next_epoch(supervision: Supervision, step: Int[Array, ""]) -> Int[Array, ""]
 
 
 @eqx.filter_jit
-def soundness(frame: Frame, settled: ModeState, moved: ModeState) -> Int[Array, ""]:
-    """``RUNNING``, or what is wrong with a stretch: its first weight, or its end."""
-    weight = weight_of(frame, settled)
+def run_status(frame: Frame, taught: ModeState, moved: ModeState) -> Int[Array, ""]:
+    """``RUNNING``, or what is wrong with an interval: its first weight, or its end."""
+    weight = weight_of(frame, taught)
     finite = jnp.all(jnp.isfinite(moved.outputs))
     status = jnp.where(finite, RUNNING, NOT_FINITE)
     out_of_range = jnp.isfinite(weight) & ~((weight >= 0) & (weight <= 1))
@@ -226,17 +226,19 @@ def soundness(frame: Frame, settled: ModeState, moved: ModeState) -> Int[Array, 
 
 
 @eqx.filter_jit
-def leap(frame: Frame, state: ModeState, length: Int[Array, ""]) -> ModeState:
+def advance_modes(frame: Frame, state: ModeState, length: Int[Array, ""]) -> ModeState:
     """The state ``length`` steps on, under the labels it has."""
 
-    def step(s: Int[Array, ""], responses: Responses) -> Responses:
-        return respond(frame, state, responses, s)
+    def step(s: Int[Array, ""], propagator: Propagator) -> Propagator:
+        return step_propagator(frame, state, propagator, s)
 
-    return land(frame, state, jax.lax.fori_loop(0, length, step, no_response(frame)), length)
+    return reconstruct_state(
+        frame, state, jax.lax.fori_loop(0, length, step, initial_propagator(frame)), length
+    )
 
 
 @eqx.filter_jit
-def settle_for_good(
+def fixed_point(
     frame: Frame, state: ModeState, weight: Float[Array, ""], resolved: Bool[Array, " n_mode"]
 ) -> ModeState:
     """The limit of a stable run under the labels it has; modes that are not resolved stay put."""
@@ -249,30 +251,32 @@ def settle_for_good(
     return eqx.tree_at(lambda s: s.outputs, arrived, frame.outputs(dual))
 
 
-def no_response(frame: Frame) -> Responses:
+def initial_propagator(frame: Frame) -> Propagator:
     """After no step: c and its velocity are there, nothing else."""
-    causes = jnp.eye(4, dtype=frame.noisy_modes.dtype)
+    sources = jnp.eye(4, dtype=frame.noisy_modes.dtype)
     ones = jnp.ones_like(frame.eigenvalues)
-    return Responses(value=causes[:, :1] * ones, velocity=causes[:, 1:2] * ones)
+    return Propagator(value=sources[:, :1] * ones, velocity=sources[:, 1:2] * ones)
 
 
-def respond(frame: Frame, state: ModeState, responses: Responses, s: Int[Array, ""]) -> Responses:
-    """The responses after step ``state.step + s``."""
+def step_propagator(
+    frame: Frame, state: ModeState, propagator: Propagator, s: Int[Array, ""]
+) -> Propagator:
+    """The propagator after step ``state.step + s``."""
     weight = frame.supervision.weight(state.remembered, frame.noisy, state.step + s)
     excess = weight - weight_of(frame, state)
     drive = jnp.stack(
         [jnp.zeros_like(excess), jnp.zeros_like(excess), jnp.ones_like(excess), excess]
     )
-    pull = frame.eigenvalues * responses.value - drive[:, None]
-    velocity = frame.momentum * responses.velocity - frame.learning_rate * pull
-    return Responses(value=responses.value + velocity, velocity=velocity)
+    pull = frame.eigenvalues * propagator.value - drive[:, None]
+    velocity = frame.momentum * propagator.velocity - frame.learning_rate * pull
+    return Propagator(value=propagator.value + velocity, velocity=velocity)
 
 
-def causes(frame: Frame, state: ModeState) -> Causes:
+def sources(frame: Frame, state: ModeState) -> Sources:
     """What drives the modes from this state on."""
     excess = frame.noisy_modes - state.label_modes
     target = state.label_modes + weight_of(frame, state) * excess
-    return Causes(
+    return Sources(
         dual=state.dual,
         velocity=state.velocity,
         target=target - frame.initial_modes,
@@ -280,14 +284,16 @@ def causes(frame: Frame, state: ModeState) -> Causes:
     )
 
 
-def land(frame: Frame, state: ModeState, responses: Responses, length: Int[Array, ""]) -> ModeState:
-    """The state after the steps that the responses have seen; one product V·(n × C)."""
-    driven = causes(frame, state)
-    dual = driven.combine(responses.value)
+def reconstruct_state(
+    frame: Frame, state: ModeState, propagator: Propagator, length: Int[Array, ""]
+) -> ModeState:
+    """The state after the steps that the propagator has seen; one product V·(n × C)."""
+    driven = sources(frame, state)
+    dual = driven.combine(propagator.value)
     return ModeState(
         step=state.step + length.astype(state.step.dtype),
         dual=dual,
-        velocity=driven.combine(responses.velocity),
+        velocity=driven.combine(propagator.velocity),
         outputs=frame.outputs(dual),
         remembered=state.remembered,
         labels=state.labels,

@@ -22,7 +22,7 @@ Steps: TypeAlias = Sequence[Any] | np.ndarray
 _STEPS_CHECKED = 1_000_000
 
 
-class Setup(eqx.Module):
+class RunInputs(eqx.Module):
     """A run's labels and inputs in its precision.
 
     Attributes:
@@ -85,14 +85,14 @@ def check_times(
             f"{steps[drops[0] + 1]:g}"
         )
     stored = np.asarray(store_at, float)
-    strangers = np.setdiff1d(stored, steps)
-    if strangers.size:
-        raise ValueError(f"store_at must be among times; got {strangers.tolist()}")
+    unknown = np.setdiff1d(stored, steps)
+    if unknown.size:
+        raise ValueError(f"store_at must be among times; got {unknown.tolist()}")
     return tuple(steps.tolist()), frozenset(stored.tolist())
 
 
-def halts(start: int, steps: tuple[int, ...], every: int | None) -> Iterator[int]:
-    """Where a run halts: at each recorded step from ``start`` on, and between them."""
+def stop_steps(start: int, steps: tuple[int, ...], every: int | None) -> Iterator[int]:
+    """Where a run stop_steps: at each recorded step from ``start`` on, and between them."""
     for step in steps:
         if step < start:
             continue

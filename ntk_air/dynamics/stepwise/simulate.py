@@ -11,7 +11,7 @@ from ntk_air._base.checks import check_at_least, check_positive
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import KernelMatrix, Targets, TestTargets
 from ntk_air.dynamics.run.held_out import HeldOut
-from ntk_air.dynamics.run.inputs import Setup, Steps, check_supervision, check_times, halts
+from ntk_air.dynamics.run.inputs import RunInputs, Steps, check_supervision, check_times, stop_steps
 from ntk_air.dynamics.run.learning_rate import DEFAULT_RATE, LearningRate, absolute_rate
 from ntk_air.dynamics.run.losses import Loss, SquareLoss
 from ntk_air.dynamics.run.metrics import parameter_distance
@@ -90,7 +90,7 @@ def simulate(
     loss = SquareLoss() if loss is None else loss
     recorded, stored = check_times(times, store_at)
     steps = tuple(int(step) for step in recorded)
-    setup = Setup(
+    setup = RunInputs(
         operator.shape[0],
         operator.dtype,
         noisy=noisy,
@@ -155,7 +155,7 @@ class _Run:
     """A simulation on its way from record to record."""
 
     def __init__(
-        self, problem: Problem, setup: Setup, *, recorder: Recorder, rule: str, compiled: bool
+        self, problem: Problem, setup: RunInputs, *, recorder: Recorder, rule: str, compiled: bool
     ):
         self._problem = problem
         self._setup = setup
@@ -179,7 +179,7 @@ class _Run:
     ) -> Trajectory:
         """Step through ``steps``, recording each."""
         recorded = frozenset(steps)
-        for stop in halts(int(state.step), steps, checkpoint_every):
+        for stop in stop_steps(int(state.step), steps, checkpoint_every):
             state = advance(self._problem, state, stop, compiled=self._compiled)
             if int(state.status) != RUNNING:
                 break
@@ -228,7 +228,7 @@ def _see(
     return distance, None if held_out is None else held_out.predictions(state.dual)
 
 
-def _resumed(trajectory: Trajectory, setup: Setup, steps: tuple[int, ...]) -> SimulationState:
+def _resumed(trajectory: Trajectory, setup: RunInputs, steps: tuple[int, ...]) -> SimulationState:
     state = trajectory.final.resume
     if not isinstance(state, SimulationState):
         raise ValueError("resume must be a trajectory that simulate returned: it holds no state")

@@ -125,7 +125,7 @@ def empirical_ntk_plan(
     return dataclasses.replace(plan, parameters=parameters)
 
 
-class EmpiricalKernel(eqx.Module):
+class EmpiricalNTK(eqx.Module):
     """The empirical NTK of a network as a kernel, ``kernel(x1, x2=None)``.
 
     Arguments as of ``empirical_ntk``; ``gram_matrix`` hands its bound on memory to it.

@@ -33,7 +33,7 @@ MOST_GRADIENTS = 64
 """Gradients held at once where memory allows."""
 
 
-class MatrixFreeEmpiricalKernel(KernelOperator):
+class MatrixFreeKernel(KernelOperator):
     """The empirical NTK of a set of inputs as an operator that never holds a matrix.
 
     Θu = J(Jᵀu): the gradient of the outputs weighted by u, in reverse mode and summed over

@@ -17,7 +17,7 @@ def circle_eigenvalues(
 ) -> Float[np.ndarray, " n_mode"]:
     """Eigenvalues of the two-layer ReLU NTK for points uniform on the unit circle in the plane.
 
-    The kernel is ``DenseArchitecture(depth=2, bias_initialisation="zeros")`` with the variances
+    The kernel is ``DenseNTK(depth=2, bias_initialisation="zeros")`` with the variances
     given. At an angle δ between two points, with w = σ_w² and b = σ_b²,
 
         Θ(δ) = (w²/4)(A₁(δ) + cos δ·A₀(δ)) + (wb/2)A₀(δ) + b,

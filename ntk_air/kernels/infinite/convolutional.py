@@ -41,7 +41,7 @@ _Images1 = Float[AnyArray, "n1 height width channels"]
 _Images2 = Float[AnyArray, "n2 height width channels"]
 
 
-class ConvolutionalArchitecture(eqx.Module):
+class ConvolutionalNTK(eqx.Module):
     """A convolutional network of infinite width in NTK parametrisation, and its kernels.
 
     Blocks of 3 × 3 convolutions (stride 1, zero padding that keeps the size), each followed by the
@@ -113,7 +113,7 @@ class ConvolutionalArchitecture(eqx.Module):
         activation: ActivationLike = "relu",
         weight_variance: float | None = None,
         bias_variance: float = 0.0,
-    ) -> "ConvolutionalArchitecture":
+    ) -> "ConvolutionalNTK":
         """The Myrtle family of Shankar et al. 2020 (arXiv 2003.02237, section 5).
 
         Three blocks with pooling between them; on 32 × 32 images its last three poolings are the

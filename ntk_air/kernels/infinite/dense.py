@@ -38,7 +38,7 @@ _Inputs1 = Float[AnyArray, "n1 *features1"]
 _Inputs2 = Float[AnyArray, "n2 *features2"]
 
 
-class DenseArchitecture(eqx.Module):
+class DenseNTK(eqx.Module):
     """A fully connected network of infinite width in NTK parametrisation, and its kernels.
 
     With L = ``depth`` weight layers, so L − 1 activations (the "2-layer ReLU network" of the
@@ -208,7 +208,7 @@ def _input_pair(x1, x2, *, symmetric):
 
 
 def _propagate(recipe, variances, pair, n_features):
-    """The recursion in ``DenseArchitecture``, element by element."""
+    """The recursion in ``DenseNTK``, element by element."""
     weight, bias = variances
     drawn = bias if recipe.biases == "normal" else None
     added = bias if recipe.biases == "zeros" else 0.0

@@ -19,8 +19,8 @@ from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.gram import LARGEST_TILE, Kernel, block_length, plan_tile, tile_need
 from ntk_air.kernels.operators.operator import KernelOperator
-from ntk_air.kernels.tiles.by_tiles import as_block
 from ntk_air.kernels.tiles.grid import TileGrid, TilePair, TileSource
+from ntk_air.kernels.tiles.tile_operator import as_block
 
 AXIS = "rows"
 """The mesh's one axis."""

@@ -50,7 +50,7 @@ class StaxKernel(eqx.Module):
     layers that neural-tangents repeats as a warning at each use is not passed on.
 
     Its values on the diagonal of a ReLU network's NTK are good to half the digits alone, 1e-8
-    in float64 (it takes √(1 − c²) at a correlation c = 1); ``DenseArchitecture`` has no such
+    in float64 (it takes √(1 − c²) at a correlation c = 1); ``DenseNTK`` has no such
     loss.
 
     Attributes:

@@ -59,7 +59,7 @@ class TileGrid(NamedTuple):
         return (TilePair(i, i) for i in range(self.n_blocks))
 
     def block(self, index: int) -> Block:
-        """A block as it is computed and as it is held; as those of ``cover``."""
+        """A block as it is computed and as it is held; as those of ``tile_cover``."""
         first = index * self.tile
         stop = min(first + self.tile, self.n)
         return Block(slice(stop - self.tile, stop), slice(first, stop))

@@ -9,9 +9,9 @@ from ntk_air._base.checks import check_at_least, check_inputs
 from ntk_air._base.precision import Precision, as_precision
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.gram import Kernel, plan_tile, tile_need
-from ntk_air.kernels.tiles.by_tiles import PRODUCT_COPIES
 from ntk_air.kernels.tiles.grid import TileGrid, TileSource
 from ntk_air.kernels.tiles.tile_files import HEADER_BYTES
+from ntk_air.kernels.tiles.tile_operator import PRODUCT_COPIES
 
 
 def plan_tiles(

@@ -12,13 +12,13 @@ from ntk_air._base.precision import Precision
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.gram import LARGEST_TILE, Kernel
-from ntk_air.kernels.tiles.by_tiles import KernelByTiles, Tiles
 from ntk_air.kernels.tiles.grid import TileGrid, TilePair
 from ntk_air.kernels.tiles.identity import array_identity, kernel_identity
 from ntk_air.kernels.tiles.plan import plan_tiles
 from ntk_air.kernels.tiles.read_ahead import BUFFERS, read_ahead
 from ntk_air.kernels.tiles.tile_files import TileFiles
 from ntk_air.kernels.tiles.tile_folder import complete, open_folder
+from ntk_air.kernels.tiles.tile_operator import KernelByTiles, Tiles
 
 
 class TiledKernel(KernelByTiles):

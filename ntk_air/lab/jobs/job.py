@@ -13,8 +13,8 @@ from ntk_air._base.checks import check_at_least, check_choice
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import Targets
 from ntk_air.data.dataset import Dataset
-from ntk_air.kernels.empirical import EmpiricalKernel
-from ntk_air.kernels.empirical.products import MatrixFreeEmpiricalKernel
+from ntk_air.kernels.empirical import EmpiricalNTK
+from ntk_air.kernels.empirical.products import MatrixFreeKernel
 from ntk_air.kernels.gram import Kernel, gram_matrix
 from ntk_air.kernels.operators.operator import DenseKernel, KernelOperator
 from ntk_air.kernels.operators.sharded import build_sharded_kernel
@@ -73,7 +73,7 @@ class Job:
     @property
     def has_all_outputs(self) -> bool:
         """Whether the operator's rows are those of inputs and outputs."""
-        return self.operator == "matrix-free" and isinstance(self.kernel, EmpiricalKernel)
+        return self.operator == "matrix-free" and isinstance(self.kernel, EmpiricalNTK)
 
     @property
     def n_rows(self) -> int:
@@ -125,8 +125,8 @@ class Job:
                 max_memory_bytes=max_memory_bytes // jax.local_device_count(),
                 progress=progress,
             )
-        if isinstance(self.kernel, EmpiricalKernel) and self.operator == "matrix-free":
-            return MatrixFreeEmpiricalKernel(
+        if isinstance(self.kernel, EmpiricalNTK) and self.operator == "matrix-free":
+            return MatrixFreeKernel(
                 self.kernel.apply_fn,
                 self.kernel.params,
                 x,

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ntk_air.air.brackets import AirCurveBracket
-from ntk_air.spectrum.krylov.bracket import Bracket
+from ntk_air.air.enclosures import AirCurveEnclosure
+from ntk_air.spectrum.krylov.enclosure import Enclosure
 from ntk_air.spectrum.krylov.measure import SpectralMeasure
 from ntk_air.spectrum.krylov.top_modes import TopModes
 
@@ -16,7 +16,7 @@ N_TIMES = 20
 ENERGY_RANKS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000)
 
 
-def bracket_arrays(name: str, bracket: Bracket) -> dict[str, np.ndarray]:
+def bracket_arrays(name: str, bracket: Enclosure) -> dict[str, np.ndarray]:
     """Bounds and estimate."""
     return {
         f"{name}_lower": bracket.lower,
@@ -25,7 +25,7 @@ def bracket_arrays(name: str, bracket: Bracket) -> dict[str, np.ndarray]:
     }
 
 
-def air_bracket_arrays(air: AirCurveBracket) -> dict[str, np.ndarray]:
+def air_bracket_arrays(air: AirCurveEnclosure) -> dict[str, np.ndarray]:
     """Times, and shares of signal and noise retrieved by each."""
     return {
         "steps": air.times,
@@ -34,7 +34,7 @@ def air_bracket_arrays(air: AirCurveBracket) -> dict[str, np.ndarray]:
     }
 
 
-def air_bracket_numbers(air: AirCurveBracket, *, n_products: int) -> dict[str, Any]:
+def air_bracket_numbers(air: AirCurveEnclosure, *, n_products: int) -> dict[str, Any]:
     """The curve at a few times in equal ratios, and its area."""
     chosen = np.unique(np.linspace(0, len(air.times) - 1, N_TIMES).round().astype(int))
     curves = {name: array[chosen] for name, array in air_bracket_arrays(air).items()}
@@ -48,7 +48,7 @@ def air_bracket_numbers(air: AirCurveBracket, *, n_products: int) -> dict[str, A
     }
 
 
-def width_by_products(widths: Mapping[int, Mapping[str, Bracket]]) -> dict[str, list[float]]:
+def width_by_products(widths: Mapping[int, Mapping[str, Enclosure]]) -> dict[str, list[float]]:
     """The widest and the median bracket against the number of products.
 
     Args:

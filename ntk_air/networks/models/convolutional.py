@@ -1,4 +1,4 @@
-"""Convolutional networks of finite width, whose limit is ``ConvolutionalArchitecture``."""
+"""Convolutional networks of finite width, whose limit is ``ConvolutionalNTK``."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from ntk_air._base.checks import check_at_least
 from ntk_air._base.precision import Precision
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.by_name import ActivationLike
-from ntk_air.kernels.infinite.convolutional import ConvolutionalArchitecture
+from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
 from ntk_air.networks.models.layers import (
     LayerParameters,
     LayerScales,
@@ -23,7 +23,7 @@ class ConvolutionalNetwork(eqx.Module):
     """A convolutional network with global average pooling, ``init`` and ``apply``.
 
     Blocks of 3 × 3 convolutions, each followed by the activation, 2 × 2 average pooling between
-    blocks, global average pooling and a dense layer: the formula is ``ConvolutionalArchitecture``'s
+    blocks, global average pooling and a dense layer: the formula is ``ConvolutionalNTK``'s
     and the two parametrisations are ``LayerScales``'. As the channels grow the empirical NTK tends
     to that of ``architecture``.
 
@@ -36,7 +36,7 @@ class ConvolutionalNetwork(eqx.Module):
 
     channels: int
     n_out: int
-    architecture: ConvolutionalArchitecture
+    architecture: ConvolutionalNTK
     scales: LayerScales
 
     def __init__(
@@ -50,16 +50,16 @@ class ConvolutionalNetwork(eqx.Module):
         weight_variance: float | None = None,
         bias_variance: float = 0.0,
     ):
-        """Describe a network; the other arguments are ``ConvolutionalArchitecture``'s.
+        """Describe a network; the other arguments are ``ConvolutionalNTK``'s.
 
         Raises:
             ValueError: ``channels`` or ``n_out`` below 1, an unknown parametrisation, or what
-                ``ConvolutionalArchitecture`` refuses.
+                ``ConvolutionalNTK`` refuses.
         """
         check_at_least("channels", channels, 1)
         check_at_least("n_out", n_out, 1)
         self.channels, self.n_out = channels, n_out
-        self.architecture = ConvolutionalArchitecture(
+        self.architecture = ConvolutionalNTK(
             blocks,
             activation=activation,
             weight_variance=weight_variance,

@@ -1,4 +1,4 @@
-"""Fully connected networks of finite width, whose limit is ``DenseArchitecture``."""
+"""Fully connected networks of finite width, whose limit is ``DenseNTK``."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from ntk_air._base.checks import check_at_least
 from ntk_air._base.precision import Precision
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.by_name import ActivationLike
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.networks.models.layers import LayerParameters, LayerScales, Parametrisation
 
 
@@ -18,7 +18,7 @@ class DenseNetwork(eqx.Module):
     """A fully connected network, ``init`` and ``apply`` of plain parameters.
 
     In NTK parametrisation a layer with m inputs computes √σ_w²/√m · hW + √σ_b² b, as in
-    ``DenseArchitecture``: the empirical NTK tends to that of ``architecture`` as the widths grow.
+    ``DenseNTK``: the empirical NTK tends to that of ``architecture`` as the widths grow.
     In standard parametrisation the same functions at initialisation have another kernel: see
     ``LayerScales``.
 
@@ -31,7 +31,7 @@ class DenseNetwork(eqx.Module):
 
     widths: tuple[int, ...]
     n_out: int
-    architecture: DenseArchitecture
+    architecture: DenseNTK
     scales: LayerScales
 
     def __init__(
@@ -44,18 +44,18 @@ class DenseNetwork(eqx.Module):
         weight_variance: float | None = None,
         bias_variance: float = 0.0,
     ):
-        """Describe a network; arguments that are not attributes are ``DenseArchitecture``'s.
+        """Describe a network; arguments that are not attributes are ``DenseNTK``'s.
 
         Raises:
             ValueError: a width or ``n_out`` below 1, an unknown parametrisation, or what
-                ``DenseArchitecture`` refuses.
+                ``DenseNTK`` refuses.
         """
         for index, width in enumerate(widths):
             check_at_least(f"widths[{index}]", width, 1)
         check_at_least("n_out", n_out, 1)
         self.widths = tuple(widths)
         self.n_out = n_out
-        self.architecture = DenseArchitecture(
+        self.architecture = DenseNTK(
             depth=len(widths) + 1,
             activation=activation,
             weight_variance=weight_variance,

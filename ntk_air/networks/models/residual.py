@@ -61,7 +61,7 @@ class ResidualNetwork(eqx.Module):
             activation: a name, an ``Activation``, or any callable.
             parametrisation: ``"ntk"`` or ``"standard"``.
             weight_variance: σ_w² of every layer; by default 1/E[φ(z)²], as in
-                ``ConvolutionalArchitecture``: a block then doubles a signal's variance.
+                ``ConvolutionalNTK``: a block then doubles a signal's variance.
             bias_variance: σ_b² of every layer; 0 is a network without biases.
 
         Raises:

@@ -24,7 +24,7 @@ from ntk_air.dynamics.supervision import Supervision, plain_descent
 from ntk_air.networks import noisy_labels
 from ntk_air.networks.models.dense import DenseNetwork
 from ntk_air.networks.training.optimisers import Adam
-from ntk_air.networks.training.rounds import Pace, train_rounds
+from ntk_air.networks.training.rounds import FlowTimeSchedule, train_rounds
 from ntk_air.networks.training.rules import TrainingRule
 from ntk_air.networks.training.train import HeldOutInputs, train
 
@@ -78,9 +78,9 @@ class TrainingPlan(eqx.Module):
         check_positive("learning_rate", self.learning_rate)
 
     @property
-    def pace(self) -> Pace:
+    def schedule(self) -> FlowTimeSchedule:
         """Of self-distillation."""
-        return Pace(self.batch_size, least_passes=self.least_passes)
+        return FlowTimeSchedule(self.batch_size, least_passes=self.least_passes)
 
 
 class MethodRun(eqx.Module):
@@ -285,19 +285,19 @@ class _Comparison:
             rounds,
             largest_eigenvalue=largest_eigenvalue,
             key=self._batch_key,
-            pace=self._plan.pace,
+            schedule=self._plan.schedule,
             clean=self._clean,
             held_out=self._held_out,
         )
         return MethodRun(run.trajectory, run.passes)
 
     def square_loss(self, rounds: Rounds, largest_eigenvalue: float, passes: float) -> MethodRun:
-        """The control: plain descent with the loss, network and pace of self-distillation."""
+        """The control: plain descent with the loss, network and schedule of self-distillation."""
         n_train = len(self._inputs)
         per_epoch = n_train // self._plan.batch_size
         time = float(rounds.n_steps)
-        pace = Pace(self._plan.batch_size, least_passes=max(1, round(passes)))
-        steps = pace.n_steps(time, n_train)
+        schedule = FlowTimeSchedule(self._plan.batch_size, least_passes=max(1, round(passes)))
+        steps = schedule.n_steps(time, n_train)
         times = np.unique(np.round(np.linspace(0, steps, _CONTROL_RECORDS + 1)[1:])).astype(int)
         run = train(
             self._ntk.apply,
@@ -305,9 +305,9 @@ class _Comparison:
             self._inputs,
             self._noisy,
             plain_descent(),
-            pace.optimiser(time, n_train, largest_eigenvalue=largest_eigenvalue),
+            schedule.optimiser(time, n_train, largest_eigenvalue=largest_eigenvalue),
             times=times.tolist(),
-            batch_size=pace.batch_size,
+            batch_size=schedule.batch_size,
             subtract_initial=True,
             key=self._batch_key,
             clean=self._clean,

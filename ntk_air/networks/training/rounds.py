@@ -37,7 +37,7 @@ class LinearDecay(eqx.Module):
         return self.start * jnp.maximum(left, 0.0)
 
 
-class Pace(eqx.Module):
+class FlowTimeSchedule(eqx.Module):
     """How minibatches walk a stretch of time of the flow.
 
     The rate falls linearly to 0 within each stretch, so that the noise of the batches averages
@@ -105,7 +105,7 @@ def train_rounds(
     *,
     largest_eigenvalue: float,
     key: PRNGKeyArray,
-    pace: Pace | None = None,
+    schedule: FlowTimeSchedule | None = None,
     finish_epochs: float = 4.0,
     clean: Targets | None = None,
     held_out: HeldOutInputs | None = None,
@@ -124,7 +124,7 @@ def train_rounds(
         rounds: with restarted students, such as a ``DefaultSchedule``'s.
         largest_eigenvalue: λ₁ of the kernel that the schedule was made for, on these inputs.
         key: of the batches.
-        pace: how stretches are walked; ``None`` is ``Pace()``.
+        schedule: how stretches are walked; ``None`` is ``FlowTimeSchedule()``.
         finish_epochs: length of the finish, in epochs of the rounds: no network trains forever.
         clean: y, (n_train, n_out), that metrics are against.
         held_out: held-out inputs and labels.
@@ -142,10 +142,10 @@ def train_rounds(
             "rounds must restart their students; got the teacher "
             f"{type(supervision.teacher).__name__}"
         )
-    pace = Pace() if pace is None else pace
+    schedule = FlowTimeSchedule() if schedule is None else schedule
     n_train, n_rounds = len(inputs), rounds.n_rounds
     length = rounds.epoch_length
-    per_pass = max(n_train // (pace.batch_size or n_train), 1)
+    per_pass = max(n_train // (schedule.batch_size or n_train), 1)
     plan: list[tuple[float, LabelFunctionLike, float]] = [
         (float(supervision.warm_up), supervision.label_function, 1.0)
     ]
@@ -158,7 +158,7 @@ def train_rounds(
     runs, passes, times = [], [], []
     taught, walked, clock = jnp.zeros(noisy.shape, jnp.asarray(noisy).dtype), 0.0, 0.0
     for index, (time, label_function, weight) in enumerate(plan):
-        steps = pace.n_steps(time, n_train)
+        steps = schedule.n_steps(time, n_train)
         records = _records(steps, per_pass, FINISH_RECORDS if index > n_rounds else 1)
         run = train(
             apply_fn,
@@ -166,9 +166,9 @@ def train_rounds(
             inputs,
             noisy,
             Supervision(label_function, Constant(weight), Pretrained(taught)),
-            pace.optimiser(time, n_train, largest_eigenvalue=largest_eigenvalue),
+            schedule.optimiser(time, n_train, largest_eigenvalue=largest_eigenvalue),
             times=records,
-            batch_size=pace.batch_size,
+            batch_size=schedule.batch_size,
             subtract_initial=True,
             key=jax.random.fold_in(key, index),
             clean=clean,
@@ -185,7 +185,7 @@ def train_rounds(
         taught = jnp.asarray(run.final.predictions)
         runs.append(run)
         progress("rounds", index + 1, len(plan))
-    return RoundsRun(_joined(runs, np.array(times), rounds, pace), np.array(passes))
+    return RoundsRun(_joined(runs, np.array(times), rounds, schedule), np.array(passes))
 
 
 def _records(steps: int, per_pass: int, count: int) -> list[int]:
@@ -194,13 +194,15 @@ def _records(steps: int, per_pass: int, count: int) -> list[int]:
     return ends[ends > 0].tolist()
 
 
-def _joined(runs: list[Trajectory], times: np.ndarray, rounds: Rounds, pace: Pace) -> Trajectory:
+def _joined(
+    runs: list[Trajectory], times: np.ndarray, rounds: Rounds, schedule: FlowTimeSchedule
+) -> Trajectory:
     """One trajectory of many."""
     train_curves, held_out_curves = (
         jax.tree.map(lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *curves)
         for curves in ([run.train for run in runs], [run.held_out for run in runs])
     )
-    batches = "full batches" if pace.batch_size is None else f"batches of {pace.batch_size}"
+    batches = "full batches" if schedule.batch_size is None else f"batches of {schedule.batch_size}"
     return Trajectory(
         times=times,
         train=train_curves,
@@ -208,6 +210,6 @@ def _joined(runs: list[Trajectory], times: np.ndarray, rounds: Rounds, pace: Pac
         final=runs[-1].final,
         learning_rate=runs[-1].learning_rate,
         rule=f"{rounds.n_rounds} rounds of a network trained on {batches}, square loss, "
-        f"momentum {pace.momentum:g}, each from the same start",
+        f"momentum {schedule.momentum:g}, each from the same start",
         notes=runs[-1].notes,
     )

@@ -19,7 +19,7 @@ from ntk_air._base.typing import (
     TestInputs,
     TestTargets,
 )
-from ntk_air.dynamics.run.inputs import Steps, check_supervision, check_times, halts
+from ntk_air.dynamics.run.inputs import Steps, check_supervision, check_times, stop_steps
 from ntk_air.dynamics.run.losses import Loss, SquareLoss
 from ntk_air.dynamics.run.recording import Labels, Recorder, View
 from ntk_air.dynamics.run.trajectory import FinalState, Trajectory
@@ -235,7 +235,7 @@ class _Run:
     ) -> Trajectory:
         """Train through ``steps``, recording each."""
         recorded = frozenset(steps)
-        for stop in halts(int(state.step), steps, self._every):
+        for stop in stop_steps(int(state.step), steps, self._every):
             state = advance(self._problem, state, jnp.asarray(stop, jnp.int32))
             if int(state.status) != RUNNING:
                 break
@@ -354,11 +354,11 @@ def _output_dtype(
 ) -> np.dtype:
     """The precision of the outputs, once their shape is found to be that of the labels."""
     leaves = jax.tree.leaves(params)
-    strangers = [leaf for leaf in leaves if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating)]
-    if strangers or not leaves:
+    unknown = [leaf for leaf in leaves if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating)]
+    if unknown or not leaves:
         raise ValueError(
             "params must be a pytree of floating-point arrays; got "
-            + (f"{len(strangers)} other leaves" if leaves else "none")
+            + (f"{len(unknown)} other leaves" if leaves else "none")
         )
     dtype = jnp.result_type(*leaves)
     wanted = jax.ShapeDtypeStruct(inputs.shape, dtype)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ntk_air._base.checks import check_choice, check_positive
-from ntk_air.spectrum.krylov.bracket import Bracket, bracket
+from ntk_air.spectrum.krylov.enclosure import Enclosure, bracket
 from ntk_air.spectrum.krylov.jacobi import Jacobi, Rule
 from ntk_air.spectrum.krylov.residual import residual_bounds
 from ntk_air.spectrum.krylov.space import EPSILON
@@ -65,7 +65,7 @@ class SpectralMeasure(eqx.Module):
         *,
         learning_rate: float | None = None,
         dynamics: Dynamics = "descent",
-    ) -> Bracket:
+    ) -> Enclosure:
         """uᵀ(I − ηΘ)ᵏu/‖u‖² for each k, which k = 2t makes ‖(I − ηΘ)ᵗu‖²/‖u‖².
 
         This is the whole training curve of gradient descent: no eigenvectors, and any number of
@@ -133,7 +133,7 @@ class SpectralMeasure(eqx.Module):
         error += 2 * (moves * (1 + moves) + self._rounding(rate))
         return error[np.searchsorted(grid, steps)]
 
-    def energy_from(self, thresholds: Float[np.ndarray, " n_value"]) -> Bracket:
+    def energy_from(self, thresholds: Float[np.ndarray, " n_value"]) -> Enclosure:
         """The share of u's energy in eigenvalues at or above each threshold.
 
         By the inequalities of Chebyshev, Markov and Stieltjes (``jacobi.py``), column by column.

@@ -10,7 +10,7 @@ from ntk_air.dynamics.certificates.run_certificate import certify
 from ntk_air.dynamics.certificates.tail_bounds import tail_basis
 from ntk_air.dynamics.event_driven import modes
 from ntk_air.dynamics.event_driven.event_driven import simulate_by_jumps
-from ntk_air.dynamics.event_driven.events import Walker, _stray, examine, first_change
+from ntk_air.dynamics.event_driven.events import EventFinder, _stray, bracket_events, first_change
 from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.run.learning_rate import RelativeRate
 from ntk_air.dynamics.stepwise.simulate import simulate
@@ -77,13 +77,13 @@ def test_every_change_of_label_is_found_at_its_step(n_out, schedule, rate, momen
         kernel, noisy, plain, rate=rate, n_steps=LAST, momentum=momentum, initial=initial
     )
     frame = a_frame(kernel, noisy, initial, ours, rate=rate, momentum=momentum)
-    walker = Walker(frame, rows_in_doubt=rows_in_doubt)
+    walker = EventFinder(frame, rows_in_doubt=rows_in_doubt)
     state, found, stops = modes.start(frame), [], 0
     while int(state.step) < LAST:
-        settled = modes.settle(frame, state)
-        state = walker.next_change(settled, LAST - int(settled.step))
+        taught = modes.update_teacher(frame, state)
+        state = walker.next_change(taught, LAST - int(taught.step))
         stops += 1
-        if np.any(supervised.hard(np.asarray(state.outputs)) != np.asarray(settled.labels)):
+        if np.any(supervised.hard(np.asarray(state.outputs)) != np.asarray(taught.labels)):
             found.append(int(state.step))
         np.testing.assert_allclose(state.outputs, outputs[int(state.step)], rtol=0, atol=1e-9)
     np.testing.assert_array_equal(found, changes)
@@ -96,10 +96,12 @@ def test_every_change_of_label_is_found_at_its_step(n_out, schedule, rate, momen
 def test_no_row_strays_further_from_its_line_than_the_bound(n_out, length):
     kernel, _, noisy, initial = a_restless_problem(n_out)
     frame = a_frame(kernel, noisy, initial, sv.Harmonic(5.0), rate=0.9, momentum=0.4)
-    state = modes.settle(
-        frame, modes.leap(frame, modes.settle(frame, modes.start(frame)), steps(6))
+    state = modes.update_teacher(
+        frame, modes.advance_modes(frame, modes.update_teacher(frame, modes.start(frame)), steps(6))
     )
-    seen = np.stack([modes.leap(frame, state, steps(s)).outputs for s in range(length + 1)])
+    seen = np.stack(
+        [modes.advance_modes(frame, state, steps(s)).outputs for s in range(length + 1)]
+    )
     share = np.linspace(0, 1, length + 1)[:, None, None]
     strays = np.abs(seen - (seen[0] + share * (seen[-1] - seen[0]))).max(axis=0)
     strayed = deviations(frame, lambda t: 5 / (5 + t), int(state.step), length)
@@ -134,19 +136,21 @@ def deviations(frame, schedule, start, length):
 def test_rows_that_change_and_change_back_inside_a_stretch_are_in_doubt(n_out):
     kernel, _, noisy, initial = a_restless_problem(n_out)
     frame = a_frame(kernel, noisy, initial, sv.Harmonic(5.0), rate=0.9)
-    state = modes.settle(
-        frame, modes.leap(frame, modes.settle(frame, modes.start(frame)), steps(4))
+    state = modes.update_teacher(
+        frame, modes.advance_modes(frame, modes.update_teacher(frame, modes.start(frame)), steps(4))
     )
     length, labels = 300, np.asarray(state.labels)
-    seen = [np.asarray(modes.leap(frame, state, steps(s)).outputs) for s in range(1, length)]
+    seen = [
+        np.asarray(modes.advance_modes(frame, state, steps(s)).outputs) for s in range(1, length)
+    ]
     moved = [(supervised.hard(outputs) != labels).any(axis=1) for outputs in seen]
     changed = np.any(moved, axis=0)
     back = changed & (supervised.hard(np.asarray(seen[-1])) == labels).all(axis=1)
-    stretch = examine(frame, state, steps(length), rows=N)
-    assert int(stretch.in_doubt) >= changed.sum() > 0
-    assert set(np.flatnonzero(changed)) <= set(np.asarray(stretch.rows).tolist())
+    interval = bracket_events(frame, state, steps(length), rows=N)
+    assert int(interval.in_doubt) >= changed.sum() > 0
+    assert set(np.flatnonzero(changed)) <= set(np.asarray(interval.rows).tolist())
     first = 1 + int(np.argmax(np.any(moved, axis=1)))
-    assert int(first_change(frame, state, stretch.rows, steps(length)).step) == first
+    assert int(first_change(frame, state, interval.rows, steps(length)).step) == first
     assert n_out == 1 or back.any()
 
 
@@ -342,9 +346,13 @@ def test_every_part_lowers_for_every_platform():
 
     def run(arrays, rows, length):
         frame, state = eqx.combine(arrays, static)
-        state = modes.settle(frame, state)
-        stretch = examine(frame, state, length, rows=8)
-        return stretch, first_change(frame, state, rows, length), modes.leap(frame, state, length)
+        state = modes.update_teacher(frame, state)
+        interval = bracket_events(frame, state, length, rows=8)
+        return (
+            interval,
+            first_change(frame, state, rows, length),
+            modes.advance_modes(frame, state, length),
+        )
 
     assert_lowers(run, arrays, jnp.arange(8), steps(9))
 

@@ -14,7 +14,7 @@ from ntk_air.dynamics.label_noise.default_schedule import default_schedule
 from ntk_air.dynamics.rounds import Rounds, by_epoch, follow_rounds, last_outputs, make_frame
 from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.supervision import Restart, Sharpened, Supervision
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.spectrum.decomposition import decompose
 from tests.dynamics.reference import kernel_with, one_hot, spectrum_of
 
@@ -24,7 +24,7 @@ SEEDS = range(6)
 @pytest.fixture(scope="module")
 def digits():
     """Of each seed: spectrum, clean and noisy labels, held-out inputs; 40 % of labels flipped."""
-    kernel = DenseArchitecture(depth=3)
+    kernel = DenseNTK(depth=3)
     problems = []
     for seed in SEEDS:
         dataset = load_dataset("digits", n_train=300, n_test=600, seed=seed).normalised()

@@ -7,7 +7,7 @@ from ntk_air.dynamics import supervision as sv
 from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.stepwise.checkpoints import SimulationFile
 from ntk_air.dynamics.stepwise.simulate import simulate
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.operators.sharded import build_sharded_kernel
 from ntk_air.kernels.tiles.recomputed import RecomputedKernel
 from ntk_air.kernels.tiles.tiled import build_tiled_kernel
@@ -27,7 +27,7 @@ def problem():
     noisy = clean[:N].copy()
     flipped = random.permutation(N)[:6]
     noisy[flipped] = np.roll(noisy[flipped], 1, axis=1)
-    theta = np.asarray(DenseArchitecture(depth=2)(inputs))
+    theta = np.asarray(DenseNTK(depth=2)(inputs))
     return inputs[:N], theta, clean, noisy
 
 
@@ -47,15 +47,15 @@ def run(kernel, problem, **options):
 
 
 def tiled(inputs, folder):
-    return build_tiled_kernel(DenseArchitecture(depth=2), inputs, folder, largest_tile=9)
+    return build_tiled_kernel(DenseNTK(depth=2), inputs, folder, largest_tile=9)
 
 
 def recomputed(inputs, folder):
-    return RecomputedKernel(DenseArchitecture(depth=2), inputs, largest_tile=9)
+    return RecomputedKernel(DenseNTK(depth=2), inputs, largest_tile=9)
 
 
 def sharded(inputs, folder):
-    return build_sharded_kernel(DenseArchitecture(depth=2), inputs, largest_tile=9)
+    return build_sharded_kernel(DenseNTK(depth=2), inputs, largest_tile=9)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from ntk_air.kernels.empirical import EmpiricalKernel, empirical_ntk
+from ntk_air.kernels.empirical import EmpiricalNTK, empirical_ntk
 from ntk_air.kernels.empirical.methods import METHODS
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.networks.models.dense import DenseNetwork
@@ -177,10 +177,10 @@ def test_arrays_inside_the_model_are_held_fixed():
 
 
 def test_the_kernel_object_is_the_function():
-    kernel = EmpiricalKernel(NETWORK.apply, PARAMS, "logit_sum")
+    kernel = EmpiricalNTK(NETWORK.apply, PARAMS, "logit_sum")
     wanted = empirical_ntk(NETWORK.apply, PARAMS, X1, X2, outputs="logit_sum")
     np.testing.assert_array_equal(kernel(X1, X2), wanted)
     np.testing.assert_array_equal(gram_matrix(kernel, X1, X2), wanted)
     np.testing.assert_array_equal(
-        EmpiricalKernel(NETWORK.apply, PARAMS)(X1), empirical_ntk(NETWORK.apply, PARAMS, X1)
+        EmpiricalNTK(NETWORK.apply, PARAMS)(X1), empirical_ntk(NETWORK.apply, PARAMS, X1)
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ntk_air._base.memory import MemoryBudgetError
-from ntk_air.kernels.empirical import EmpiricalKernel, empirical_ntk
+from ntk_air.kernels.empirical import EmpiricalNTK, empirical_ntk
 from ntk_air.kernels.empirical.methods import METHODS
 from ntk_air.kernels.empirical.network import split
 from ntk_air.kernels.gram import gram_matrix
@@ -70,7 +70,7 @@ def test_what_cannot_fit_is_refused_before_it_starts():
 
 
 def test_a_gram_matrix_hands_its_bound_on():
-    kernel = EmpiricalKernel(NETWORK.apply, PARAMS, method="jacobian")
+    kernel = EmpiricalNTK(NETWORK.apply, PARAMS, method="jacobian")
     least = least_bytes(apply_fn=NETWORK.apply, params=PARAMS, x1=X1, method="jacobian")
     steps = []
     matrix = gram_matrix(
@@ -84,7 +84,7 @@ def test_a_gram_matrix_hands_its_bound_on():
 
 def test_a_full_kernel_is_no_gram_matrix():
     with pytest.raises(ValueError, match=r'outputs must not be "full" for a Gram matrix'):
-        gram_matrix(EmpiricalKernel(NETWORK.apply, PARAMS, "full"), X1)
+        gram_matrix(EmpiricalNTK(NETWORK.apply, PARAMS, "full"), X1)
 
 
 def test_platforms_that_do_not_report_memory_are_bounded_too(monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from ntk_air.kernels.empirical import empirical_ntk
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.networks.models.dense import DenseNetwork
 from tests.kernels.empirical.small_network import inputs
 
@@ -41,7 +41,7 @@ def kernels_by_width():
 
 
 def test_the_distance_to_the_limit_falls_as_one_over_the_root_of_the_width(kernels_by_width):
-    limit = np.asarray(DenseArchitecture(depth=3, bias_variance=BIAS_VARIANCE)(X))
+    limit = np.asarray(DenseNTK(depth=3, bias_variance=BIAS_VARIANCE)(X))
     low, high = slope_interval([relative_distances(kernels, limit) for kernels in kernels_by_width])
     assert low < -0.5 < high
     # Narrow enough to tell the rate from its neighbours, m^(-1/4) and m^(-1).
@@ -51,9 +51,7 @@ def test_the_distance_to_the_limit_falls_as_one_over_the_root_of_the_width(kerne
 
 @pytest.mark.parametrize("wrong", [{"depth": 2}, {"bias_variance": 0.2}, {"weight_variance": 2.1}])
 def test_the_distance_to_another_limit_does_not(kernels_by_width, wrong):
-    limit = np.asarray(
-        DenseArchitecture(**({"depth": 3, "bias_variance": BIAS_VARIANCE} | wrong))(X)
-    )
+    limit = np.asarray(DenseNTK(**({"depth": 3, "bias_variance": BIAS_VARIANCE} | wrong))(X))
     low, high = slope_interval([relative_distances(kernels, limit) for kernels in kernels_by_width])
     assert not low < -0.5 < high
 

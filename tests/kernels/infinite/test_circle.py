@@ -5,7 +5,7 @@ import pytest
 from scipy import integrate
 
 from ntk_air.kernels.infinite.closed_forms import circle_eigenvalues, circle_gram_eigenvalues
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 
 VARIANCES = [(2.0, 0.0), (2.0, 0.5), (1.3, 0.7)]
 every_variance = pytest.mark.parametrize(("w", "b"), VARIANCES)
@@ -16,9 +16,7 @@ def circle(angles):
 
 
 def architecture(w, b):
-    return DenseArchitecture(
-        depth=2, weight_variance=w, bias_variance=b, bias_initialisation="zeros"
-    )
+    return DenseNTK(depth=2, weight_variance=w, bias_variance=b, bias_initialisation="zeros")
 
 
 @every_variance

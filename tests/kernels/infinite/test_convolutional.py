@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.kernels.infinite.convolutional import ConvolutionalArchitecture
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.stax.compat import load_neural_tangents
 from tests.helpers.quick_compilation import quick_compilation
 from tests.kernels.infinite.convolutional_reference import (
@@ -45,7 +45,7 @@ def scaled_error(measured, wanted, diagonal):
 
 
 def architecture(blocks, name, bias_variance):
-    return ConvolutionalArchitecture(
+    return ConvolutionalNTK(
         blocks, activation=name, weight_variance=1.8, bias_variance=bias_variance
     )
 
@@ -101,27 +101,27 @@ def test_it_agrees_with_neural_tangents(standard_promotion):
 
 
 def test_the_myrtle_family():
-    assert [ConvolutionalArchitecture.myrtle(depth).blocks for depth in (5, 7, 10)] == [
+    assert [ConvolutionalNTK.myrtle(depth).blocks for depth in (5, 7, 10)] == [
         (2, 1, 1),
         (2, 2, 2),
         (3, 3, 3),
     ]
-    assert ConvolutionalArchitecture.myrtle(7, activation="erf", bias_variance=0.2) == (
-        ConvolutionalArchitecture((2, 2, 2), activation="erf", bias_variance=0.2)
+    assert ConvolutionalNTK.myrtle(7, activation="erf", bias_variance=0.2) == (
+        ConvolutionalNTK((2, 2, 2), activation="erf", bias_variance=0.2)
     )
 
 
 def test_images_of_one_pixel_make_it_a_dense_network():
     """Of nine weights one meets the pixel: a convolution has a ninth of a dense layer's scale."""
     x1, x2 = images(3, 1, 1, 4), images(5, 1, 1, 4, seed=1)
-    measured = ConvolutionalArchitecture((2,))(x1, x2)
-    wanted = np.asarray(DenseArchitecture(depth=3)(x1, x2)) / 9**2
+    measured = ConvolutionalNTK((2,))(x1, x2)
+    wanted = np.asarray(DenseNTK(depth=3)(x1, x2)) / 9**2
     np.testing.assert_allclose(measured, wanted, rtol=1e-13)
 
 
 # --- invariances ----------------------------------------------------------------------------------
 
-POOLED = ConvolutionalArchitecture((1, 1))
+POOLED = ConvolutionalNTK((1, 1))
 
 
 def test_one_set_gives_a_symmetric_positive_matrix_with_the_self_kernel_as_diagonal():

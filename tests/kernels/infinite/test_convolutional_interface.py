@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from ntk_air.kernels.gram import gram_matrix
-from ntk_air.kernels.infinite.convolutional import ConvolutionalArchitecture
+from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.peak_memory import peak_bytes
 from tests.helpers.quick_compilation import quick_compilation
 from tests.helpers.type_checks import without_type_checks
 
-POOLED = ConvolutionalArchitecture((1, 1))
+POOLED = ConvolutionalNTK((1, 1))
 
 _quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)
 
@@ -23,7 +23,7 @@ def images(n, *shape, seed=0, dtype=np.float64):
 
 
 def test_it_lowers_for_every_platform():
-    architecture = ConvolutionalArchitecture((2, 1), bias_variance=0.1)
+    architecture = ConvolutionalNTK((2, 1), bias_variance=0.1)
     x1, x2 = jnp.ones((3, 4, 4, 2)), jnp.ones((5, 4, 4, 2))
     assert_lowers(architecture.ntk, x1)
     assert_lowers(architecture.nngp, x1.astype(np.float32), x2.astype(np.float32))
@@ -32,23 +32,23 @@ def test_it_lowers_for_every_platform():
 
 def test_neither_a_second_call_nor_other_variances_compile_anything():
     x1, x2, y1, y2 = (jnp.asarray(images(n, 4, 4, 2, seed=n)) for n in (3, 5, 3, 5))
-    first = ConvolutionalArchitecture((1, 1), bias_variance=0.1)
+    first = ConvolutionalNTK((1, 1), bias_variance=0.1)
     first(x1), first(x1, x2), first.diagonal(x1)
-    again = ConvolutionalArchitecture([1, 1], bias_variance=0.1)
-    other = ConvolutionalArchitecture((1, 1), bias_variance=0.2, weight_variance=1.5)
+    again = ConvolutionalNTK([1, 1], bias_variance=0.1)
+    other = ConvolutionalNTK((1, 1), bias_variance=0.2, weight_variance=1.5)
     with count_compilations() as compiled:
         for architecture in (again, other):
             architecture(y1), architecture(y1, y2), architecture.diagonal(y1)
     assert not compiled
     with count_compilations() as compiled:
-        ConvolutionalArchitecture((1,))(y1, y2)
+        ConvolutionalNTK((1,))(y1, y2)
     assert compiled
 
 
 def test_more_pairs_than_are_computed_at_once():
     """Full blocks, one that is filled up, and the row that needs none above the diagonal."""
     x = images(67, 2, 2, 1)
-    architecture = ConvolutionalArchitecture((1,))
+    architecture = ConvolutionalNTK((1,))
     matrix = np.asarray(architecture(x))
     one_by_one = [np.asarray(architecture(x[[i]], x[[j]]))[0, 0] for i, j in ((0, 66), (65, 66))]
     np.testing.assert_allclose([matrix[0, 66], matrix[65, 66]], one_by_one, rtol=1e-14)
@@ -62,15 +62,15 @@ def test_tile_bytes_covers_what_a_call_takes():
     sizes = (16, 24)
     setup = """
         import numpy as np
-        from ntk_air.kernels.infinite.convolutional import ConvolutionalArchitecture
+        from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
         x1, x2 = (np.random.default_rng(0).standard_normal((n, 16, 16, 3)) for n in (16, 24))
-        pooled = ConvolutionalArchitecture((1, 1))
-        smooth = ConvolutionalArchitecture((1,), activation="gelu", bias_variance=0.1)
+        pooled = ConvolutionalNTK((1, 1))
+        smooth = ConvolutionalNTK((1,), activation="gelu", bias_variance=0.1)
     """
     measured = peak_bytes(setup, "pooled(x1, x2)", "smooth(x1, x2)")
     shapes = [jax.ShapeDtypeStruct((n, 16, 16, 3), jnp.float64) for n in sizes]
-    pooled = ConvolutionalArchitecture((1, 1))
-    smooth = ConvolutionalArchitecture((1,), activation="gelu", bias_variance=0.1)
+    pooled = ConvolutionalNTK((1, 1))
+    smooth = ConvolutionalNTK((1,), activation="gelu", bias_variance=0.1)
     for architecture, peak in zip((pooled, smooth), measured, strict=True):
         stated = architecture.tile_bytes(*shapes)
         assert peak <= stated <= 6 * peak
@@ -85,13 +85,13 @@ def test_tile_bytes_covers_what_a_call_takes():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ConvolutionalArchitecture(()), r"at least 1 block; got \(\)"),
-        (lambda: ConvolutionalArchitecture((2, 0)), r"at least 1 in each .* got \(2, 0\)"),
-        (lambda: ConvolutionalArchitecture((1.5,)), r"whole numbers .* got \(1.5,\)"),
-        (lambda: ConvolutionalArchitecture(weight_variance=0), "weight_variance must be"),
-        (lambda: ConvolutionalArchitecture(bias_variance=-1.0), "bias_variance must be"),
-        (lambda: ConvolutionalArchitecture.myrtle(6), "depth must be one of 5, 7, 10; got 6"),
-        (lambda: ConvolutionalArchitecture(activation="rleu"), "rleu"),
+        (lambda: ConvolutionalNTK(()), r"at least 1 block; got \(\)"),
+        (lambda: ConvolutionalNTK((2, 0)), r"at least 1 in each .* got \(2, 0\)"),
+        (lambda: ConvolutionalNTK((1.5,)), r"whole numbers .* got \(1.5,\)"),
+        (lambda: ConvolutionalNTK(weight_variance=0), "weight_variance must be"),
+        (lambda: ConvolutionalNTK(bias_variance=-1.0), "bias_variance must be"),
+        (lambda: ConvolutionalNTK.myrtle(6), "depth must be one of 5, 7, 10; got 6"),
+        (lambda: ConvolutionalNTK(activation="rleu"), "rleu"),
     ],
 )
 def test_networks_that_make_no_sense_are_refused(make, message):

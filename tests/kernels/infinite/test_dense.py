@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ntk_air.kernels.infinite.activations.by_name import leaky_relu
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from tests.kernels.infinite.decimal_reference import relu_kernels
 from tests.kernels.infinite.gaussian_reference import ACTIVATIONS, gaussian_expectation
 
@@ -27,7 +27,7 @@ def inputs(n, d, *, seed=0, dtype=np.float64):
 
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "erf", "sine", "gelu"])
 def test_it_agrees_with_neural_tangents(name):
-    architecture = DenseArchitecture(
+    architecture = DenseNTK(
         depth=GOLDEN["depth"],
         activation=leaky_relu(0.2) if name == "leaky_relu" else name,
         weight_variance=GOLDEN["weight_variance"],
@@ -67,7 +67,7 @@ def test_it_is_the_textbook_recursion(name, bias_initialisation):
         following = w * expectations(phi) + drawn
         ntk = following + added + w * expectations(slope) * ntk
         covariance = following
-    architecture = DenseArchitecture(
+    architecture = DenseNTK(
         depth=3,
         activation=activation,
         weight_variance=w,
@@ -99,7 +99,7 @@ def close_pairs(dtype):
 def test_close_and_opposite_inputs_lose_no_digits(dtype, depth, bias_variance, kernel):
     """The textbook formula, an arccosine of a rounded cosine, is off by √ε = 3e-4 in float32."""
     variances = {"weight_variance": 2.0, "bias_variance": bias_variance}
-    architecture = DenseArchitecture(depth=depth, **variances)
+    architecture = DenseNTK(depth=depth, **variances)
     x1, x2 = close_pairs(dtype)
     measured = np.asarray(getattr(architecture, kernel)(x1, x2))
     assert measured.dtype == dtype
@@ -125,25 +125,25 @@ def test_close_and_opposite_inputs_lose_no_digits(dtype, depth, bias_variance, k
 def test_depth_counts_weight_layers(depth):
     """With φ = identity and unit variances every layer adds x·x'/d once: Θ = depth·x·x'/d."""
     x = inputs(4, 3)
-    architecture = DenseArchitecture(depth=depth, activation="identity")
+    architecture = DenseNTK(depth=depth, activation="identity")
     np.testing.assert_allclose(architecture(x, x), depth * x @ x.T / 3, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["leaky_relu", "erf"])
 def test_the_default_weight_variance_keeps_the_variance_of_a_unit_signal(name):
-    architecture = DenseArchitecture(depth=4, activation=ACTIVATIONS[name][0])
+    architecture = DenseNTK(depth=4, activation=ACTIVATIONS[name][0])
     d = 5
     x = inputs(3, d)
     x *= np.sqrt(d / architecture.weight_variance) / np.linalg.norm(x, axis=1, keepdims=True)
     np.testing.assert_allclose(architecture.diagonal(x, kernel="nngp"), 1, rtol=1e-14)
-    assert DenseArchitecture().weight_variance == 2
+    assert DenseNTK().weight_variance == 2
 
 
 # --- invariances ----------------------------------------------------------------------------------
 
 
 def test_rotations_and_permutations():
-    architecture = DenseArchitecture(depth=3, bias_variance=0.2)
+    architecture = DenseNTK(depth=3, bias_variance=0.2)
     x = inputs(6, 4)
     wanted = np.asarray(architecture(x, x))
     rotated = x @ np.linalg.qr(inputs(4, 4, seed=1))[0]
@@ -154,7 +154,7 @@ def test_rotations_and_permutations():
 
 
 def test_without_biases_a_relu_kernel_is_homogeneous_in_each_norm():
-    architecture = DenseArchitecture(depth=3)
+    architecture = DenseNTK(depth=3)
     x1, x2 = inputs(3, 4), inputs(5, 4, seed=1)
     scale1, scale2 = np.array([1e-8, 2.0, 1e5]), np.array([3.0, 1e8, 0.5, 1e-3, 1.0])
     scaled = architecture(scale1[:, None] * x1, scale2[:, None] * x2)
@@ -166,7 +166,7 @@ def test_zero_and_equal_rows():
     x = inputs(4, 3)
     x[1], x[2] = x[0], 0
     for bias_variance in (0.0, 0.5):
-        architecture = DenseArchitecture(depth=2, bias_variance=bias_variance)
+        architecture = DenseNTK(depth=2, bias_variance=bias_variance)
         matrix = np.asarray(architecture(x, x))
         np.testing.assert_allclose(matrix[0], matrix[1], rtol=1e-15)
         if bias_variance == 0:
@@ -179,7 +179,7 @@ def test_zero_and_equal_rows():
 
 
 def test_derivatives_agree_with_differences():
-    architecture = DenseArchitecture(depth=3, bias_variance=0.3)
+    architecture = DenseNTK(depth=3, bias_variance=0.3)
     x1, x2, direction = inputs(3, 4), inputs(2, 4, seed=1), inputs(3, 4, seed=2)
     step = 1e-6
     wanted = (
@@ -191,7 +191,7 @@ def test_derivatives_agree_with_differences():
 
 
 def test_derivatives_at_equal_opposite_and_zero_rows_are_finite():
-    architecture = DenseArchitecture(depth=3)
+    architecture = DenseNTK(depth=3)
     x = inputs(4, 3, dtype=np.float32)
     x[1], x[2], x[3] = x[0], -x[0], 0
     both = jax.jit(jax.grad(lambda x1, x2: architecture(x1, x2).sum(), argnums=(0, 1)))
@@ -199,7 +199,7 @@ def test_derivatives_at_equal_opposite_and_zero_rows_are_finite():
 
 
 def test_the_derivative_of_the_diagonal_is_that_of_the_self_kernel():
-    architecture = DenseArchitecture(depth=2)
+    architecture = DenseNTK(depth=2)
     x = inputs(3, 4)
     gradient = jax.jit(jax.grad(lambda x: jnp.trace(architecture(x))))(x)
     np.testing.assert_allclose(gradient, 2 * 2 * 2 * x / 4, rtol=1e-12)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ntk_air.kernels.gram import gram_matrix
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.type_checks import without_type_checks
@@ -20,7 +20,7 @@ def inputs(n, d=5, *, seed=0, dtype=np.float64):
 
 @pytest.mark.parametrize(("name", "dtype"), [("relu", np.float32), (jnp.tanh, np.float64)])
 def test_one_set_gives_a_symmetric_matrix_with_the_self_kernel_as_diagonal(name, dtype):
-    architecture = DenseArchitecture(depth=3, activation=name, bias_variance=0.1)
+    architecture = DenseNTK(depth=3, activation=name, bias_variance=0.1)
     x = inputs(67, dtype=dtype)
     x[3], x[5], x[7] = x[2], -x[2], x[2] * (1 + 3 * np.finfo(dtype).eps)
     matrix = np.asarray(architecture(x))
@@ -32,7 +32,7 @@ def test_one_set_gives_a_symmetric_matrix_with_the_self_kernel_as_diagonal(name,
 
 
 def test_the_nngp_of_one_set():
-    architecture = DenseArchitecture(depth=3, activation="sine", bias_variance=0.1)
+    architecture = DenseNTK(depth=3, activation="sine", bias_variance=0.1)
     x = inputs(9)
     matrix = np.asarray(architecture.nngp(x))
     assert (matrix == matrix.T).all()
@@ -42,14 +42,14 @@ def test_the_nngp_of_one_set():
 
 def test_calling_it_is_the_ntk():
     x1, x2 = inputs(4), inputs(5, seed=1)
-    architecture = DenseArchitecture()
+    architecture = DenseNTK()
     assert architecture(x1, x2).shape == (4, 5)
     assert (architecture(x1, x2) == architecture.ntk(x1, x2)).all()
     assert (architecture(jnp.asarray(x1), jnp.asarray(x2)) == architecture(x1, x2)).all()
 
 
 def test_the_axes_behind_the_first_are_flattened():
-    architecture = DenseArchitecture()
+    architecture = DenseNTK()
     images = inputs(4, 24).reshape(4, 2, 4, 3)
     flat = images.reshape(4, 24)
     assert (architecture(images) == architecture(flat)).all()
@@ -59,22 +59,22 @@ def test_the_axes_behind_the_first_are_flattened():
 
 def test_neither_a_second_call_nor_other_variances_compile_anything():
     x1, x2, y1, y2 = (jnp.asarray(inputs(n, seed=n)) for n in (4, 5, 4, 5))
-    first = DenseArchitecture(bias_variance=0.1)
+    first = DenseNTK(bias_variance=0.1)
     first(x1), first(x1, x2), first.diagonal(x1)
-    again = DenseArchitecture(bias_variance=0.1)
-    other = DenseArchitecture(bias_variance=0.2, weight_variance=1.5)
+    again = DenseNTK(bias_variance=0.1)
+    other = DenseNTK(bias_variance=0.2, weight_variance=1.5)
     with count_compilations() as compiled:
         for architecture in (again, other):
             architecture(y1), architecture(y1, y2), architecture.diagonal(y1)
     assert not compiled
     with count_compilations() as compiled:
-        DenseArchitecture(depth=1)(y1, y2)
+        DenseNTK(depth=1)(y1, y2)
     assert compiled
 
 
 @pytest.mark.parametrize("name", ["relu", jnp.tanh], ids=["relu", "tanh"])
 def test_it_lowers_for_every_platform(name):
-    architecture = DenseArchitecture(depth=3, activation=name, bias_variance=0.1)
+    architecture = DenseNTK(depth=3, activation=name, bias_variance=0.1)
     for dtype in (jnp.float32, jnp.float64):
         x1, x2 = jnp.ones((3, 4), dtype), jnp.ones((5, 4), dtype)
         assert_lowers(architecture.ntk, x1)
@@ -85,7 +85,7 @@ def test_it_lowers_for_every_platform(name):
 @pytest.mark.parametrize("name", [*NAMES, jnp.tanh], ids=[*NAMES, "tanh"])
 def test_tile_bytes_covers_what_the_compiler_allots(name):
     n1, n2, d = 200, 400, 100
-    architecture = DenseArchitecture(depth=4, activation=name, bias_variance=0.1)
+    architecture = DenseNTK(depth=4, activation=name, bias_variance=0.1)
     shapes = [jax.ShapeDtypeStruct((n, d), jnp.float64) for n in (n1, n2)]
     compiled = jax.jit(architecture.ntk).lower(*shapes).compile()
     memory = compiled.memory_analysis()
@@ -98,7 +98,7 @@ def test_tile_bytes_covers_what_the_compiler_allots(name):
 
 
 def test_tiles_assemble_to_the_same_matrix():
-    architecture = DenseArchitecture()
+    architecture = DenseNTK()
     x = inputs(100)
     budget = 100 * 100 * 8 + 50 * 50 * 8 * 14
     tiled = gram_matrix(architecture, x, max_memory_bytes=budget)
@@ -110,7 +110,7 @@ def test_tiles_assemble_to_the_same_matrix():
 
 
 def test_inputs_that_make_no_kernel_are_refused():
-    architecture = DenseArchitecture()
+    architecture = DenseNTK()
     x = inputs(4)
     with pytest.raises(
         ValueError, match=r"x1 and x2 must have the same features; .*\(5,\).*\(3,\)"
@@ -144,7 +144,7 @@ def test_inputs_that_make_no_kernel_are_refused():
 def test_inputs_whose_kernel_overflows_are_refused():
     x = inputs(4, dtype=np.float32)
     x[1] *= 1e20
-    architecture = DenseArchitecture()
+    architecture = DenseNTK()
     message = r"x1 must be small enough .* in float32; got overflow in 1 of 4 .* row 1$"
     with pytest.raises(ValueError, match=message):
         architecture(x)
@@ -158,8 +158,8 @@ def test_float64_in_a_32_bit_process_is_refused():
     jax.config.update("jax_enable_x64", False)
     try:
         with pytest.raises(ValueError, match=r"kernel of x1, which is float64, runs in float64"):
-            DenseArchitecture()(inputs(3))
-        assert DenseArchitecture()(inputs(3, dtype=np.float32)).dtype == np.float32
+            DenseNTK()(inputs(3))
+        assert DenseNTK()(inputs(3, dtype=np.float32)).dtype == np.float32
     finally:
         jax.config.update("jax_enable_x64", True)
 
@@ -178,4 +178,4 @@ def test_float64_in_a_32_bit_process_is_refused():
 )
 def test_architectures_that_do_not_exist_are_refused(arguments, message):
     with without_type_checks(), pytest.raises(ValueError, match=message):
-        DenseArchitecture(**arguments)
+        DenseNTK(**arguments)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 
 N_NETWORKS, WIDTH, N_FEATURES = 4_000, 16, 3
 WEIGHT_VARIANCE = 1.5
@@ -74,23 +74,23 @@ def test_the_mean_over_networks_is_the_kernel(name, x):
     nngp, ntk = random_kernels(FUNCTIONS[name], x, bias_variance=0.4)
     variances = {"weight_variance": WEIGHT_VARIANCE, "bias_variance": 0.4}
     activation = FUNCTIONS[name] if name == "tanh" else name
-    architecture = DenseArchitecture(depth=2, activation=activation, **variances)
+    architecture = DenseNTK(depth=2, activation=activation, **variances)
     assert largest_z(nngp, architecture.nngp(x, x)) < BOUND
     assert largest_z(ntk, architecture.ntk(x, x)) < BOUND
     # The test can tell kernels apart: with half the biases, or some more weight variance.
     for factor in ({"bias_variance": 0.5}, {"weight_variance": 1.05}):
         wrong = {key: value * factor.get(key, 1) for key, value in variances.items()}
-        other = DenseArchitecture(depth=2, activation=activation, **wrong)
+        other = DenseNTK(depth=2, activation=activation, **wrong)
         assert largest_z(ntk, other.ntk(x, x)) > BOUND
     wrong = variances | {"weight_variance": 1.2 * WEIGHT_VARIANCE}
-    other = DenseArchitecture(depth=2, activation=activation, **wrong)
+    other = DenseNTK(depth=2, activation=activation, **wrong)
     assert largest_z(nngp, other.nngp(x, x)) > BOUND
 
 
 def test_biases_that_start_at_zero(x):
     nngp, ntk = random_kernels(jax.nn.relu, x, bias_variance=0.4, bias_scale=0.0)
     variances = {"weight_variance": WEIGHT_VARIANCE, "bias_variance": 0.4}
-    architecture = DenseArchitecture(depth=2, bias_initialisation="zeros", **variances)
+    architecture = DenseNTK(depth=2, bias_initialisation="zeros", **variances)
     assert largest_z(nngp, architecture.nngp(x, x)) < BOUND
     assert largest_z(ntk, architecture.ntk(x, x)) < BOUND
-    assert largest_z(ntk, DenseArchitecture(depth=2, **variances).ntk(x, x)) > BOUND
+    assert largest_z(ntk, DenseNTK(depth=2, **variances).ntk(x, x)) > BOUND

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.kernels.empirical import MatrixFreeEmpiricalKernel
+from ntk_air.kernels.empirical import MatrixFreeKernel
 from ntk_air.kernels.operators.operator import DenseKernel, KernelOperator, as_operator
 from ntk_air.kernels.operators.sharded import build_sharded_kernel
-from ntk_air.kernels.tiles.by_tiles import add_products, symmetric_product
 from ntk_air.kernels.tiles.recomputed import RecomputedKernel
+from ntk_air.kernels.tiles.tile_operator import add_products, symmetric_product
 from ntk_air.kernels.tiles.tiled import build_tiled_kernel
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.problems import SPECTRA, spectral_problem
@@ -33,7 +33,7 @@ def linear_network(matrix, folder):
     values, basis = np.linalg.eigh(np.asarray(matrix, float))
     features = basis * np.sqrt(np.maximum(values, 0))
     dtype = matrix.dtype
-    return MatrixFreeEmpiricalKernel(
+    return MatrixFreeKernel(
         lambda params, x: x @ params, np.ones((len(matrix), 1), dtype), features.astype(dtype)
     )
 

@@ -11,7 +11,7 @@ import pytest
 from jax.sharding import Mesh
 
 from ntk_air._base.memory import MemoryBudgetError
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.operators.sharded import AXIS, build_sharded_kernel
 from tests.kernels.matrix_kernel import MatrixKernel, numbered
 
@@ -24,7 +24,7 @@ def problem():
     """Inputs that no number of devices divides, vectors, and the matrix on one device."""
     random = np.random.default_rng(0)
     inputs, vectors = random.standard_normal((N, 3)), random.standard_normal((N, N_VECTORS))
-    return inputs, vectors, np.asarray(DenseArchitecture()(inputs))
+    return inputs, vectors, np.asarray(DenseNTK()(inputs))
 
 
 def results_of(folder, problem, *, n_devices=1, n_processes=1):
@@ -101,4 +101,4 @@ def test_what_does_not_fit_on_a_device_is_refused_before_it_starts():
 def test_a_mesh_with_other_axes_is_refused():
     mesh = Mesh(np.asarray(jax.devices()[:1]).reshape(1, 1), (AXIS, "columns"))
     with pytest.raises(ValueError, match="mesh must have the one axis 'rows'; got"):
-        build_sharded_kernel(DenseArchitecture(), np.ones((4, 2)), mesh=mesh)
+        build_sharded_kernel(DenseNTK(), np.ones((4, 2)), mesh=mesh)

@@ -7,7 +7,7 @@ import pytest
 
 from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.kernels.gram import gram_matrix
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.stax.adapter import StaxKernel
 from ntk_air.kernels.stax.architectures import build_stax_kernel, stax_architecture_names
 from ntk_air.kernels.stax.compat import load_neural_tangents
@@ -183,7 +183,7 @@ def test_all_names_are_listed():
 def test_the_dense_network_is_the_closed_form(get):
     x1, x2 = _rows(4), _rows(3, seed=1)
     options = {"depth": 4, "weight_variance": 1.7, "bias_variance": 0.3}
-    closed_form = getattr(DenseArchitecture(**options), get)(x1, x2)
+    closed_form = getattr(DenseNTK(**options), get)(x1, x2)
     found = build_stax_kernel("dense", get=get, **options)(x1, x2)
     np.testing.assert_allclose(found, closed_form, rtol=1e-12)
 

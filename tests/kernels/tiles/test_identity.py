@@ -11,25 +11,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.kernels.empirical import EmpiricalKernel
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.empirical import EmpiricalNTK
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.tiles.identity import array_identity, kernel_identity
 from ntk_air.networks.models.dense import DenseNetwork
 
 
 def network(seed=0, **options):
     model = DenseNetwork((4,), n_out=1)
-    return EmpiricalKernel(model.apply, model.init(jax.random.key(seed), 3), **options)
+    return EmpiricalNTK(model.apply, model.init(jax.random.key(seed), 3), **options)
 
 
 KERNELS = [
-    lambda: DenseArchitecture(),
-    lambda: DenseArchitecture(depth=3),
-    lambda: DenseArchitecture(activation="erf"),
-    lambda: DenseArchitecture(activation=jnp.tanh),
-    lambda: DenseArchitecture(bias_variance=0.1),
-    lambda: DenseArchitecture(bias_variance=0.1, bias_initialisation="zeros"),
-    lambda: DenseArchitecture().nngp,
+    lambda: DenseNTK(),
+    lambda: DenseNTK(depth=3),
+    lambda: DenseNTK(activation="erf"),
+    lambda: DenseNTK(activation=jnp.tanh),
+    lambda: DenseNTK(bias_variance=0.1),
+    lambda: DenseNTK(bias_variance=0.1, bias_initialisation="zeros"),
+    lambda: DenseNTK().nngp,
     lambda: functools.partial(np.add, 2),
     lambda: functools.partial(np.add, 3),
     network,
@@ -50,8 +50,8 @@ def test_other_processes_say_the_same():
         "import jax.numpy as jnp\n"
         "jax.config.update('jax_enable_x64', True)\n"
         "from ntk_air.kernels.tiles.identity import kernel_identity\n"
-        "from ntk_air.kernels.infinite.dense import DenseArchitecture\n"
-        "print(kernel_identity(DenseArchitecture(activation=jnp.tanh).nngp))"
+        "from ntk_air.kernels.infinite.dense import DenseNTK\n"
+        "print(kernel_identity(DenseNTK(activation=jnp.tanh).nngp))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -60,7 +60,7 @@ def test_other_processes_say_the_same():
         text=True,
         check=True,
     )
-    ours = DenseArchitecture(activation=jnp.tanh).nngp
+    ours = DenseNTK(activation=jnp.tanh).nngp
     assert done.stdout.strip() == kernel_identity(ours)
 
 

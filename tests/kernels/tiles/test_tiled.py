@@ -267,13 +267,13 @@ SETUP = """
 import numpy as np
 from pathlib import Path
 from tempfile import mkdtemp
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.tiles.recomputed import RecomputedKernel
 from ntk_air.kernels.tiles.tiled import build_tiled_kernel
 random = np.random.default_rng(0)
 x, vectors = random.standard_normal((2500, 5), np.float32), random.standard_normal((2500, 4))
 options = dict(precision="float64", max_memory_bytes={bound})
-kernel = DenseArchitecture(depth=2)
+kernel = DenseNTK(depth=2)
 folder = Path(mkdtemp(dir="{folder}"))
 tiled = build_tiled_kernel(kernel, x, folder, **options)
 recomputed = RecomputedKernel(kernel, x, **options)

@@ -9,8 +9,8 @@ import pytest
 
 from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.data import SymmetricNoise, load_dataset
-from ntk_air.kernels.empirical import EmpiricalKernel
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.empirical import EmpiricalNTK
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.tiles.tile_folder import DiskSpaceError
 from ntk_air.lab.jobs.estimate import describe, estimate, memory_shares, require_fit
 from ntk_air.lab.jobs.job import Job, label_matrices
@@ -29,7 +29,7 @@ def dataset():
 
 def a_job(dataset, folder, **changes):
     options = {
-        "kernel": DenseArchitecture(),
+        "kernel": DenseNTK(),
         "inputs": dataset.inputs,
         "labels": label_matrices(dataset),
         "operator": "tiled",
@@ -46,7 +46,7 @@ def a_job(dataset, folder, **changes):
 def test_every_kind_of_operator_is_the_same_matrix(operator, dataset, tmp_path):
     job = a_job(dataset, tmp_path, operator=operator)
     built = job.build(max_memory_bytes=2**28)
-    matrix = np.asarray(DenseArchitecture()(dataset.inputs))
+    matrix = np.asarray(DenseNTK()(dataset.inputs))
     vectors = job.blocks["signal"]
     np.testing.assert_allclose(built.matvec(vectors), matrix @ vectors, rtol=1e-12, atol=1e-12)
     assert job.n_rows == N
@@ -55,7 +55,7 @@ def test_every_kind_of_operator_is_the_same_matrix(operator, dataset, tmp_path):
 
 def test_an_empirical_kernel_without_a_matrix_has_all_outputs(dataset, tmp_path):
     network = DenseNetwork((4,), n_out=10)
-    kernel = EmpiricalKernel(network.apply, network.init(jax.random.key(0), 64))
+    kernel = EmpiricalNTK(network.apply, network.init(jax.random.key(0), 64))
     job = a_job(dataset, tmp_path, operator="matrix-free", kernel=kernel)
     assert job.n_rows == N * 10
     for name, matrix in label_matrices(dataset).items():
@@ -66,7 +66,7 @@ def test_an_empirical_kernel_without_a_matrix_has_all_outputs(dataset, tmp_path)
 def test_products_of_all_outputs_that_do_not_fit_are_refused(dataset, tmp_path):
     network = DenseNetwork((100_000,), n_out=10)
     params = jax.eval_shape(lambda key: network.init(key, 64), jax.random.key(0))
-    kernel = EmpiricalKernel(network.apply, jax.tree.map(lambda p: np.ones(p.shape), params))
+    kernel = EmpiricalNTK(network.apply, jax.tree.map(lambda p: np.ones(p.shape), params))
     job = a_job(dataset, tmp_path, operator="matrix-free", kernel=kernel)
     job = dataclasses.replace(job, max_memory_bytes=resident_bytes() + 2**28 + 10**8)
     with pytest.raises(MemoryBudgetError, match=r"empirical NTK.* needs .*: raise --max-memory"):

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import linregress
 
 from ntk_air.dynamics.supervision import plain_descent
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.networks.models.dense import DenseNetwork
 from ntk_air.networks.studies.finite_width import compare_with_kernel, fit_power_law
 
@@ -38,7 +38,7 @@ def compare(width, *, rate_factor=1.0, parametrisation="ntk", activation="erf"):
     rng = np.random.default_rng(2)
     inputs = rng.normal(size=(10, 5))
     noisy = np.sign(rng.normal(size=(10, 1)))
-    theta = np.asarray(DenseArchitecture(depth=2, activation=activation)(inputs))
+    theta = np.asarray(DenseNTK(depth=2, activation=activation)(inputs))
     return compare_with_kernel(
         DenseNetwork((width,), activation=activation, parametrisation=parametrisation),
         jax.random.key(width),

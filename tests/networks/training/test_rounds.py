@@ -7,7 +7,7 @@ import pytest
 from ntk_air.dynamics import supervision as sv
 from ntk_air.dynamics.rounds import Rounds, follow_rounds
 from ntk_air.dynamics.run.held_out import HeldOut
-from ntk_air.networks.training.rounds import FINISH_RECORDS, Pace, train_rounds
+from ntk_air.networks.training.rounds import FINISH_RECORDS, FlowTimeSchedule, train_rounds
 from ntk_air.networks.training.train import HeldOutInputs
 from ntk_air.spectrum.decomposition import decompose
 
@@ -67,7 +67,7 @@ def test_a_linear_network_follows_the_rounds_of_its_kernel(problem, momentum):
     run = train_on(
         problem,
         rounds_of(),
-        pace=Pace(None, momentum=momentum, least_passes=LENGTH),
+        schedule=FlowTimeSchedule(None, momentum=momentum, least_passes=LENGTH),
         clean=problem["clean"],
         held_out=HeldOutInputs(test_inputs, problem["test_targets"]),
     )
@@ -83,9 +83,9 @@ def test_a_linear_network_follows_the_rounds_of_its_kernel(problem, momentum):
 
 def test_the_finish_learns_the_last_labels_alone(problem):
     """From the labels of the round before it, in four epochs, recorded by passes."""
-    pace = Pace(None, momentum=0.0, least_passes=LENGTH)
-    before = train_on(problem, rounds_of(), pace=pace).trajectory.final.predictions
-    run = train_on(problem, rounds_of(finish=sv.Sharpened(0.2)), pace=pace)
+    schedule = FlowTimeSchedule(None, momentum=0.0, least_passes=LENGTH)
+    before = train_on(problem, rounds_of(), schedule=schedule).trajectory.final.predictions
+    run = train_on(problem, rounds_of(finish=sv.Sharpened(0.2)), schedule=schedule)
     logits = np.asarray(before) / 0.2
     labels = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True) - 1 / N_OUT
     values, basis = np.linalg.eigh(problem["inputs"] @ problem["inputs"].T)
@@ -104,7 +104,7 @@ def test_the_finish_learns_the_last_labels_alone(problem):
         (rounds_of(), {"finish_epochs": -1.0}, "finish_epochs must be .* got -1"),
         (
             rounds_of(),
-            {"largest_eigenvalue": 1e-9, "pace": Pace(None)},
+            {"largest_eigenvalue": 1e-9, "schedule": FlowTimeSchedule(None)},
             "training in rounds ended in stretch 0 of 3",
         ),
     ],
@@ -116,6 +116,6 @@ def test_what_cannot_be_walked_is_refused(problem, rounds, options, message):
 
 def test_bad_paces_are_refused():
     with pytest.raises(ValueError, match=r"least_passes must be .* got 0"):
-        Pace(least_passes=0)
+        FlowTimeSchedule(least_passes=0)
     with pytest.raises(ValueError, match="momentum must lie below 1"):
-        Pace(momentum=1.0)
+        FlowTimeSchedule(momentum=1.0)

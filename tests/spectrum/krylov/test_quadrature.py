@@ -7,7 +7,7 @@ import pytest
 
 from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.data import load_dataset
-from ntk_air.kernels.infinite.dense import DenseArchitecture
+from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.spectrum.decomposition import DecompositionError
 from ntk_air.spectrum.krylov import Checkpoint, label_quadrature
 from ntk_air.spectrum.krylov.quadrature import spectral_norm
@@ -36,7 +36,7 @@ def matrix_of(name):
     if name != "digits":
         return spectral_problem(name).matrix
     data = load_dataset("digits", n_train=150, n_test=0).normalised()
-    return np.asarray(DenseArchitecture(depth=3)(data.inputs.astype(np.float64)))
+    return np.asarray(DenseNTK(depth=3)(data.inputs.astype(np.float64)))
 
 
 def check_contained(matrix, labels, n_products, *, share_of_rate=1.0):

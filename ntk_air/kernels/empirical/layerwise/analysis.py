@@ -23,7 +23,7 @@ _Known = ParameterView | float | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Site:
+class Use:
     """A use of a parameter's value: in a product with an activation, or in any other equation.
 
     Attributes:
@@ -68,21 +68,21 @@ class Block:
 
 
 @dataclasses.dataclass(frozen=True)
-class Entrances:
+class ParameterUses:
     """Where the parameters of a network enter it.
 
     Attributes:
         block: the network's jaxpr.
-        sites: by parameter: its uses. A parameter without any has no influence.
+        uses: by parameter: its uses. A parameter without any has no influence.
         unknown: by parameter: why its uses cannot be probed, where that is so.
     """
 
     block: Block
-    sites: dict[int, list[Site]]
+    uses: dict[int, list[Use]]
     unknown: dict[int, str]
 
 
-def find_entrances(closed: core.ClosedJaxpr, n_leaves: int) -> Entrances:
+def find_parameter_uses(closed: core.ClosedJaxpr, n_leaves: int) -> ParameterUses:
     """Follow the first ``n_leaves`` arguments of a jaxpr to where they meet activations."""
     walk = _Walk()
     block = Block(closed.jaxpr, closed.consts)
@@ -92,17 +92,17 @@ def find_entrances(closed: core.ClosedJaxpr, n_leaves: int) -> Entrances:
             known[leaf] = ParameterView.of_leaf(leaf, variable.aval.shape)
     for out in walk.block(block, known):
         walk.give_up(out, "it is an output of the network")
-    sites: dict[int, list[Site]] = {leaf: [] for leaf in range(n_leaves)}
-    for site in walk.sites:
-        sites[site.view.leaf].append(site)
-    return Entrances(block, sites, walk.unknown)
+    uses: dict[int, list[Use]] = {leaf: [] for leaf in range(n_leaves)}
+    for use in walk.uses:
+        uses[use.view.leaf].append(use)
+    return ParameterUses(block, uses, walk.unknown)
 
 
 class _Walk:
-    """The state of one walk: sites and unknown uses found so far."""
+    """The state of one walk: uses and unknown uses found so far."""
 
     def __init__(self) -> None:
-        self.sites: list[Site] = []
+        self.uses: list[Use] = []
         self.unknown: dict[int, str] = {}
         self._n_probes = 0
         self._loops: tuple[int, ...] = ()
@@ -159,7 +159,7 @@ class _Walk:
             number = block.results.setdefault(position, self._n_probes)
         self._n_probes = max(self._n_probes, number + 1)
         size = math.prod((*self._loops, *probed.aval.shape))
-        self.sites.append(Site(number, name, rule, view, self._loops, size))
+        self.uses.append(Use(number, name, rule, view, self._loops, size))
 
     def _call(
         self, block: Block, position: int, equation: Any, inputs: list[_Known]

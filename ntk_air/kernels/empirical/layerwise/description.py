@@ -49,7 +49,7 @@ def describe_parameters(network: Network, tile: Tile) -> tuple[ParameterContract
             described.append(ParameterContraction(name, "jacobian", (plan.explicit[leaf],)))
             continue
         kinds: list[Route] = ["none", *(_kind(factors, sizes) for factors in groups)]
-        uses = tuple(site.primitive for factors in groups for site in factors.sites)
+        uses = tuple(use.primitive for factors in groups for use in factors.uses)
         described.append(ParameterContraction(name, max(kinds, key=_ORDER.index), uses))
     return tuple(described)
 
@@ -58,6 +58,6 @@ _ORDER: tuple[Route, ...] = ("none", "gram", "explicit", "gradient", "jacobian")
 
 
 def _kind(factors: Factors, sizes: TileSizes) -> Route:
-    if any(isinstance(site.rule, ProductRule) for site in factors.sites):
+    if any(isinstance(use.rule, ProductRule) for use in factors.uses):
         return cheaper_order(factors, sizes)
     return "gradient"

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air.kernels.empirical.layerwise.analysis import Site
+from ntk_air.kernels.empirical.layerwise.analysis import Use
 from ntk_air.kernels.empirical.layerwise.evaluation import Probes, evaluate, probe_shapes
 from ntk_air.kernels.empirical.layerwise.plan import Factors, LayerwisePlan
 from ntk_air.kernels.empirical.layerwise.rules import ProductRule
@@ -53,11 +53,9 @@ def linearise(
         fixed: the arguments of its jaxpr between parameters and example.
         x: the examples, (n, *features).
     """
-    sites = [site for factors in plan.factors for site in factors.sites]
+    uses = [use for factors in plan.factors for use in factors.uses]
     shapes = probe_shapes(plan.block)
-    wanted = {
-        (site.probe, site.rule.activation) for site in sites if isinstance(site.rule, ProductRule)
-    }
+    wanted = {(use.probe, use.rule.activation) for use in uses if isinstance(use.rule, ProductRule)}
 
     def of_one(probes: Probes, explicit: dict[int, Array], example: Any) -> Any:
         parameters = [explicit.get(leaf, value) for leaf, value in enumerate(leaves)]
@@ -69,8 +67,7 @@ def linearise(
 
     n = len(x)
     probes = {
-        site.probe: jnp.zeros((n, *shapes[site.probe].shape), shapes[site.probe].dtype)
-        for site in sites
+        use.probe: jnp.zeros((n, *shapes[use.probe].shape), shapes[use.probe].dtype) for use in uses
     }
     # A copy for each example: so the gradients of the examples stay apart.
     explicit = {
@@ -82,16 +79,14 @@ def linearise(
 
 def left_factor(factors: Factors, batch: Linearised, dtype: Any) -> Float[Array, "n k p i"]:
     """A of a group without swapped products, for each example."""
-    return _side_by_side([_activation_factor(site, batch).astype(dtype) for site in factors.sites])
+    return _side_by_side([_activation_factor(use, batch).astype(dtype) for use in factors.uses])
 
 
 def right_factor(
     factors: Factors, cotangents: Cotangents, dtype: Any
 ) -> Float[Array, "n_kept n k p j"]:
     """D of a group without swapped products, for each combination of outputs and example."""
-    return _side_by_side(
-        [_cotangent_factor(site, cotangents).astype(dtype) for site in factors.sites]
-    )
+    return _side_by_side([_cotangent_factor(use, cotangents).astype(dtype) for use in factors.uses])
 
 
 def mixed_factors(
@@ -99,26 +94,26 @@ def mixed_factors(
 ) -> tuple[Float[Array, "n_kept n k p i"], Float[Array, "n_kept n k p j"]]:
     """Both factors of a group in which some products have i and j swapped against the first."""
     lefts, rights = [], []
-    for site, swapped in zip(factors.sites, factors.swapped, strict=True):
-        right = _cotangent_factor(site, cotangents).astype(dtype)
-        left = _activation_factor(site, batch).astype(dtype)
+    for use, swapped in zip(factors.uses, factors.swapped, strict=True):
+        right = _cotangent_factor(use, cotangents).astype(dtype)
+        left = _activation_factor(use, batch).astype(dtype)
         left = jnp.broadcast_to(left, (*right.shape[:2], *left.shape[1:]))
         lefts.append(right if swapped else left)
         rights.append(left if swapped else right)
     return _side_by_side(lefts), _side_by_side(rights)
 
 
-def _activation_factor(site: Site, batch: Linearised) -> Float[Array, "n k p i"]:
-    if isinstance(site.rule, ProductRule):
-        seen = batch.activations[site.probe, site.rule.activation]
-        return jax.vmap(_merged(site, site.rule.activations))(seen)
-    ones = jnp.ones((*site.loops, 1, 1, 1))
-    return _merged(site, lambda one: one)(ones)[None].repeat(batch.n, axis=0)
+def _activation_factor(use: Use, batch: Linearised) -> Float[Array, "n k p i"]:
+    if isinstance(use.rule, ProductRule):
+        seen = batch.activations[use.probe, use.rule.activation]
+        return jax.vmap(_merged(use, use.rule.activations))(seen)
+    ones = jnp.ones((*use.loops, 1, 1, 1))
+    return _merged(use, lambda one: one)(ones)[None].repeat(batch.n, axis=0)
 
 
-def _cotangent_factor(site: Site, cotangents: Cotangents) -> Float[Array, "n_kept n k p j"]:
-    factor = jax.vmap(jax.vmap(_merged(site, site.rule.cotangents)))(cotangents[site.probe])
-    return factor if site.view.scale == 1 else factor * site.view.scale
+def _cotangent_factor(use: Use, cotangents: Cotangents) -> Float[Array, "n_kept n k p j"]:
+    factor = jax.vmap(jax.vmap(_merged(use, use.rule.cotangents)))(cotangents[use.probe])
+    return factor if use.view.scale == 1 else factor * use.view.scale
 
 
 def _side_by_side(factors: list[Array]) -> Array:
@@ -126,10 +121,10 @@ def _side_by_side(factors: list[Array]) -> Array:
     return factors[0] if len(factors) == 1 else jnp.concatenate(factors, axis=-2)
 
 
-def _merged(site: Site, factor: Callable[[Array], Array]) -> Callable[[Array], Array]:
+def _merged(use: Use, factor: Callable[[Array], Array]) -> Callable[[Array], Array]:
     """A factor with the loops around its product among k or p, as their slices differ or not."""
-    n_loops = len(site.loops)
-    in_k = [axis for axis in range(n_loops) if site.view.indices.shape[axis] > 1]
+    n_loops = len(use.loops)
+    in_k = [axis for axis in range(n_loops) if use.view.indices.shape[axis] > 1]
     in_p = [axis for axis in range(n_loops) if axis not in in_k]
     for _ in range(n_loops):
         factor = jax.vmap(factor)

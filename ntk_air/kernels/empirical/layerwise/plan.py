@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from ntk_air.kernels.empirical.layerwise.analysis import Block, Site, find_entrances
+from ntk_air.kernels.empirical.layerwise.analysis import Block, Use, find_parameter_uses
 from ntk_air.kernels.empirical.network import Network
 
 
@@ -19,13 +19,13 @@ class Factors:
 
     Attributes:
         leaf: the parameter.
-        sites: the uses.
+        uses: the uses.
         swapped: for each, whether its i and j are the j and i of the first.
         sizes: the numbers (k, p, i, j).
     """
 
     leaf: int
-    sites: tuple[Site, ...]
+    uses: tuple[Use, ...]
     swapped: tuple[bool, ...]
     sizes: tuple[int, int, int, int]
 
@@ -67,36 +67,36 @@ def plan_layers(network: Network, example: Any) -> LayerwisePlan:
 
 def _plan(closed: core.ClosedJaxpr, n_leaves: int) -> LayerwisePlan:
     """The plan for a jaxpr whose first ``n_leaves`` arguments are the parameters."""
-    entrances = find_entrances(closed, n_leaves)
-    explicit = dict(entrances.unknown)
+    found = find_parameter_uses(closed, n_leaves)
+    explicit = dict(found.unknown)
     factors: list[Factors] = []
-    for leaf, sites in entrances.sites.items():
-        if leaf in explicit or not sites:
+    for leaf, uses in found.uses.items():
+        if leaf in explicit or not uses:
             continue
-        groups = _grouped(sites, closed.jaxpr.invars[leaf].aval.size)
+        groups = _grouped(uses, closed.jaxpr.invars[leaf].aval.size)
         if groups is None:
             explicit[leaf] = "some of its entries are used in two ways that do not factor alike"
         else:
             factors.extend(groups)
-    return LayerwisePlan(entrances.block, tuple(factors), explicit, n_leaves)
+    return LayerwisePlan(found.block, tuple(factors), explicit, n_leaves)
 
 
-def _grouped(sites: list[Site], n_entries: int) -> list[Factors] | None:
-    """Sites sorted into groups of the same entries; ``None`` where two overlap only in part."""
+def _grouped(uses: list[Use], n_entries: int) -> list[Factors] | None:
+    """Uses sorted into groups of the same entries; ``None`` where two overlap only in part."""
     taken = np.zeros(n_entries, bool)
-    groups: list[tuple[np.ndarray, list[Site], list[bool]]] = []
-    for site in sites:
-        entries = _site_entries(site)
+    groups: list[tuple[np.ndarray, list[Use], list[bool]]] = []
+    for use in uses:
+        entries = _use_entries(use)
         match = _matching(groups, entries)
         if match is not None:
             group, swapped = match
-            group[1].append(site)
+            group[1].append(use)
             group[2].append(swapped)
             continue
         if taken[entries].any():
             return None
         taken[entries] = True
-        groups.append((entries, [site], [False]))
+        groups.append((entries, [use], [False]))
     return [
         Factors(
             group[0].view.leaf,
@@ -109,8 +109,8 @@ def _grouped(sites: list[Site], n_entries: int) -> list[Factors] | None:
 
 
 def _matching(
-    groups: list[tuple[np.ndarray, list[Site], list[bool]]], entries: np.ndarray
-) -> tuple[tuple[np.ndarray, list[Site], list[bool]], bool] | None:
+    groups: list[tuple[np.ndarray, list[Use], list[bool]]], entries: np.ndarray
+) -> tuple[tuple[np.ndarray, list[Use], list[bool]], bool] | None:
     for group in groups:
         if np.array_equal(group[0], entries):
             return group, False
@@ -119,16 +119,14 @@ def _matching(
     return None
 
 
-def _site_entries(site: Site) -> np.ndarray:
+def _use_entries(use: Use) -> np.ndarray:
     """Which entries of the parameter the gradient holds, (k, i, j), loops over slices in k."""
-    return np.concatenate([site.rule.entries(block) for block in site.view.iterations])
+    return np.concatenate([use.rule.entries(block) for block in use.view.iterations])
 
 
-def _sizes(entries: np.ndarray, group: list[Site]) -> tuple[int, int, int, int]:
+def _sizes(entries: np.ndarray, group: list[Use]) -> tuple[int, int, int, int]:
     k, i, j = entries.shape
     # The result of each product has an entry for each k, position and surviving axis of v.
-    survivors = [_site_entries(site).shape[2] for site in group]
-    positions = [
-        site.probed_size // (k * size) for site, size in zip(group, survivors, strict=True)
-    ]
+    survivors = [_use_entries(use).shape[2] for use in group]
+    positions = [use.probed_size // (k * size) for use, size in zip(group, survivors, strict=True)]
     return k, sum(positions), i, j

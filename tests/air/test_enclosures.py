@@ -41,9 +41,9 @@ def test_brackets_hold_the_curve_and_its_area(name, dynamics):
     truth = air.air_curve(spectrum, signal, noise, **options)
     widths = []
     for measures in measures_of(matrix, (2, 5, 20), signal=signal, noise=noise):
-        found = air.air_curve_bracket(measures["signal"], measures["noise"], **options)
+        found = air.air_curve_enclosure(measures["signal"], measures["noise"], **options)
         assert found.area.contains(np.array([truth.area])), (found.area, truth.area)
-        turned = air.air_curve_bracket(measures["noise"], measures["signal"], **options)
+        turned = air.air_curve_enclosure(measures["noise"], measures["signal"], **options)
         assert turned.area.contains(np.array([1 - truth.area])), (turned.area, 1 - truth.area)
         widths.append(float(found.area.width[0]))
         for bracket, u in ((found.signal, signal), (found.noise, noise)):
@@ -63,7 +63,7 @@ def test_shares_are_those_of_the_definition(dynamics):
     (measures,) = measures_of(matrix, [20], u=u)
     times, rate = [0, 1, 3, 10], 0.2
     expected = [filtered_share(matrix, u, t, rate, dynamics) for t in times]
-    found = air.retrieved_share_bracket(
+    found = air.retrieved_share_enclosure(
         measures["u"], np.append(times, np.inf), learning_rate=rate, dynamics=dynamics
     )
     np.testing.assert_allclose(found.estimate[:-1], expected, rtol=0, atol=1e-12)
@@ -76,6 +76,6 @@ def test_measures_of_different_products_are_refused():
     matrix, (signal, noise) = spectral_problem("power_law").matrix, signal_and_noise()
     (alone,), (other,) = (measures_of(matrix, [3], u=u) for u in (signal, noise))
     with pytest.raises(ValueError, match="signal and noise must be measures of the same"):
-        air.air_curve_bracket(alone["u"], other["u"])
+        air.air_curve_enclosure(alone["u"], other["u"])
     with pytest.raises(ValueError, match="n_points must be a finite number, at least 3"):
-        air.air_curve_bracket(alone["u"], alone["u"], n_points=2)
+        air.air_curve_enclosure(alone["u"], alone["u"], n_points=2)

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float
 
 
-class Bracket(eqx.Module):
+class Enclosure(eqx.Module):
     """Numbers that lie between two bounds, with the best guess between them."""
 
     lower: Float[np.ndarray, " n_value"]
@@ -27,7 +27,7 @@ def bracket(
     lower: Float[np.ndarray, " n_value"],
     upper: Float[np.ndarray, " n_value"],
     estimate: Float[np.ndarray, " n_value"],
-) -> Bracket:
+) -> Enclosure:
     """A bracket within [0, 1], with the estimate moved into it."""
     lower, upper = np.clip(lower, 0, 1), np.clip(upper, 0, 1)
-    return Bracket(lower=lower, upper=upper, estimate=np.clip(estimate, lower, upper))
+    return Enclosure(lower=lower, upper=upper, estimate=np.clip(estimate, lower, upper))

@@ -20,7 +20,7 @@ from ntk_air._base.checks import check_at_least
 from ntk_air.air.area import area_under_curve
 from ntk_air.air.curve import curve_times
 from ntk_air.air.rates import Dynamics, ModeRates, rates_of
-from ntk_air.spectrum.krylov.bracket import Bracket, bracket
+from ntk_air.spectrum.krylov.enclosure import Enclosure, bracket
 from ntk_air.spectrum.krylov.measure import SpectralMeasure
 
 _POINTS = 400
@@ -28,28 +28,28 @@ _POINTS = 400
 Times = Float[np.ndarray, " n_time"]
 
 
-class AirCurveBracket(eqx.Module):
+class AirCurveEnclosure(eqx.Module):
     """R_t(signal) against R_t(noise) and the area under it, between bounds."""
 
     times: Times
     """t in steps, 0 first; see ``AirCurve``."""
-    signal: Bracket
+    signal: Enclosure
     """R_t of the signal."""
-    noise: Bracket
+    noise: Enclosure
     """R_t of the noise."""
-    area: Bracket
+    area: Enclosure
     """The AIR-AUC, one value."""
     learning_rate: float
     dynamics: Dynamics = eqx.field(static=True)
 
 
-def retrieved_share_bracket(
+def retrieved_share_enclosure(
     measure: SpectralMeasure,
     times: Times,
     *,
     learning_rate: float | None = None,
     dynamics: Dynamics = "descent",
-) -> Bracket:
+) -> Enclosure:
     """R_t(u) = ‖g_t(Θ)u‖²/‖u‖² between bounds: the share of u retrieved by each time.
 
     Args:
@@ -75,14 +75,14 @@ def retrieved_share_bracket(
     )
 
 
-def air_curve_bracket(
+def air_curve_enclosure(
     signal: SpectralMeasure,
     noise: SpectralMeasure,
     *,
     learning_rate: float | None = None,
     dynamics: Dynamics = "descent",
     n_points: int = _POINTS,
-) -> AirCurveBracket:
+) -> AirCurveEnclosure:
     """R_t(y) against R_t(ζ) as t runs from 0 to ∞, with the area under it, between bounds.
 
     Args:
@@ -104,14 +104,14 @@ def air_curve_bracket(
     times = np.asarray(curve_times(rates, dynamics, n_points), np.float64)
     measures = (signal, noise)
     ours, theirs = (
-        _rising(retrieved_share_bracket(measure, times, learning_rate=rate, dynamics=dynamics))
+        _rising(retrieved_share_enclosure(measure, times, learning_rate=rate, dynamics=dynamics))
         for measure in measures
     )
     area, off = _estimated_area(measures, (ours, theirs), times, rates, rate, dynamics)
     single = (dynamics == "descent") & (np.diff(times) == 1)
     lower = max(_least(ours.lower, theirs.upper, single), area - off)
     upper = min(1 - _least(theirs.lower, ours.upper, single), area + off)
-    return AirCurveBracket(
+    return AirCurveEnclosure(
         times=times,
         signal=ours,
         noise=theirs,
@@ -121,7 +121,7 @@ def air_curve_bracket(
     )
 
 
-def _rising(share: Bracket) -> Bracket:
+def _rising(share: Enclosure) -> Enclosure:
     """A share never falls with time: a bound at one time holds at those behind, or before it."""
     lower = np.maximum.accumulate(share.lower)
     upper = np.minimum.accumulate(share.upper[::-1])[::-1]
@@ -130,7 +130,7 @@ def _rising(share: Bracket) -> Bracket:
 
 def _estimated_area(
     measures: tuple[SpectralMeasure, SpectralMeasure],
-    shares: tuple[Bracket, Bracket],
+    shares: tuple[Enclosure, Enclosure],
     times: Times,
     rates: ModeRates,
     rate: float,
