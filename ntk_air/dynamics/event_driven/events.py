@@ -38,7 +38,7 @@ ROWS_IN_DOUBT = 16
 
 _STEPS_AT_ONCE = 16
 
-# The columns of the propagator that move a mode about its target: to c, to its velocity, to the excess weight.
+# The propagator's columns that move a mode about its target: c, its velocity, the excess weight.
 _MOVING = np.array([0, 1, 3])
 
 
@@ -219,7 +219,7 @@ def _stray(
 
 
 def _moving_parts(frame: Frame, driven: Sources) -> Float[Array, "3 n_mode n_out"]:
-    """What the propagator's columns ``_MOVING`` multiply in the modes of f, once these are at their target.
+    """What the columns ``_MOVING`` multiply in the modes of f, once these are at their target.
 
     A steady target's response is G = (1 − D)/λ, D being that of c: taking both together, a mode's
     distance from its target decays, and what has taught moves no more.
