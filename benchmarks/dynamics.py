@@ -33,7 +33,7 @@ from ntk_air.dynamics.supervision import Hard, Power, Supervision
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.stax.compat import load_neural_tangents
 from ntk_air.lab.provenance import device_state, package_versions, source_state
-from ntk_air.problem import Scene, make_scene
+from ntk_air.problem import Problem, make_problem
 
 _WARM_UP_STEPS = 20
 
@@ -62,8 +62,8 @@ class Config:
 def main(config: Config) -> None:
     """Measure, print the table, save the rows."""
     before = os.getloadavg()[0]
-    scene = scene_of(config)
-    rows = [*metric_curves(scene, config), *self_distillation(scene, config)]
+    problem = problem_of(config)
+    rows = [*metric_curves(problem, config), *self_distillation(problem, config)]
     for row in rows:
         ratio = (
             "" if row["ratio_to_peer"] is None else f"{row['ratio_to_peer']:.3g} x {row['peer']}"
@@ -81,26 +81,26 @@ def main(config: Config) -> None:
     files.write_json(config.out / "results.json", content)
 
 
-def scene_of(config: Config) -> Scene:
+def problem_of(config: Config) -> Problem:
     """Images with 40 % label noise and a dense ReLU kernel of depth 3."""
     dataset = load_dataset(config.dataset, n_train=config.n_train, n_test=0).normalised()
     noisy = dataset.with_label_noise(SymmetricNoise(rate=0.4), seed=0)
-    return make_scene(noisy, DenseNTK(depth=3))
+    return make_problem(noisy, DenseNTK(depth=3))
 
 
-def metric_curves(scene: Scene, config: Config) -> list[dict[str, Any]]:
+def metric_curves(problem: Problem, config: Config) -> list[dict[str, Any]]:
     """All metrics of the training outputs at many times, each tool's own spectrum given."""
     times = np.unique(np.round(np.geomspace(1, 1e6, 2 * config.n_times)))[-config.n_times :]
     predict = load_neural_tangents().predict
-    vectors, clean = jnp.asarray(scene.spectrum.eigenvectors), jnp.asarray(scene.clean)
+    vectors, clean = jnp.asarray(problem.spectrum.eigenvectors), jnp.asarray(problem.clean)
 
     def ours() -> Any:
         run = exact_trajectory(
-            scene.spectrum,
-            scene.noisy,
-            GradientDescent(scene.learning_rate),
+            problem.spectrum,
+            problem.noisy,
+            GradientDescent(problem.learning_rate),
             times=times,
-            clean=scene.clean,
+            clean=problem.clean,
         )
         return jax.block_until_ready(run.train)
 
@@ -118,10 +118,10 @@ def metric_curves(scene: Scene, config: Config) -> list[dict[str, Any]]:
         return jax.vmap(one)(outputs)
 
     with jax.numpy_dtype_promotion("standard"):
-        theta, noisy = jnp.asarray(scene.theta), jnp.asarray(scene.noisy)
+        theta, noisy = jnp.asarray(problem.theta), jnp.asarray(problem.noisy)
         # Its time is s·n·C for the loss it trains on.
         predict_at = predict.gradient_descent_mse(theta, noisy)
-        peer_times = jnp.asarray(times) * scene.learning_rate * noisy.size
+        peer_times = jnp.asarray(times) * problem.learning_rate * noisy.size
         zero = jnp.zeros_like(noisy)
 
         def peer_outputs() -> jax.Array:
@@ -138,7 +138,7 @@ def metric_curves(scene: Scene, config: Config) -> list[dict[str, Any]]:
         _, outputs_seconds = timed(peer_outputs, config.repeats)
         _, single_seconds = timed(peer_one_by_one, 1)
     _, bare_seconds = timed(bare, config.repeats)
-    _, metrics_seconds = timed(metrics_alone(scene, len(times)), config.repeats)
+    _, metrics_seconds = timed(metrics_alone(problem, len(times)), config.repeats)
     values, our_seconds = timed(ours, config.repeats)
     # The peer follows the flow, we follow descent: they meet once the top modes have settled.
     difference = float(np.max(np.abs(values.rms_distance - reference.rms_distance)))
@@ -157,9 +157,9 @@ def metric_curves(scene: Scene, config: Config) -> list[dict[str, Any]]:
     ]
 
 
-def metrics_alone(scene: Scene, n_times: int) -> Callable[[], Any]:
+def metrics_alone(problem: Problem, n_times: int) -> Callable[[], Any]:
     """Margins and errors of predictions that are there, a few rows at all times after the other."""
-    clean = jnp.asarray(scene.clean)
+    clean = jnp.asarray(problem.clean)
     n_chunks, n_out = len(clean) // _ROWS_AT_ONCE, clean.shape[1]
     labels = clean[: n_chunks * _ROWS_AT_ONCE].reshape(n_chunks, _ROWS_AT_ONCE, n_out)
     shape = (n_chunks, n_times, n_out, _ROWS_AT_ONCE)
@@ -175,10 +175,10 @@ def metrics_alone(scene: Scene, n_times: int) -> Callable[[], Any]:
     return lambda: jax.block_until_ready(taken(given, labels))
 
 
-def self_distillation(scene: Scene, config: Config) -> list[dict[str, Any]]:
+def self_distillation(problem: Problem, config: Config) -> list[dict[str, Any]]:
     """Plain steps against bare products, jumps against plain steps."""
-    theta, block = jnp.asarray(scene.theta), jnp.asarray(scene.noisy)
-    rate = scene.learning_rate
+    theta, block = jnp.asarray(problem.theta), jnp.asarray(problem.noisy)
+    rate = problem.learning_rate
     rule = Supervision(Hard(), Power(exponent=1.5, scale=200.0), warm_up=500)
 
     @jax.jit
@@ -190,24 +190,24 @@ def self_distillation(scene: Scene, config: Config) -> list[dict[str, Any]]:
 
     def plain(n_steps: int = config.n_steps) -> np.ndarray:
         run = simulate(
-            scene.theta,
-            scene.noisy,
+            problem.theta,
+            problem.noisy,
             rule,
             times=[n_steps],
-            learning_rate=scene.learning_rate,
-            clean=scene.clean,
-            largest_eigenvalue=scene.spectrum.lambda_max,
+            learning_rate=problem.learning_rate,
+            clean=problem.clean,
+            largest_eigenvalue=problem.spectrum.lambda_max,
         )
         return np.asarray(run.final.predictions)
 
     def jumps() -> np.ndarray:
         run = simulate_by_jumps(
-            scene.spectrum,
-            scene.noisy,
+            problem.spectrum,
+            problem.noisy,
             rule,
             times=[config.n_steps],
-            learning_rate=scene.learning_rate,
-            clean=scene.clean,
+            learning_rate=problem.learning_rate,
+            clean=problem.clean,
         )
         return np.asarray(run.final.predictions)
 

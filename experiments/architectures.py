@@ -24,7 +24,7 @@ from ntk_air.lab.kernel_quality import kernel_quality
 from ntk_air.lab.report import architectures as report
 from ntk_air.lab.report.quality_results import quality_arrays, quality_numbers, rank_correlations
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.problem import make_scene
+from ntk_air.problem import make_problem
 
 DENSE = (
     "dense:1",
@@ -134,8 +134,8 @@ def measured(config: Config, seed: int, kernel: KernelConfig) -> Mapping[str, An
     precision = config.run.precision
     built, _ = kernel.build(dataset, seed=seed, precision=precision)
     memory = parse_bytes(config.run.max_memory)
-    scene = make_scene(dataset, built, seed=seed, precision=precision, max_memory_bytes=memory)
-    return quality_arrays(kernel_quality(scene))
+    problem = make_problem(dataset, built, precision=precision, max_memory_bytes=memory)
+    return quality_arrays(kernel_quality(problem.replace(seed=seed)))
 
 
 EXPERIMENT = Experiment(

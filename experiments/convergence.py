@@ -34,7 +34,7 @@ from ntk_air.dynamics.supervision import (
     plain_descent,
 )
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig
-from ntk_air.lab.harness import Experiment, main, make_run_scene
+from ntk_air.lab.harness import Experiment, main, make_run_problem
 from ntk_air.lab.report import convergence as report
 from ntk_air.lab.report.trajectory_results import (
     certificate_numbers,
@@ -80,29 +80,33 @@ def compute(
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The numbers of results.json and the curves of arrays.npz."""
     noisy_dataset = config.noise.draws(dataset, seeds=[config.run.seed])[0]
-    scene, kernel_name = make_run_scene(config, noisy_dataset, run, progress)
-    warm_up = config.warm_up or estimate_noise(scene.spectrum, scene.noisy).steps
+    problem, kernel_name = make_run_problem(config, noisy_dataset, run, progress)
+    warm_up = config.warm_up or estimate_noise(problem.spectrum, problem.noisy).steps
     schedule = Power(exponent=config.exponent, scale=float(warm_up))
 
     def supervise(label_function: LabelFunction) -> Supervision:
         return Supervision(label_function, schedule, warm_up=warm_up)
 
-    hard, rate = supervise(Hard()), scene.learning_rate
+    hard, rate = supervise(Hard()), problem.learning_rate
     times = np.unique(np.round(np.geomspace(1, config.steps, N_TIMES)))
     weights = hard.weights(np.arange(config.steps))
-    common: dict[str, Any] = scene.labels()
+    common: dict[str, Any] = {
+        "noisy": problem.noisy,
+        "clean": problem.clean,
+        "held_out": problem.held_out,
+    }
     runs = {
         "gradient_descent": exact_trajectory(
-            scene.spectrum,
+            problem.spectrum,
             rule=GradientDescent(rate),
             times=[*times, MEMORISED_STEPS],
             **common,
         ),
         "self_distillation_identity": exact_trajectory(
-            scene.spectrum, rule=IdentityDistillation(rate, weights), times=times, **common
+            problem.spectrum, rule=IdentityDistillation(rate, weights), times=times, **common
         ),
         "self_distillation_hard": simulate_by_jumps(
-            scene.spectrum,
+            problem.spectrum,
             supervision=hard,
             times=times,
             learning_rate=rate,
@@ -114,11 +118,11 @@ def compute(
 
     def plain_steps(supervision: Supervision, at: np.ndarray) -> Any:
         return simulate(
-            scene.theta,
+            problem.theta,
             supervision=supervision,
             times=at,
             learning_rate=rate,
-            largest_eigenvalue=scene.spectrum.lambda_max,
+            largest_eigenvalue=problem.spectrum.lambda_max,
             progress=progress,
             **common,
         )
@@ -137,12 +141,12 @@ def compute(
     stored = runs["self_distillation_hard"].stored
     assert stored is not None  # asked for above
     certificate = first_certified_step(
-        tail_basis(scene.spectrum),
+        tail_basis(problem.spectrum),
         stored,
-        scene.noisy,
+        problem.noisy,
         hard,
         learning_rate=rate,
-        clean=scene.clean,
+        clean=problem.clean,
     )
     noise = noisy_dataset.label_noise
     signal = None if noise is None else noise.signal_scale(dataset.n_classes)
@@ -153,13 +157,13 @@ def compute(
         "noise_kind": "none" if noise is None else noise.kind,
         "noise_rate": noisy_dataset.noise_fraction,
         "kernel": kernel_name,
-        "precision": scene.spectrum.precision,
+        "precision": problem.spectrum.precision,
         "learning_rate": rate,
         "warm_up_steps": warm_up,
         "floor_predicted": None
         if signal is None
-        else early_stopping_floor(scene.clean, signal=signal),
-        "memorised_predicted": memorisation_level(scene.clean, scene.noisy),
+        else early_stopping_floor(problem.clean, signal=signal),
+        "memorised_predicted": memorisation_level(problem.clean, problem.noisy),
         **{name: run_numbers(trajectory) for name, trajectory in runs.items()},
         "certificate": certificate_numbers(certificate),
         "closed_form_max_abs_error": max(

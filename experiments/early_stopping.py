@@ -24,11 +24,11 @@ from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.dynamics.supervision import Constant, Identity, Power, Pretrained, Supervision
 from ntk_air.lab.config import ExperimentConfig
-from ntk_air.lab.harness import Experiment, main, make_run_scene
+from ntk_air.lab.harness import Experiment, main, make_run_problem
 from ntk_air.lab.report import early_stopping as report
 from ntk_air.lab.report.trajectory_results import curves, largest_difference, run_numbers
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.problem import Scene
+from ntk_air.problem import Problem
 
 CONVERGED_STEPS = 1e18
 PLAIN_STEPS = 4_000
@@ -58,17 +58,17 @@ def compute(
     if dataset.n_test == 0:
         raise ValueError("dataset must have held-out inputs to compare functions on; got none")
     noisy_dataset = config.noise.draws(dataset, seeds=[config.run.seed])[0]
-    scene, kernel_name = make_run_scene(config, noisy_dataset, run, progress)
-    descent = GradientDescent(scene.learning_rate)
+    problem, kernel_name = make_run_problem(config, noisy_dataset, run, progress)
+    descent = GradientDescent(problem.learning_rate)
     teacher_steps = np.unique(np.round(np.geomspace(1, config.steps, N_TEACHERS)))
-    teachers = follow(scene, descent, teacher_steps, store=True)
-    students = converged_students(scene, teachers)
+    teachers = follow(problem, descent, teacher_steps, store=True)
+    students = converged_students(problem, teachers)
     times = np.unique(np.round(np.geomspace(1, config.steps, N_TIMES)))
-    plain = follow(scene, descent, times)
+    plain = follow(problem, descent, times)
     of_converged = student_of_converged_teacher(
-        scene, follow(scene, descent, np.array([CONVERGED_STEPS])), times[times <= PLAIN_STEPS]
+        problem, follow(problem, descent, np.array([CONVERGED_STEPS])), times[times <= PLAIN_STEPS]
     )
-    clock = identity_clock(scene, config, times)
+    clock = identity_clock(problem, config, times)
     results = {
         "dataset": dataset.name,
         "n_train": dataset.n_train,
@@ -76,9 +76,9 @@ def compute(
         "n_classes": dataset.n_classes,
         "noise_rate": noisy_dataset.noise_fraction,
         "kernel": kernel_name,
-        "precision": scene.spectrum.precision,
-        "learning_rate": scene.learning_rate,
-        "modes_below_precision": scene.spectrum.n_below_precision,
+        "precision": problem.spectrum.precision,
+        "learning_rate": problem.learning_rate,
+        "modes_below_precision": problem.spectrum.n_below_precision,
         "teacher_steps": teacher_steps,
         "max_abs_difference_student_teacher": np.max(students["difference"]),
         "max_abs_difference_converged_teacher": largest_difference(plain, of_converged),
@@ -98,37 +98,43 @@ def compute(
 
 
 def follow(
-    scene: Scene, rule: SpectralRule, times: np.ndarray, *, store: bool = False
+    problem: Problem, rule: SpectralRule, times: np.ndarray, *, store: bool = False
 ) -> Trajectory:
     """A closed form at given steps."""
     stored = times if store else ()
     return exact_trajectory(
-        scene.spectrum, rule=rule, times=times, store_at=stored, **scene.labels()
+        problem.spectrum,
+        rule=rule,
+        times=times,
+        store_at=stored,
+        noisy=problem.noisy,
+        clean=problem.clean,
+        held_out=problem.held_out,
     )
 
 
-def converged_students(scene: Scene, teachers: Trajectory) -> dict[str, np.ndarray]:
+def converged_students(problem: Problem, teachers: Trajectory) -> dict[str, np.ndarray]:
     """Held-out accuracy of each teacher's converged student, and its distance from the teacher."""
     assert teachers.stored is not None
     assert teachers.stored.held_out is not None
-    assert scene.held_out is not None
+    assert problem.held_out is not None
     taught, own = np.asarray(teachers.stored.train), np.asarray(teachers.stored.held_out)
     n_teachers, n_train, n_out = taught.shape
     stacked = taught.transpose(1, 0, 2).reshape(n_train, n_teachers * n_out)
-    outputs = interpolant(scene.theta, scene.held_out.cross_kernel, stacked)
+    outputs = interpolant(problem.theta, problem.held_out.cross_kernel, stacked)
     outputs = outputs.reshape(-1, n_teachers, n_out).transpose(1, 0, 2)
-    targets = scene.held_out.targets
+    targets = problem.held_out.targets
     return {
         "difference": np.max(np.abs(outputs - own), axis=(1, 2)),
         "test_accuracy": np.array([1 - float(zero_one_error(f, targets)) for f in outputs]),
     }
 
 
-def identity_clock(scene: Scene, config: Config, times: np.ndarray) -> dict[str, Any]:
+def identity_clock(problem: Problem, config: Config, times: np.ndarray) -> dict[str, Any]:
     """Self-distillation with the identity, and plain descent at its effective time Σα."""
     schedule = Power(exponent=1.5, scale=float(config.decay_steps))
     weights = np.asarray(Supervision(Identity(), schedule).weights(np.arange(config.steps)))
-    distilled = follow(scene, IdentityDistillation(scene.learning_rate, weights), times)
+    distilled = follow(problem, IdentityDistillation(problem.learning_rate, weights), times)
     effective = np.cumsum(weights)[times.astype(int) - 1]
     return {
         "numbers": {**run_numbers(distilled), "effective_steps": float(effective[-1])},
@@ -137,16 +143,18 @@ def identity_clock(scene: Scene, config: Config, times: np.ndarray) -> dict[str,
 
 
 def student_of_converged_teacher(
-    scene: Scene, teacher: Trajectory, times: np.ndarray
+    problem: Problem, teacher: Trajectory, times: np.ndarray
 ) -> Trajectory:
     """Plain steps on nothing but the outputs of a teacher that memorised."""
     return simulate(
-        scene.theta,
+        problem.theta,
         supervision=Supervision(Identity(), Constant(0.0), Pretrained(teacher.final.predictions)),
         times=times,
-        learning_rate=scene.learning_rate,
-        largest_eigenvalue=scene.spectrum.lambda_max,
-        **scene.labels(),
+        learning_rate=problem.learning_rate,
+        largest_eigenvalue=problem.spectrum.lambda_max,
+        noisy=problem.noisy,
+        clean=problem.clean,
+        held_out=problem.held_out,
     )
 
 

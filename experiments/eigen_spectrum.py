@@ -31,7 +31,7 @@ from ntk_air.dynamics.label_noise.noise_estimate import estimate_noise
 from ntk_air.dynamics.rounds import Rounds, follow_rounds
 from ntk_air.dynamics.supervision import Constant, Restart, Sharpened, Supervision
 from ntk_air.lab.config import ExperimentConfig
-from ntk_air.lab.harness import Experiment, main, make_run_scene
+from ntk_air.lab.harness import Experiment, main, make_run_problem
 from ntk_air.lab.report import eigen_spectrum as report
 from ntk_air.lab.report.air_results import (
     air_arrays,
@@ -67,8 +67,8 @@ def compute(
     config: Config, dataset: Dataset, run: RunFolder, progress: Progress
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The numbers of results.json and the curves of arrays.npz."""
-    scene, kernel_name = make_run_scene(config, dataset.subset(n_test=0), run, progress)
-    spectrum = scene.spectrum
+    problem, kernel_name = make_run_problem(config, dataset.subset(n_test=0), run, progress)
+    spectrum = problem.spectrum
     draws = config.noise.draws(dataset, seeds=config.run.noise_seeds())
     noisy = np.stack([draw.noisy_targets() for draw in draws])
     expected = np.stack([draw.expected_noisy_targets() for draw in draws])

@@ -27,7 +27,7 @@ from ntk_air.dynamics.supervision import (
     plain_descent,
 )
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig
-from ntk_air.lab.harness import Experiment, main, make_run_scene
+from ntk_air.lab.harness import Experiment, main, make_run_problem
 from ntk_air.lab.report import finite_width as report
 from ntk_air.lab.report.width_results import width_arrays, width_numbers
 from ntk_air.lab.run_folder import RunFolder
@@ -105,7 +105,7 @@ def compute(
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The numbers of results.json and the curves of arrays.npz."""
     noisy_dataset = config.noise.draws(dataset, seeds=[config.run.seed])[0]
-    scene, kernel_name = make_run_scene(config, noisy_dataset, run, progress)
+    problem, kernel_name = make_run_problem(config, noisy_dataset, run, progress)
     times = np.unique(np.round(np.geomspace(1, config.steps, N_TIMES)))
     times = np.union1d(times, [0, config.warm_up])
     depth = config.kernel.depth or 3
@@ -126,13 +126,13 @@ def compute(
                     compare_with_kernel(
                         network,
                         jax.random.fold_in(jax.random.key(seed), width),
-                        scene.dataset.inputs.astype(config.run.precision),
-                        scene.noisy,
+                        problem.dataset.inputs.astype(config.run.precision),
+                        problem.noisy,
                         supervision,
-                        theta=scene.theta,
-                        learning_rate=scene.learning_rate,
+                        theta=problem.theta,
+                        learning_rate=problem.learning_rate,
                         times=times,
-                        clean=scene.clean,
+                        clean=problem.clean,
                     )
                     for seed in seeds
                 ]
@@ -147,7 +147,7 @@ def compute(
         "noise_rate": noisy_dataset.noise_fraction,
         "kernel": kernel_name,
         "precision": config.run.precision,
-        "learning_rate": scene.learning_rate,
+        "learning_rate": problem.learning_rate,
         "widths": list(config.widths),
         "seeds": seeds,
         "early_steps": config.warm_up,

@@ -22,7 +22,6 @@ from ntk_air._base.typing import AnyArray
 from ntk_air.data.dataset import Dataset
 from ntk_air.dynamics.label_noise.default_schedule import default_schedule
 from ntk_air.dynamics.rounds import follow_rounds
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.lab.config import ExperimentConfig, NoiseConfig, RunConfig
 from ntk_air.lab.harness import Experiment, main
@@ -30,6 +29,7 @@ from ntk_air.lab.report import noisy_networks as report
 from ntk_air.lab.report.network_results import comparison_numbers, run_arrays
 from ntk_air.lab.run_folder import RunFolder
 from ntk_air.networks.studies.noisy_comparison import LITERATURE, TrainingPlan, compare_methods
+from ntk_air.problem import HeldOut
 from ntk_air.spectrum.decomposition import decompose
 from ntk_air.spectrum.result import Spectrum
 

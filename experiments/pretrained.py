@@ -31,7 +31,7 @@ from ntk_air.lab.run_folder import RunFolder
 from ntk_air.networks.training.optimisers import Adam
 from ntk_air.networks.training.snapshots import Snapshot, kernel_motion, snapshots_along_training
 from ntk_air.networks.training.train import HeldOutInputs
-from ntk_air.problem import Scene, make_scene
+from ntk_air.problem import Problem, make_problem
 
 FRESH_DRAWS = 5
 """Draws of noise that no network was trained on, for each seed."""
@@ -141,19 +141,18 @@ def along_training(config: Config, seed: int, progress: Progress) -> Mapping[str
     snapshots, apply_fn = pretrain(config, dataset, seed)
     start, records = None, []
     for done, snapshot in enumerate(snapshots, start=1):
-        scene = make_scene(
+        problem = make_problem(
             dataset,
             EmpiricalNTK(apply_fn, snapshot.params),
-            seed=seed,
             precision=config.run.precision,
             max_memory_bytes=parse_bytes(config.run.max_memory),
-        )
-        start = scene.theta if start is None else start
-        motion = kernel_motion(scene.theta, start)
+        ).replace(seed=seed)
+        start = problem.theta if start is None else start
+        motion = kernel_motion(problem.theta, start)
         records.append(
-            quality_arrays(kernel_quality(scene))
+            quality_arrays(kernel_quality(problem))
             | {"drift": np.array(motion.drift), "turn": np.array(motion.turn)}
-            | against_noise(scene, fresh)
+            | against_noise(problem, fresh)
             | network_scores(snapshot)
         )
         progress(f"kernels along training, seed {seed}", done, len(snapshots))
@@ -205,14 +204,14 @@ def other_dataset(config: Config, dataset: Dataset, seed: int) -> Dataset:
     return other
 
 
-def against_noise(scene: Scene, fresh: list[Dataset]) -> dict[str, AnyArray]:
+def against_noise(problem: Problem, fresh: list[Dataset]) -> dict[str, AnyArray]:
     """Alignment with the noise of these labels, and AIR-AUC against noise of other draws."""
-    dataset = scene.dataset
-    noise = scene.noisy - dataset.expected_noisy_targets()
+    dataset = problem.dataset
+    noise = problem.noisy - dataset.expected_noisy_targets()
     others = [other.noisy_targets() - other.expected_noisy_targets() for other in fresh]
-    auc = auc_over_draws(scene.spectrum, scene.clean[None], np.stack(others))
+    auc = auc_over_draws(problem.spectrum, problem.clean[None], np.stack(others))
     return {
-        "alignment_noise": np.array(kernel_target_alignment(scene.spectrum, noise)),
+        "alignment_noise": np.array(kernel_target_alignment(problem.spectrum, noise)),
         "air_auc_fresh": np.array(float(auc.mean)),
     }
 

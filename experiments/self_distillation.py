@@ -30,7 +30,6 @@ from ntk_air.dynamics.label_noise.schedule_comparison import (
     training_outcome,
 )
 from ntk_air.dynamics.predictions.error import predicted_error
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.lab.config import ExperimentConfig
 from ntk_air.lab.harness import Experiment, main
@@ -42,6 +41,7 @@ from ntk_air.lab.report.schedule_results import (
     phase_numbers,
 )
 from ntk_air.lab.run_folder import RunFolder
+from ntk_air.problem import HeldOut
 from ntk_air.spectrum.decomposition import decompose
 from ntk_air.spectrum.result import Spectrum
 

@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 
 from ntk_air._base import files
-from ntk_air.claims import all_claims, make_scene, verify_claims
+from ntk_air.claims import all_claims, make_problem, verify_claims
 from ntk_air.lab.config import DataConfig, KernelConfig, NoiseConfig
 from ntk_air.lab.provenance import package_versions, source_state
 from ntk_air.lab.report.progress import progress_on_standard_error
@@ -74,11 +74,11 @@ def verify(command: Verify, console: Console) -> int:
     dataset = command.noise.draws(dataset, seeds=[command.seed])[0]
     kernel, kernel_name = command.kernel.build(dataset, seed=command.seed, precision="float64")
     with progress_on_standard_error() as progress:
-        scene = make_scene(dataset, kernel, seed=command.seed)
-        verdicts = verify_claims(claims, scene, progress=progress)
+        problem = make_problem(dataset, kernel).replace(seed=command.seed)
+        verdicts = verify_claims(claims, problem, progress=progress)
     console.print(
         f"{dataset.name}: {dataset.n_train} inputs, {dataset.n_classes} classes, "
-        f"{dataset.noise_fraction:.0%} {scene.label_noise.kind} label noise; {kernel_name}"
+        f"{dataset.noise_fraction:.0%} {problem.label_noise.kind} label noise; {kernel_name}"
     )
     console.print(verdicts_table(verdicts))
     if command.json is not None:

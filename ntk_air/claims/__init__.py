@@ -3,16 +3,16 @@
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, Verdict
 from ntk_air.claims.registry import all_claims
 from ntk_air.claims.verification import verify_claim, verify_claims
-from ntk_air.problem import Scene, make_scene
+from ntk_air.problem import Problem, make_problem
 
 __all__ = [
     "Claim",
     "DoesNotApply",
     "Measurement",
-    "Scene",
+    "Problem",
     "Verdict",
     "all_claims",
-    "make_scene",
+    "make_problem",
     "verify_claim",
     "verify_claims",
 ]

@@ -10,7 +10,7 @@ from ntk_air.air import air_curve, random_label_control, retrieval_half_lives
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, agreement, at_least
 from ntk_air.claims.runs import stepped
 from ntk_air.dynamics.supervision import plain_descent
-from ntk_air.problem import Scene
+from ntk_air.problem import Problem
 
 PAPER = "Dong et al. 2019 (P1)"
 DRAWS = 20
@@ -20,36 +20,38 @@ MOST_DOUBLINGS = 40
 LEFT_AT_LAST = 1e-7
 
 
-def anisotropy(scene: Scene, *, random_labels: bool = False) -> Measurement:
+def anisotropy(problem: Problem, *, random_labels: bool = False) -> Measurement:
     """The AIR-AUC of the clean labels against the range of random labels."""
-    centred = centred_noise(scene)
+    centred = centred_noise(problem)
     noises = np.repeat(centred[None], DRAWS, axis=0)
-    chance = random_label_control(scene.spectrum, scene.clean, noises, seed=scene.seed)
+    chance = random_label_control(problem.spectrum, problem.clean, noises, seed=problem.seed)
     assert chance.std is not None  # of several draws
     bound = float(chance.mean + 5 * chance.std)
     if random_labels:
-        other = random_label_control(scene.spectrum, scene.clean, noises[:1], seed=scene.seed + 1)
+        other = random_label_control(
+            problem.spectrum, problem.clean, noises[:1], seed=problem.seed + 1
+        )
         return at_least(bound, float(other.mean))
-    return at_least(bound, air_curve(scene.spectrum, scene.clean, centred).area)
+    return at_least(bound, air_curve(problem.spectrum, problem.clean, centred).area)
 
 
-def area(scene: Scene, *, centre: bool = True) -> Measurement:
+def area(problem: Problem, *, centre: bool = True) -> Measurement:
     """The closed form of the AIR-AUC against the area under a simulated curve."""
-    noise = centred_noise(scene)
-    predicted = air_curve(scene.spectrum, scene.clean, noise)
+    noise = centred_noise(problem)
+    predicted = air_curve(problem.spectrum, problem.clean, noise)
     if predicted.signal_never_retrieved + predicted.noise_never_retrieved > 1e-6:
         raise DoesNotApply("part of the labels lies in modes that are never retrieved")
-    signal, noise = retrieved_shares(scene, scene.clean, noise if centre else scene.noise)
+    signal, noise = retrieved_shares(problem, problem.clean, noise if centre else problem.noise)
     return agreement(predicted.area, float(np.trapezoid(signal, noise)), tolerance=1e-4)
 
 
-def retrieved_shares(scene: Scene, *labels: Targets) -> list[Float[np.ndarray, " n_time"]]:
+def retrieved_shares(problem: Problem, *labels: Targets) -> list[Float[np.ndarray, " n_time"]]:
     """‖g_t(Θ)u‖²/‖u‖² of each of the labels, from t = 0 until all are retrieved.
 
     By plain steps at first; then the step is squared again and again, so that each stretch of as
     many steps goes twice as far. No eigenvector is involved.
     """
-    step = np.eye(len(scene.theta)) - scene.learning_rate * np.asarray(scene.theta)
+    step = np.eye(len(problem.theta)) - problem.learning_rate * np.asarray(problem.theta)
     sizes = [float(np.linalg.norm(each)) for each in labels]
     wanted = np.concatenate(
         [np.asarray(each) / size for each, size in zip(labels, sizes, strict=True)], axis=1
@@ -69,44 +71,45 @@ def retrieved_shares(scene: Scene, *labels: Targets) -> list[Float[np.ndarray, "
     raise DoesNotApply(f"the labels are not retrieved within {2.0**MOST_DOUBLINGS:.1g} strides")
 
 
-def half_life(scene: Scene, *, mode: int = 5) -> Measurement:
+def half_life(problem: Problem, *, mode: int = 5) -> Measurement:
     """The half-life of the fifth mode against plain descent on its eigenvector."""
-    half_lives = np.asarray(retrieval_half_lives(scene.spectrum))
+    half_lives = np.asarray(retrieval_half_lives(problem.spectrum))
     predicted = float(half_lives[mode - 1])
     if not 1 < predicted < 1e5:
         raise DoesNotApply(f"the half-life of mode {mode} is {predicted:.3g} steps")
-    labels = np.asarray(scene.spectrum.eigenvectors)[:, 4:5]
+    labels = np.asarray(problem.spectrum.eigenvectors)[:, 4:5]
     step = float(math.floor(half_lives[4]))
-    run = stepped(scene, plain_descent(), [step, step + 1], noisy=labels)
+    run = stepped(problem, plain_descent(), [step, step + 1], noisy=labels)
     # ‖f_t − v‖ is a power of t: between two steps its logarithm is a line.
     before, after = np.log2(np.asarray(run.train.residual_norm))
     return agreement(predicted, step + (before + 1) / (before - after), tolerance=1e-6)
 
 
-def mean_noisy_label(scene: Scene, *, keeps_right_flips: bool = False) -> Measurement:
+def mean_noisy_label(problem: Problem, *, keeps_right_flips: bool = False) -> Measurement:
     """The scale s of E[ỹ | y] = s·y against the mean over draws."""
-    noise, n_classes = scene.label_noise, scene.dataset.n_classes
+    noise, n_classes = problem.label_noise, problem.dataset.n_classes
     scale = noise.signal_scale(n_classes)
     if scale is None:
         raise DoesNotApply(f"{noise.kind} noise has no s with E[ỹ | y] = s·y")
-    clean = scene.dataset.without_label_noise()
-    square = float(np.sum(np.asarray(scene.clean) ** 2))
+    clean = problem.dataset.without_label_noise()
+    square = float(np.sum(np.asarray(problem.clean) ** 2))
     draws = np.array(
         [
-            np.sum(clean.with_label_noise(noise, seed=seed).noisy_targets() * scene.clean) / square
-            for seed in range(scene.seed, scene.seed + 10 * DRAWS)
+            np.sum(clean.with_label_noise(noise, seed=seed).noisy_targets() * problem.clean)
+            / square
+            for seed in range(problem.seed, problem.seed + 10 * DRAWS)
         ]
     )
     error = 5 * float(draws.std(ddof=1)) / len(draws) ** 0.5
-    predicted = 1 - scene.dataset.noise_fraction if keeps_right_flips else scale
+    predicted = 1 - problem.dataset.noise_fraction if keeps_right_flips else scale
     # Exact flips have no spread: what is left is rounding of their counts.
-    tolerance = max(error / abs(predicted), 0.5 * n_classes / scene.dataset.n_train)
+    tolerance = max(error / abs(predicted), 0.5 * n_classes / problem.dataset.n_train)
     return agreement(predicted, float(draws.mean()), tolerance=tolerance)
 
 
-def centred_noise(scene: Scene) -> np.ndarray:
+def centred_noise(problem: Problem) -> np.ndarray:
     """ζ = ỹ − E[ỹ | y]."""
-    centred = np.asarray(scene.noisy) - np.asarray(scene.dataset.expected_noisy_targets())
+    centred = np.asarray(problem.noisy) - np.asarray(problem.dataset.expected_noisy_targets())
     if not np.any(centred):
         raise DoesNotApply("the centred noise is zero")
     return centred
@@ -120,7 +123,7 @@ CLAIMS = (
         method="AIR-AUC against mean + 5 standard deviations of random labels'",
         control="random labels instead of the clean ones",
         measure=anisotropy,
-        measure_control=lambda scene: anisotropy(scene, random_labels=True),
+        measure_control=lambda problem: anisotropy(problem, random_labels=True),
     ),
     Claim(
         name="2b",
@@ -129,7 +132,7 @@ CLAIMS = (
         method="closed form against the area under a curve of steps, squared as time goes on",
         control="raw noise instead of centred noise",
         measure=area,
-        measure_control=lambda scene: area(scene, centre=False),
+        measure_control=lambda problem: area(problem, centre=False),
     ),
     Claim(
         name="2c",
@@ -138,7 +141,7 @@ CLAIMS = (
         method="closed form against plain descent on the fifth eigenvector",
         control="the half-life of the sixth mode",
         measure=half_life,
-        measure_control=lambda scene: half_life(scene, mode=6),
+        measure_control=lambda problem: half_life(problem, mode=6),
     ),
     Claim(
         name="3a",
@@ -147,6 +150,6 @@ CLAIMS = (
         method="s against the mean over 200 draws, within 5 standard errors",
         control="s = 1 − p",
         measure=mean_noisy_label,
-        measure_control=lambda scene: mean_noisy_label(scene, keeps_right_flips=True),
+        measure_control=lambda problem: mean_noisy_label(problem, keeps_right_flips=True),
     ),
 )

@@ -8,13 +8,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from ntk_air._base.typing import AnyArray
-from ntk_air.problem import Scene
+from ntk_air.problem import Problem
 
 Status: TypeAlias = Literal["holds", "fails", "control passed", "does not apply"]
 
 
 class DoesNotApply(Exception):  # noqa: N818 – it is a verdict, not a failure
-    """A claim's premises do not hold in a scene; the message says which."""
+    """A claim's premises do not hold in a problem; the message says which."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Claim:
         source: who claims it.
         method: what is compared with what.
         control: what the negative control changes; it must not agree.
-        measure: the comparison in a scene; raises ``DoesNotApply`` where the premises fail.
+        measure: the comparison in a problem; raises ``DoesNotApply`` where the premises fail.
         measure_control: the same comparison with the premise broken.
     """
 
@@ -58,13 +58,13 @@ class Claim:
     source: str
     method: str
     control: str
-    measure: Callable[[Scene], Measurement]
-    measure_control: Callable[[Scene], Measurement]
+    measure: Callable[[Problem], Measurement]
+    measure_control: Callable[[Problem], Measurement]
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What became of a claim in a scene.
+    """What became of a claim in a problem.
 
     Attributes:
         claim: which.

@@ -17,7 +17,7 @@ from ntk_air.networks.studies.finite_width import (
     compare_with_kernel,
     fit_power_law,
 )
-from ntk_air.problem import Scene
+from ntk_air.problem import Problem
 
 SOURCE = "theory.md section 7; Jacot et al. 2018; Lee et al. 2019"
 WIDTHS = (64, 256, 1024)
@@ -42,28 +42,28 @@ class Runs:
         return fit_power_law(self.widths, np.array([value(run) for run in self.runs]))
 
 
-def kernel_distance(scene: Scene, *, kernel_factor: float = 1.0) -> Measurement:
+def kernel_distance(problem: Problem, *, kernel_factor: float = 1.0) -> Measurement:
     """The slope of ‖Θ_m − Θ_∞‖ over the width."""
-    runs = descent(scene) if kernel_factor == 1 else trained(scene, kernel_factor=kernel_factor)
+    runs = descent(problem) if kernel_factor == 1 else trained(problem, kernel_factor=kernel_factor)
     return slope_of_half(runs.law(lambda run: run.kernel_distance))
 
 
-def kernel_drift(scene: Scene, *, labels_grow: bool = False) -> Measurement:
+def kernel_drift(problem: Problem, *, labels_grow: bool = False) -> Measurement:
     """The slope of the drift, with all of its interval."""
-    runs = descent_on_grown_labels(scene) if labels_grow else descent(scene)
+    runs = descent_on_grown_labels(problem) if labels_grow else descent(problem)
     return at_most(-0.5, runs.law(lambda run: run.kernel_drift).high)
 
 
-def descent_gap(scene: Scene, *, labels_grow: bool = False) -> Measurement:
+def descent_gap(problem: Problem, *, labels_grow: bool = False) -> Measurement:
     """The slope of the gap under gradient descent, before within-cluster noise is fitted."""
-    runs = descent_on_grown_labels(scene) if labels_grow else descent(scene)
+    runs = descent_on_grown_labels(problem) if labels_grow else descent(problem)
     return slope_of_half(runs.law(lambda run: float(run.function_gap[-1])))
 
 
-def self_distillation_gap(scene: Scene, *, rate_factor: float = 1.0) -> Measurement:
+def self_distillation_gap(problem: Problem, *, rate_factor: float = 1.0) -> Measurement:
     """The same under self-distillation; sharpened labels, since hard ones jump and the gap too."""
     supervision = Supervision(Sharpened(0.3), Power(1.5, scale=10.0), warm_up=10)
-    runs = trained(scene, supervision, times=LATER, rate_factor=rate_factor)
+    runs = trained(problem, supervision, times=LATER, rate_factor=rate_factor)
     return slope_of_half(runs.law(lambda run: float(run.function_gap[-1])))
 
 
@@ -72,18 +72,18 @@ def slope_of_half(law: PowerLaw) -> Measurement:
     return Measurement(-0.5, law.slope, abs(law.slope + 0.5), REACH * law.standard_error)
 
 
-def descent(scene: Scene) -> Runs:
+def descent(problem: Problem) -> Runs:
     """Gradient descent, trained once for all claims."""
-    return scene.remember("finite_width_descent", lambda: trained(scene))
+    return problem.remember("finite_width_descent", lambda: trained(problem))
 
 
-def descent_on_grown_labels(scene: Scene) -> Runs:
+def descent_on_grown_labels(problem: Problem) -> Runs:
     """Labels that grow as √m: the networks leave the kernel regime as they do in mean field."""
-    return scene.remember("finite_width_grown", lambda: trained(scene, labels_grow=True))
+    return problem.remember("finite_width_grown", lambda: trained(problem, labels_grow=True))
 
 
 def trained(
-    scene: Scene,
+    problem: Problem,
     supervision: Supervision | None = None,
     *,
     times: tuple[int, ...] = EARLY,
@@ -92,21 +92,21 @@ def trained(
     labels_grow: bool = False,
 ) -> Runs:
     """Networks of every width and seed beside the kernel, on a share of the inputs."""
-    depth = depth_of(scene)
-    rows = np.linspace(0, scene.dataset.n_train - 1, min(N_INPUTS, scene.dataset.n_train))
+    depth = depth_of(problem)
+    rows = np.linspace(0, problem.dataset.n_train - 1, min(N_INPUTS, problem.dataset.n_train))
     rows = rows.round().astype(int)
-    theta = kernel_factor * np.asarray(scene.theta)[np.ix_(rows, rows)]
-    noisy = np.asarray(scene.noisy)[rows]
+    theta = kernel_factor * np.asarray(problem.theta)[np.ix_(rows, rows)]
+    noisy = np.asarray(problem.noisy)[rows]
     widths, runs = np.repeat(np.array(WIDTHS, float), N_SEEDS), []
     for index, width in enumerate(widths.astype(int).tolist()):
         run = compare_with_kernel(
             DenseNetwork((width,) * (depth - 1), n_out=noisy.shape[1]),
-            jax.random.fold_in(jax.random.key(scene.seed), index),
-            scene.dataset.inputs[rows].astype(theta.dtype),
+            jax.random.fold_in(jax.random.key(problem.seed), index),
+            problem.dataset.inputs[rows].astype(theta.dtype),
             noisy * (math.sqrt(width / WIDTHS[0]) if labels_grow else 1.0),
             plain_descent() if supervision is None else supervision,
             theta=theta,
-            learning_rate=scene.learning_rate,
+            learning_rate=problem.learning_rate,
             times=times,
             rate_factor=rate_factor,
         )
@@ -114,12 +114,12 @@ def trained(
     return Runs(widths, runs)
 
 
-def depth_of(scene: Scene) -> int:
-    """The depth of the dense ReLU network whose kernel the scene has."""
+def depth_of(problem: Problem) -> int:
+    """The depth of the dense ReLU network whose kernel the problem has."""
     rows = slice(0, 10)
-    given = np.asarray(scene.theta)[rows, rows]
+    given = np.asarray(problem.theta)[rows, rows]
     for depth in DEPTHS:
-        kernel = DenseNTK(depth=depth)(scene.dataset.inputs[rows].astype(given.dtype))
+        kernel = DenseNTK(depth=depth)(problem.dataset.inputs[rows].astype(given.dtype))
         if np.allclose(kernel, given, rtol=1e-5):
             return depth
     raise DoesNotApply("the kernel is not that of a dense ReLU network of depth 2 or 3, no biases")
@@ -133,7 +133,7 @@ CLAIMS = (
         method=f"slope over widths {WIDTHS}, {N_SEEDS} seeds each, within 3.5 standard errors",
         control="distance from a kernel 1.5 times the limit",
         measure=kernel_distance,
-        measure_control=lambda scene: kernel_distance(scene, kernel_factor=1.5),
+        measure_control=lambda problem: kernel_distance(problem, kernel_factor=1.5),
     ),
     Claim(
         name="7b",
@@ -142,7 +142,7 @@ CLAIMS = (
         method="upper end of the 95 % interval of the slope, 10 steps of gradient descent",
         control="labels that grow as √m",
         measure=kernel_drift,
-        measure_control=lambda scene: kernel_drift(scene, labels_grow=True),
+        measure_control=lambda problem: kernel_drift(problem, labels_grow=True),
     ),
     Claim(
         name="7c",
@@ -151,7 +151,7 @@ CLAIMS = (
         method="slope over widths and seeds, within 3.5 standard errors, 10 steps",
         control="labels that grow as √m",
         measure=descent_gap,
-        measure_control=lambda scene: descent_gap(scene, labels_grow=True),
+        measure_control=lambda problem: descent_gap(problem, labels_grow=True),
     ),
     Claim(
         name="7d",
@@ -160,6 +160,6 @@ CLAIMS = (
         method="slope over widths and seeds, within 3.5 standard errors, 100 steps",
         control="networks trained at half the kernel's learning rate",
         measure=self_distillation_gap,
-        measure_control=lambda scene: self_distillation_gap(scene, rate_factor=0.5),
+        measure_control=lambda problem: self_distillation_gap(problem, rate_factor=0.5),
     ),
 )

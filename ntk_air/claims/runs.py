@@ -12,31 +12,31 @@ from ntk_air.dynamics.event_driven.event_driven import simulate_by_jumps
 from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.dynamics.supervision import Supervision
-from ntk_air.problem import Scene
+from ntk_air.problem import Problem
 
 Steps = Sequence[float]
 OutputsOverTime = Float[np.ndarray, "n_time n_train n_out"]
 
 
 def exact(
-    scene: Scene, rule: SpectralRule, times: Steps, *, initial: Targets | None = None
+    problem: Problem, rule: SpectralRule, times: Steps, *, initial: Targets | None = None
 ) -> Trajectory:
     """A closed form followed in the eigenbasis, outputs kept at every time."""
     return exact_trajectory(
-        scene.spectrum,
-        scene.noisy,
+        problem.spectrum,
+        problem.noisy,
         rule,
         times=times,
         initial=initial,
-        clean=scene.clean,
-        held_out=scene.held_out,
+        clean=problem.clean,
+        held_out=problem.held_out,
         store_at=[step for step in times if np.isfinite(step)],
         allow_divergence=True,
     )
 
 
 def stepped(
-    scene: Scene,
+    problem: Problem,
     supervision: Supervision,
     times: Steps,
     *,
@@ -45,29 +45,29 @@ def stepped(
 ) -> Trajectory:
     """Plain steps from products with Θ, outputs kept at every time; other labels stand alone."""
     return simulate(
-        scene.theta,
-        scene.noisy if noisy is None else noisy,
+        problem.theta,
+        problem.noisy if noisy is None else noisy,
         supervision,
         times=times,
-        learning_rate=scene.learning_rate if learning_rate is None else learning_rate,
-        clean=scene.clean if noisy is None else None,
-        held_out=scene.held_out if noisy is None else None,
+        learning_rate=problem.learning_rate if learning_rate is None else learning_rate,
+        clean=problem.clean if noisy is None else None,
+        held_out=problem.held_out if noisy is None else None,
         store_at=times,
-        largest_eigenvalue=scene.spectrum.lambda_max,
+        largest_eigenvalue=problem.spectrum.lambda_max,
         allow_divergence=True,
     )
 
 
-def jumped(scene: Scene, supervision: Supervision, times: Steps) -> Trajectory:
+def jumped(problem: Problem, supervision: Supervision, times: Steps) -> Trajectory:
     """Jumps in the eigenbasis from one change of the taught labels to the next."""
     return simulate_by_jumps(
-        scene.spectrum,
-        scene.noisy,
+        problem.spectrum,
+        problem.noisy,
         supervision,
         times=times,
-        learning_rate=scene.learning_rate,
-        clean=scene.clean,
-        held_out=scene.held_out,
+        learning_rate=problem.learning_rate,
+        clean=problem.clean,
+        held_out=problem.held_out,
         store_at=times,
     )
 

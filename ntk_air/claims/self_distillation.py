@@ -30,7 +30,7 @@ from ntk_air.dynamics.supervision import (
     Supervision,
     WeightSchedule,
 )
-from ntk_air.problem import Scene
+from ntk_air.problem import Problem
 
 PAPER = "Dong et al. 2019 (P3, P4)"
 LATE = 1e5
@@ -39,83 +39,83 @@ WEIGHT = 0.3
 WRONG_MAJORITY = 0.6
 
 
-def fixed_weight(scene: Scene, *, label_function: LabelFunction | None = None) -> Measurement:
+def fixed_weight(problem: Problem, *, label_function: LabelFunction | None = None) -> Measurement:
     """α‖ξ‖/√n against the distance that a run with constant α ends at."""
-    hard = late_run(scene, Constant(WEIGHT), steps=1e6)
+    hard = late_run(problem, Constant(WEIGHT), steps=1e6)
     require_clean_pattern(hard)
-    rule = supervision(scene, Constant(WEIGHT), label_function)
-    run = hard if label_function is None else stepped(scene, rule, [20_000.0])
+    rule = supervision(problem, Constant(WEIGHT), label_function)
+    run = hard if label_function is None else stepped(problem, rule, [20_000.0])
     measured = float(run.last().train.rms_distance)
-    return agreement(WEIGHT * scene.noise_rms, measured, tolerance=1e-3)
+    return agreement(WEIGHT * problem.noise_rms, measured, tolerance=1e-3)
 
 
-def tail_recursion(scene: Scene, *, stale_weight: bool = False) -> Measurement:
+def tail_recursion(problem: Problem, *, stale_weight: bool = False) -> Measurement:
     """e_{t+1} = (I − ηΘ)e_t + ηα_tΘξ against plain steps, once the pattern holds."""
-    rule, steps = supervision(scene, vanishing()), 1000
-    first = certificate_of(scene).step
-    measured = stepped(scene, rule, [float(first), float(first + steps)])
+    rule, steps = supervision(problem, vanishing()), 1000
+    first = certificate_of(problem).step
+    measured = stepped(problem, rule, [float(first), float(first + steps)])
     start, end = train_outputs(measured)
     weights = np.asarray(rule.weights(np.arange(first, first + steps)))
     if stale_weight:
         weights = np.full_like(weights, weights[0])
-    tail = HardPatternTail(scene.learning_rate, weights)
-    predicted = exact(scene, tail, [float(steps)], initial=start)
+    tail = HardPatternTail(problem.learning_rate, weights)
+    predicted = exact(problem, tail, [float(steps)], initial=start)
     return array_agreement(train_outputs(predicted)[0], end, tolerance=1e-9)
 
 
-def convergence(scene: Scene, *, schedule: WeightSchedule | None = None) -> Measurement:
+def convergence(problem: Problem, *, schedule: WeightSchedule | None = None) -> Measurement:
     """The distance late in a run with α → 0 against a tenth of the early-stopping floor."""
-    run = late_run(scene, vanishing() if schedule is None else schedule)
+    run = late_run(problem, vanishing() if schedule is None else schedule)
     require_clean_pattern(run)
-    bound = 0.1 * float(descent(scene).best().train.rms_distance)
+    bound = 0.1 * float(descent(problem).best().train.rms_distance)
     return at_most(bound, float(run.last().train.rms_distance))
 
 
-def certificate_holds(scene: Scene, *, wrong_majority: bool = False) -> Measurement:
+def certificate_holds(problem: Problem, *, wrong_majority: bool = False) -> Measurement:
     """The certified bound on |f_t − y| against the largest that later steps have."""
     if wrong_majority:
-        scene = with_wrong_majority(scene)
-        outputs = train_outputs(jumped(scene, supervision(scene, vanishing()), [LATE]))[-1]
-        certificate = certified(scene, outputs, int(LATE))
+        problem = with_wrong_majority(problem)
+        outputs = train_outputs(jumped(problem, supervision(problem, vanishing()), [LATE]))[-1]
+        certificate = certified(problem, outputs, int(LATE))
         return at_least(1.0, float(certificate.issued))
-    certificate = certificate_of(scene)
-    outputs = train_outputs(watched_run(scene))[np.asarray(WATCHED) >= certificate.step]
-    excess = np.abs(outputs - scene.clean[None]) / np.asarray(certificate.bounds)[None]
+    certificate = certificate_of(problem)
+    outputs = train_outputs(watched_run(problem))[np.asarray(WATCHED) >= certificate.step]
+    excess = np.abs(outputs - problem.clean[None]) / np.asarray(certificate.bounds)[None]
     return at_most(1.0, float(np.max(excess)))
 
 
-def margin(scene: Scene, *, schedule: WeightSchedule | None = None) -> Measurement:
+def margin(problem: Problem, *, schedule: WeightSchedule | None = None) -> Measurement:
     """A smallest margin of 1 against that of a late step."""
-    certificate_of(scene)  # the premise
-    run = late_run(scene, vanishing() if schedule is None else schedule)
+    certificate_of(problem)  # the premise
+    run = late_run(problem, vanishing() if schedule is None else schedule)
     return agreement(1.0, float(run.last().train.margin_min), tolerance=0.1)
 
 
-def wrong_majority(scene: Scene, *, rate: float = WRONG_MAJORITY) -> Measurement:
+def wrong_majority(problem: Problem, *, rate: float = WRONG_MAJORITY) -> Measurement:
     """With more than half the labels of each cluster flipped every label ends up wrong."""
-    run = late_run(with_wrong_majority(scene, rate), vanishing())
+    run = late_run(with_wrong_majority(problem, rate), vanishing())
     return agreement(1.0, float(run.last().train.zero_one_error), tolerance=0.0)
 
 
-def agreement_weight(scene: Scene, *, from_noisy: bool = False) -> Measurement:
+def agreement_weight(problem: Problem, *, from_noisy: bool = False) -> Measurement:
     """ρ‖ξ‖/√n against the distance that the agreement weight ends at from clean hard labels."""
-    require_clean_pattern(late_run(scene, Agreement()))
+    require_clean_pattern(late_run(problem, Agreement()))
     warm_up = 0 if not from_noisy else int(1e6)
     rule = Supervision(Hard(), Agreement(), warm_up=warm_up) if from_noisy else None
-    run = jumped(scene, rule or supervision(scene, Agreement()), [1e6 + LATE])
-    predicted = scene.dataset.noise_fraction * scene.noise_rms
+    run = jumped(problem, rule or supervision(problem, Agreement()), [1e6 + LATE])
+    predicted = problem.dataset.noise_fraction * problem.noise_rms
     return agreement(predicted, float(run.last().train.rms_distance), tolerance=1e-3)
 
 
-def linear_label_function(scene: Scene, *, hard: bool = False) -> Measurement:
+def linear_label_function(problem: Problem, *, hard: bool = False) -> Measurement:
     """The least distance of self-distillation with the identity against early stopping's."""
-    bound = float(descent(scene).best().train.rms_distance)
+    bound = float(descent(problem).best().train.rms_distance)
     if hard:
-        run = late_run(scene, vanishing())
+        run = late_run(problem, vanishing())
         require_clean_pattern(run)
     else:
         times = [float(t) for t in np.unique(np.round(np.geomspace(1, 20_000, 400)))]
-        run = stepped(scene, Supervision(Identity(), Constant(0.1)), times)
+        run = stepped(problem, Supervision(Identity(), Constant(0.1)), times)
     return at_least(0.99 * bound, float(run.best().train.rms_distance))
 
 
@@ -125,60 +125,62 @@ def vanishing() -> WeightSchedule:
 
 
 def supervision(
-    scene: Scene, schedule: WeightSchedule, label_function: LabelFunction | None = None
+    problem: Problem, schedule: WeightSchedule, label_function: LabelFunction | None = None
 ) -> Supervision:
     """Hard labels of the current step, after plain descent for the estimated stopping time."""
-    warm_up = scene.remember("warm-up", lambda: estimate_noise(scene.spectrum, scene.noisy).steps)
+    warm_up = problem.remember(
+        "warm-up", lambda: estimate_noise(problem.spectrum, problem.noisy).steps
+    )
     return Supervision(label_function or Hard(), schedule, warm_up=warm_up)
 
 
-def late_run(scene: Scene, schedule: WeightSchedule, *, steps: float = LATE) -> Trajectory:
+def late_run(problem: Problem, schedule: WeightSchedule, *, steps: float = LATE) -> Trajectory:
     """Hard self-distillation to a late step."""
-    return scene.remember(
+    return problem.remember(
         f"{steps} steps of {schedule!r}",
-        lambda: jumped(scene, supervision(scene, schedule), [steps]),
+        lambda: jumped(problem, supervision(problem, schedule), [steps]),
     )
 
 
-def certified(scene: Scene, outputs: np.ndarray, step: int) -> Certificate:
+def certified(problem: Problem, outputs: np.ndarray, step: int) -> Certificate:
     """The certificate of a run with vanishing weight at one step."""
     return certify(
-        tail_basis(scene.spectrum),
+        tail_basis(problem.spectrum),
         outputs,
-        scene.noisy,
-        supervision(scene, vanishing()),
-        learning_rate=scene.learning_rate,
+        problem.noisy,
+        supervision(problem, vanishing()),
+        learning_rate=problem.learning_rate,
         step=step,
-        clean=scene.clean,
+        clean=problem.clean,
     )
 
 
-def certificate_of(scene: Scene) -> Certificate:
+def certificate_of(problem: Problem) -> Certificate:
     """The first certificate of a run with vanishing weight, among the watched steps."""
-    certificate = scene.remember("certificate", lambda: first_certificate(scene))
+    certificate = problem.remember("certificate", lambda: first_certificate(problem))
     if not certificate.issued:
         raise DoesNotApply(f"no certificate: {certificate.reason}")
     return certificate
 
 
-def first_certificate(scene: Scene) -> Certificate:
+def first_certificate(problem: Problem) -> Certificate:
     """The certificate of the first watched step that has one, or the last refusal."""
-    rule, run = supervision(scene, vanishing()), watched_run(scene)
+    rule, run = supervision(problem, vanishing()), watched_run(problem)
     assert run.stored is not None
     return first_certified_step(
-        tail_basis(scene.spectrum),
+        tail_basis(problem.spectrum),
         run.stored,
-        scene.noisy,
+        problem.noisy,
         rule,
-        learning_rate=scene.learning_rate,
-        clean=scene.clean,
+        learning_rate=problem.learning_rate,
+        clean=problem.clean,
     )
 
 
-def watched_run(scene: Scene) -> Trajectory:
+def watched_run(problem: Problem) -> Trajectory:
     """Hard self-distillation with vanishing weight, outputs kept at every watched step."""
-    return scene.remember(
-        "watched run", lambda: jumped(scene, supervision(scene, vanishing()), WATCHED)
+    return problem.remember(
+        "watched run", lambda: jumped(problem, supervision(problem, vanishing()), WATCHED)
     )
 
 
@@ -189,12 +191,12 @@ def require_clean_pattern(run: Trajectory) -> None:
         raise DoesNotApply(f"the hard labels are not the clean ones: {error:.2%} differ at the end")
 
 
-def with_wrong_majority(scene: Scene, rate: float = WRONG_MAJORITY) -> Scene:
-    """The scene with more than half of each cluster's labels flipped."""
-    if scene.dataset.groups is None or scene.dataset.n_classes > 2:
+def with_wrong_majority(problem: Problem, rate: float = WRONG_MAJORITY) -> Problem:
+    """The problem with more than half of each cluster's labels flipped."""
+    if problem.dataset.groups is None or problem.dataset.n_classes > 2:
         raise DoesNotApply("needs two classes in clusters, whose majority can be turned")
-    predicted_floor(scene)
-    return scene.with_label_noise(SymmetricNoise(rate=rate, exact=True))
+    predicted_floor(problem)
+    return problem.with_label_noise(SymmetricNoise(rate=rate, exact=True))
 
 
 CLAIMS = (
@@ -205,7 +207,7 @@ CLAIMS = (
         method="α‖ξ‖/√n against the distance after 10⁶ steps, jumped exactly",
         control="the identity as label function",
         measure=fixed_weight,
-        measure_control=lambda scene: fixed_weight(scene, label_function=Identity()),
+        measure_control=lambda problem: fixed_weight(problem, label_function=Identity()),
     ),
     Claim(
         name="6b",
@@ -214,7 +216,7 @@ CLAIMS = (
         method="recursion in the eigenbasis against 1,000 plain steps",
         control="the weight kept at its first value",
         measure=tail_recursion,
-        measure_control=lambda scene: tail_recursion(scene, stale_weight=True),
+        measure_control=lambda problem: tail_recursion(problem, stale_weight=True),
     ),
     Claim(
         name="6b-limit",
@@ -223,7 +225,7 @@ CLAIMS = (
         method="distance after 10⁵ steps against a tenth of the best early stopping's",
         control="a constant weight of 0.3",
         measure=convergence,
-        measure_control=lambda scene: convergence(scene, schedule=Constant(WEIGHT)),
+        measure_control=lambda problem: convergence(problem, schedule=Constant(WEIGHT)),
     ),
     Claim(
         name="6c",
@@ -232,7 +234,7 @@ CLAIMS = (
         method="largest ratio of error to bound over later steps, jumped exactly, against 1",
         control="a wrong majority in each cluster: no certificate may be issued",
         measure=certificate_holds,
-        measure_control=lambda scene: certificate_holds(scene, wrong_majority=True),
+        measure_control=lambda problem: certificate_holds(problem, wrong_majority=True),
     ),
     Claim(
         name="6d",
@@ -241,7 +243,7 @@ CLAIMS = (
         method="smallest margin after 10⁵ steps against 1",
         control="a constant weight of 0.3",
         measure=margin,
-        measure_control=lambda scene: margin(scene, schedule=Constant(WEIGHT)),
+        measure_control=lambda problem: margin(problem, schedule=Constant(WEIGHT)),
     ),
     Claim(
         name="6e",
@@ -250,7 +252,7 @@ CLAIMS = (
         method="zero–one error after 10⁵ steps at 60 % flips against 1",
         control="40 % flips",
         measure=wrong_majority,
-        measure_control=lambda scene: wrong_majority(scene, rate=0.4),
+        measure_control=lambda problem: wrong_majority(problem, rate=0.4),
     ),
     Claim(
         name="6f",
@@ -259,7 +261,7 @@ CLAIMS = (
         method="ρ‖ξ‖/√n against the distance after 10⁵ steps, jumped exactly",
         control="a start from memorised labels, in the basin of the other fixed point",
         measure=agreement_weight,
-        measure_control=lambda scene: agreement_weight(scene, from_noisy=True),
+        measure_control=lambda problem: agreement_weight(problem, from_noisy=True),
     ),
     Claim(
         name="6g",
@@ -268,6 +270,6 @@ CLAIMS = (
         method="least distance with the identity against 99 % of early stopping's",
         control="hard labels with α → 0",
         measure=linear_label_function,
-        measure_control=lambda scene: linear_label_function(scene, hard=True),
+        measure_control=lambda problem: linear_label_function(problem, hard=True),
     ),
 )

@@ -19,7 +19,6 @@ from ntk_air._base.checks import check_at_least
 from ntk_air._base.typing import Targets
 from ntk_air.dynamics.closed_form.filters import GradientDescent, Response
 from ntk_air.dynamics.run import metrics
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.run.inputs import RunInputs, check_supervision
 from ntk_air.dynamics.run.learning_rate import DEFAULT_RATE, LearningRate, absolute_rate
 from ntk_air.dynamics.run.losses import SquareLoss
@@ -34,6 +33,7 @@ from ntk_air.dynamics.supervision import (
 )
 from ntk_air.dynamics.supervision.label_functions import LabelFunctionLike, check_label_function
 from ntk_air.dynamics.supervision.supervision import trace_floats
+from ntk_air.problem import HeldOut
 from ntk_air.spectrum.result import Spectrum
 
 Modes = Float[Array, "n_mode n_out"]

@@ -17,7 +17,7 @@ from ntk_air.data.dataset import Dataset
 from ntk_air.lab.config import ExperimentConfig
 from ntk_air.lab.report.progress import progress_on_standard_error
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.problem import Scene, make_scene
+from ntk_air.problem import Problem, make_problem
 
 _SUMMARY_WIDTH = 100
 
@@ -96,19 +96,18 @@ def _own(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}-process{index}") if index else folder
 
 
-def make_run_scene(
+def make_run_problem(
     config: ExperimentConfig, dataset: Dataset, run: RunFolder, progress: Progress
-) -> tuple[Scene, str]:
+) -> tuple[Problem, str]:
     """The configured kernel on a prepared data set, in the run's stages; and its description."""
     precision = config.run.precision
     kernel, kernel_name = config.kernel.build(dataset, seed=config.run.seed, precision=precision)
-    scene = make_scene(
+    problem = make_problem(
         dataset,
         kernel,
-        seed=config.run.seed,
         precision=precision,
         max_memory_bytes=parse_bytes(config.run.max_memory),
         stage=run.stage,
         progress=progress,
     )
-    return scene, kernel_name
+    return problem.replace(seed=config.run.seed), kernel_name

@@ -7,7 +7,7 @@ import numpy as np
 from ntk_air.air import air_summary
 from ntk_air.air.complexity import kernel_target_alignment
 from ntk_air.dynamics.label_noise.schedule_comparison import compare_with_descent
-from ntk_air.problem import Scene
+from ntk_air.problem import Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,26 +49,26 @@ class KernelQuality:
     rounds: float
 
 
-def kernel_quality(scene: Scene) -> KernelQuality:
+def kernel_quality(problem: Problem) -> KernelQuality:
     """Measure AIR, the eigengap, and self-distillation by default beside plain descent.
 
     Args:
-        scene: with label noise and held-out inputs; its seed chooses the schedule's folds.
+        problem: with label noise and held-out inputs; its seed chooses the schedule's folds.
 
     Raises:
         ValueError: without flipped labels or held-out inputs, and for fewer than C + 1 inputs.
     """
-    dataset, spectrum, held_out = scene.dataset, scene.spectrum, scene.held_out
-    if not scene.noise.any():
-        raise ValueError("scene must have label noise; got clean labels")
+    dataset, spectrum, held_out = problem.dataset, problem.spectrum, problem.held_out
+    if not problem.noise.any():
+        raise ValueError("problem must have label noise; got clean labels")
     if held_out is None:
-        raise ValueError("scene must have held-out inputs to measure accuracy on; got none")
+        raise ValueError("problem must have held-out inputs to measure accuracy on; got none")
     n_classes = dataset.n_classes
     gap = spectrum.eigengap(n_classes)
-    air = air_summary(spectrum, scene.clean, dataset.expected_noisy_targets(), scene.noisy)
+    air = air_summary(spectrum, problem.clean, dataset.expected_noisy_targets(), problem.noisy)
     assert air.auc is not None and air.energy_noise_centred is not None
     comparison = compare_with_descent(
-        spectrum, scene.noisy, clean=scene.clean, held_out=held_out, seed=scene.seed
+        spectrum, problem.noisy, clean=problem.clean, held_out=held_out, seed=problem.seed
     )
     scores, schedule = comparison.scores, comparison.schedule
     return KernelQuality(
@@ -76,7 +76,7 @@ def kernel_quality(scene: Scene) -> KernelQuality:
         air_auc=air.auc,
         eigengap=gap,
         effective_rank=air.effective_rank,
-        alignment=kernel_target_alignment(spectrum, scene.clean),
+        alignment=kernel_target_alignment(spectrum, problem.clean),
         energy_clean=float(np.asarray(air.energy_clean)[n_classes - 1]),
         energy_noise=float(np.asarray(air.energy_noise_centred)[n_classes - 1]),
         default_accuracy=scores["default"].test_accuracy,

@@ -1,4 +1,4 @@
-"""Claims: their verdicts, their registry, and real ones on a small scene."""
+"""Claims: their verdicts, their registry, and real ones on a small problem."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from ntk_air.claims import Claim, DoesNotApply, Measurement, all_claims, verify_
 from ntk_air.claims.claim import agreement, array_agreement, at_least, at_most
 from ntk_air.data import SymmetricNoise, load_dataset
 from ntk_air.kernels.infinite.dense import DenseNTK
-from ntk_air.problem import make_scene
+from ntk_air.problem import make_problem
 
 GOOD, BAD = Measurement(1.0, 1.0, 0.0, 1e-9), Measurement(1.0, 2.0, 1.0, 1e-9)
 
@@ -19,13 +19,13 @@ GOOD, BAD = Measurement(1.0, 1.0, 0.0, 1e-9), Measurement(1.0, 2.0, 1.0, 1e-9)
 def clusters():
     dataset = load_dataset("clusters", n_train=80, n_test=16, n_clusters=4, spread=0.02)
     noisy = dataset.with_label_noise(SymmetricNoise(0.2, exact=True), seed=0)
-    return make_scene(noisy, DenseNTK(depth=2))
+    return make_problem(noisy, DenseNTK(depth=2))
 
 
 @pytest.fixture(scope="module")
 def digits():
     dataset = load_dataset("digits", n_train=60, n_test=20).normalised()
-    return make_scene(dataset.with_label_noise(SymmetricNoise(0.4), seed=0), DenseNTK())
+    return make_problem(dataset.with_label_noise(SymmetricNoise(0.4), seed=0), DenseNTK())
 
 
 def a_claim(measure, control):
@@ -51,7 +51,7 @@ def test_a_verdict_needs_agreement_and_a_control_that_fails(
 
 @pytest.mark.parametrize("broken", ["measure", "control"])
 def test_a_premise_that_fails_is_named(broken, clusters):
-    def refuse(scene):
+    def refuse(problem):
         raise DoesNotApply("no clusters")
 
     parts = {"measure": lambda _: GOOD, "control": lambda _: BAD} | {broken: refuse}

@@ -15,9 +15,9 @@ from ntk_air.dynamics.closed_form.exact import exact_trajectory
 from ntk_air.dynamics.closed_form.filters import GradientDescent
 from ntk_air.dynamics.closed_form.momentum import HeavyBall
 from ntk_air.dynamics.closed_form.scheduled_filters import HardPatternTail, IdentityDistillation
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.stepwise.distill import distill
 from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.problem import HeldOut
 from tests.dynamics import supervised
 from tests.dynamics.reference import SPECTRA, kernel_with, spectrum_of
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from ntk_air.dynamics.rounds import Rounds, by_epoch, follow_rounds, make_frame, outputs_by_round
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.dynamics.supervision import (
     Agreement,
@@ -20,6 +19,7 @@ from ntk_air.dynamics.supervision import (
     Sharpened,
     Supervision,
 )
+from ntk_air.problem import HeldOut
 from tests.dynamics.reference import (
     SPECTRA,
     kernel_with,

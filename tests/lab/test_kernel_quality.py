@@ -1,7 +1,5 @@
 """Qualities of a kernel against the calls that define them, and their means over seeds."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -18,36 +16,36 @@ from ntk_air.lab.report.quality_results import (
     quality_numbers,
     rank_correlations,
 )
-from ntk_air.problem import make_scene
+from ntk_air.problem import dataset_labels, make_problem
 
 
 @pytest.fixture(scope="module")
-def scene():
+def problem():
     data = load_dataset("clusters", n_train=40, n_test=16, spread=0.3)
     noisy = data.with_label_noise(SymmetricNoise(0.2), seed=0)
-    return make_scene(noisy, DenseNTK(depth=2))
+    return make_problem(noisy, DenseNTK(depth=2))
 
 
-def test_qualities_are_what_they_say(scene):
-    found = kernel_quality(scene)
-    spectrum, data = scene.spectrum, scene.dataset
+def test_qualities_are_what_they_say(problem):
+    found = kernel_quality(problem)
+    spectrum, data = problem.spectrum, problem.dataset
     values = np.asarray(spectrum.eigenvalues)
-    centred = scene.noisy - data.expected_noisy_targets()
-    air = air_summary(spectrum, scene.clean, data.expected_noisy_targets(), scene.noisy)
+    centred = problem.noisy - data.expected_noisy_targets()
+    air = air_summary(spectrum, problem.clean, data.expected_noisy_targets(), problem.noisy)
     assert found.air_auc == air.auc
     assert found.eigengap == pytest.approx(values[1] / values[2])
-    assert found.energy_clean == pytest.approx(energy_in_top(spectrum, scene.clean)[1])
+    assert found.energy_clean == pytest.approx(energy_in_top(spectrum, problem.clean)[1])
     assert found.energy_noise == pytest.approx(energy_in_top(spectrum, centred)[1])
-    square = np.asarray(scene.theta) * (scene.clean @ scene.clean.T)
-    norms = np.linalg.norm(scene.theta) * np.linalg.norm(scene.clean @ scene.clean.T)
+    square = np.asarray(problem.theta) * (problem.clean @ problem.clean.T)
+    norms = np.linalg.norm(problem.theta) * np.linalg.norm(problem.clean @ problem.clean.T)
     assert found.alignment == pytest.approx(square.sum() / norms)
     descent = exact_trajectory(
         spectrum,
-        scene.noisy,
-        GradientDescent(scene.learning_rate),
+        problem.noisy,
+        GradientDescent(problem.learning_rate),
         times=TIMES,
-        clean=scene.clean,
-        held_out=scene.held_out,
+        clean=problem.clean,
+        held_out=problem.held_out,
     )
     accuracy = np.asarray(descent.held_out.accuracy)
     assert (found.oracle_accuracy, found.end_accuracy) == (accuracy.max(), accuracy[-1])
@@ -58,16 +56,18 @@ def test_qualities_are_what_they_say(scene):
     assert found.default_distance < found.closest_distance < found.end_distance
 
 
-def test_scenes_without_noise_or_held_out_inputs_are_refused(scene):
-    clean = dataclasses.replace(scene, dataset=scene.dataset.without_label_noise())
+def test_scenes_without_noise_or_held_out_inputs_are_refused(problem):
+    clean = problem.replace(
+        dataset=(data := problem.dataset.without_label_noise()), labels=dataset_labels(data)
+    )
     with pytest.raises(ValueError, match="must have label noise; got clean labels"):
         kernel_quality(clean)
     with pytest.raises(ValueError, match=r"must have held-out inputs .*; got none"):
-        kernel_quality(dataclasses.replace(scene, held_out=None))
+        kernel_quality(problem.replace(held_out=None))
 
 
-def test_numbers_are_means_and_spreads_over_seeds(scene):
-    quality = kernel_quality(scene)
+def test_numbers_are_means_and_spreads_over_seeds(problem):
+    quality = kernel_quality(problem)
     assert set(quality_arrays(quality)) == set(QUALITIES)
     arrays = {name: np.zeros((2, 3)) for name in QUALITIES}
     arrays["default_accuracy"] = np.array([[0.9, 0.5, 0.7], [0.7, 0.7, 0.9]])

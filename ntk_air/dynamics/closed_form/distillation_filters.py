@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 
 from ntk_air._base.checks import check_at_least, check_fraction
 from ntk_air.dynamics.closed_form.filters import (
-    ClosedForm,
     Response,
+    SpectralFilter,
     Values,
     as_values,
     check_descent,
@@ -21,7 +21,7 @@ from ntk_air.dynamics.closed_form.filters import (
 )
 
 
-class StoppedTeacher(ClosedForm):
+class StoppedTeacher(SpectralFilter):
     """A student trained on the outputs of a teacher stopped at T: filter g_t·g_T (5a–5c).
 
     At t → ∞ the student is the teacher; a converged teacher, T → ∞, passes on nothing.
@@ -34,11 +34,11 @@ class StoppedTeacher(ClosedForm):
         ValueError: for teacher_steps below 0.
     """
 
-    student: ClosedForm
+    student: SpectralFilter
     teacher_steps: float
     learning_rate: float
 
-    def __init__(self, student: ClosedForm, *, teacher_steps: float | int):
+    def __init__(self, student: SpectralFilter, *, teacher_steps: float | int):
         check_at_least("teacher_steps", teacher_steps, 0.0)
         self.student = student
         self.teacher_steps = float(teacher_steps)
@@ -55,7 +55,7 @@ class StoppedTeacher(ClosedForm):
         self.student.check(steps, largest_eigenvalue, allow_divergence)
 
     def response(self, eigenvalues: Values, steps: Values) -> Response:
-        """1 − g_t·g_T = r_T + g_T·r_t and (g_t/λ)·g_T; see ``ClosedForm.response``."""
+        """1 − g_t·g_T = r_T + g_T·r_t and (g_t/λ)·g_T; see ``SpectralFilter.response``."""
         teacher = self.student.response(eigenvalues, self.teacher_steps)
         retrieved = jnp.maximum(as_values(eigenvalues), 0) * teacher.dual
         student = self.student.response(eigenvalues, steps)
@@ -65,7 +65,7 @@ class StoppedTeacher(ClosedForm):
         )
 
 
-class DistillationRounds(ClosedForm):
+class DistillationRounds(SpectralFilter):
     """Round after round of T steps, each from f_0 on the last round's outputs: g_Tᴿ (5c).
 
     Time counts the steps of all rounds; inside round k + 1, m steps in, the filter is g_m·g_Tᵏ.
@@ -78,11 +78,11 @@ class DistillationRounds(ClosedForm):
         ValueError: for round_steps below 1.
     """
 
-    student: ClosedForm
+    student: SpectralFilter
     round_steps: int
     learning_rate: float
 
-    def __init__(self, student: ClosedForm, *, round_steps: int):
+    def __init__(self, student: SpectralFilter, *, round_steps: int):
         check_at_least("round_steps", round_steps, 1)
         self.student = student
         self.round_steps = round_steps
@@ -98,7 +98,7 @@ class DistillationRounds(ClosedForm):
         self.student.check(steps, largest_eigenvalue, allow_divergence)
 
     def response(self, eigenvalues: Values, steps: Values) -> Response:
-        """1 − g_m·g_Tᵏ and (g_m/λ)·g_Tᵏ; see ``ClosedForm.response``."""
+        """1 − g_m·g_Tᵏ and (g_m/λ)·g_Tᵏ; see ``SpectralFilter.response``."""
         steps = as_values(steps)
         rounds = jnp.maximum(jnp.ceil(steps / self.round_steps) - 1, 0)
         inside = self.student.response(eigenvalues, steps - rounds * self.round_steps)
@@ -108,7 +108,7 @@ class DistillationRounds(ClosedForm):
         return Response(residual=lost + passed_on * inside.residual, dual=inside.dual * passed_on)
 
 
-class LastEpochTeacher(ClosedForm):
+class LastEpochTeacher(SpectralFilter):
     """Target αỹ + (1 − α)·(last epoch's output), the student goes on: (I − αM)ᵉ r_0 (5e).
 
     M = I − (I − ηΘ)ᴱ; k steps into an epoch a factor 1 − α·g_k follows. It still memorises.
@@ -143,7 +143,7 @@ class LastEpochTeacher(ClosedForm):
         check_descent(self.learning_rate, steps, largest_eigenvalue, allow_divergence)
 
     def response(self, eigenvalues: Values, steps: Values) -> Response:
-        """(1 − αM)ᵉ(1 − αg_k) and its dual weight; see ``ClosedForm.response``."""
+        """(1 − αM)ᵉ(1 − αg_k) and its dual weight; see ``SpectralFilter.response``."""
         epochs, whole, inside = _epoch_parts(self, eigenvalues, steps)
         epoch_rate = self.weight * whole.retrieved
         before = decay(epoch_rate, epochs)
@@ -154,7 +154,7 @@ class LastEpochTeacher(ClosedForm):
         )
 
 
-class RestartedStudent(ClosedForm):
+class RestartedStudent(SpectralFilter):
     """As ``LastEpochTeacher``, the student back at f_0 each epoch: limit αM/(I − (1 − α)M) (5e).
 
     A permanent regulariser: after e epochs F_e = αM·Σ_{s<e} ((1 − α)M)ˢ, and k ≥ 1 steps into
@@ -190,7 +190,7 @@ class RestartedStudent(ClosedForm):
         check_descent(self.learning_rate, steps, largest_eigenvalue, allow_divergence)
 
     def response(self, eigenvalues: Values, steps: Values) -> Response:
-        """1 − g_k(α + (1 − α)F_e) and its dual weight; see ``ClosedForm.response``."""
+        """1 − g_k(α + (1 − α)F_e) and its dual weight; see ``SpectralFilter.response``."""
         # A record at the end of an epoch is taken before the student goes back to f_0.
         epochs, whole, inside = _epoch_parts(self, eigenvalues, steps, end_counts=True)
         kept = (1 - self.weight) * whole.retrieved

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntk_air.dynamics.closed_form.filters import ModeLabels
-from ntk_air.dynamics.run.held_out import HeldOut
+from ntk_air.problem import HeldOut
 
 
 class Frame(eqx.Module):

@@ -18,9 +18,9 @@ from ntk_air._base.typing import AnyArray, Targets
 from ntk_air.dynamics.closed_form.eigenframe import Basis, Frame, project
 from ntk_air.dynamics.closed_form.exact_curves import metric_curves, predictions_of
 from ntk_air.dynamics.closed_form.filters import SpectralRule
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.run.metrics import TrainMetrics
 from ntk_air.dynamics.run.trajectory import FinalState, StoredPredictions, Trajectory
+from ntk_air.problem import HeldOut
 from ntk_air.spectrum.result import Spectrum
 
 Steps: TypeAlias = Sequence[float | int] | AnyArray

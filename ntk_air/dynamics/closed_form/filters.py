@@ -140,7 +140,7 @@ class SpectralRule(eqx.Module):
         """
 
 
-class ClosedForm(SpectralRule):
+class SpectralFilter(SpectralRule):
     """A rule whose response at any step is a formula: it fits the noisy labels by a filter."""
 
     @abc.abstractmethod
@@ -187,7 +187,7 @@ def filtered(response: Response, labels: ModeLabels) -> ModeStates:
     )
 
 
-class GradientDescent(ClosedForm):
+class GradientDescent(SpectralFilter):
     """f ← f − ηΘ(f − ỹ): g_t(λ) = 1 − (1 − ηλ)ᵗ (theory.md section 1)."""
 
     learning_rate: float = eqx.field(converter=float)
@@ -202,14 +202,14 @@ class GradientDescent(ClosedForm):
         return "gradient descent, exact"
 
     def response(self, eigenvalues: Values, steps: Values) -> Response:
-        """(1 − ηλ)ᵗ and η Σ_{s<t} (1 − ηλ)ˢ; see ``ClosedForm.response``."""
+        """(1 − ηλ)ᵗ and η Σ_{s<t} (1 − ηλ)ˢ; see ``SpectralFilter.response``."""
         rate = self.learning_rate * jnp.maximum(as_values(eigenvalues), 0)
         return Response(
             residual=decay(rate, steps), dual=self.learning_rate * geometric_sum(rate, steps)
         )
 
 
-class GradientFlow(ClosedForm):
+class GradientFlow(SpectralFilter):
     """df/ds = −Θ(f − ỹ), s = ηt: g_t(λ) = 1 − e^{−sλ} (theory.md section 1).
 
     The learning rate only sets the clock that puts the flow on descent's axis of steps.
@@ -227,7 +227,7 @@ class GradientFlow(ClosedForm):
         return "gradient flow, exact"
 
     def response(self, eigenvalues: Values, steps: Values) -> Response:
-        """e^{−sλ} and (1 − e^{−sλ})/λ at s = ηt; see ``ClosedForm.response``."""
+        """e^{−sλ} and (1 − e^{−sλ})/λ at s = ηt; see ``SpectralFilter.response``."""
         rate = jnp.maximum(as_values(eigenvalues), 0)
         time = self.learning_rate * as_values(steps)
         return Response(residual=jnp.exp(-rate * time), dual=exponential_mean(rate, time))

@@ -12,8 +12,8 @@ from jaxtyping import Array, Bool, Float
 
 from ntk_air._base.checks import check_fraction
 from ntk_air.dynamics.closed_form.filters import (
-    ClosedForm,
     Response,
+    SpectralFilter,
     Values,
     as_values,
     check_descent,
@@ -42,7 +42,7 @@ class _Roots(eqx.Module):
     fast: Float[Array, "..."]
 
 
-class HeavyBall(ClosedForm):
+class HeavyBall(SpectralFilter):
     """Gradient descent with momentum, exact at every step.
 
     Args:
@@ -77,7 +77,7 @@ class HeavyBall(ClosedForm):
         return f"heavy ball (momentum {float(self.momentum):g}), exact"
 
     def response(self, eigenvalues: Values, steps: Values) -> Response:
-        """Residual p_t and dual weight η Σ_{s=1}^t S_s; see ``ClosedForm.response``."""
+        """Residual p_t and dual weight η Σ_{s=1}^t S_s; see ``SpectralFilter.response``."""
         rate = self.learning_rate * jnp.maximum(as_values(eigenvalues), 0)
         rate, steps = jnp.broadcast_arrays(rate, as_values(steps).astype(rate.dtype))
         momentum = jnp.asarray(self.momentum, rate.dtype)

@@ -21,7 +21,6 @@ from ntk_air.dynamics.event_driven.modes import (
     update_teacher,
     weight_of,
 )
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.run.inputs import RunInputs, Steps, check_supervision, check_times
 from ntk_air.dynamics.run.learning_rate import DEFAULT_RATE, LearningRate, absolute_rate
 from ntk_air.dynamics.run.losses import SquareLoss
@@ -37,6 +36,7 @@ from ntk_air.dynamics.supervision import (
     Supervision,
 )
 from ntk_air.dynamics.supervision.label_functions import trace_floats
+from ntk_air.problem import HeldOut
 from ntk_air.spectrum.result import Spectrum
 
 IsFinal = Callable[[int, Targets], bool]

@@ -24,7 +24,6 @@ from ntk_air.dynamics.rounds import (
     make_frame,
 )
 from ntk_air.dynamics.run import metrics
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.supervision import (
     Constant,
@@ -35,6 +34,7 @@ from ntk_air.dynamics.supervision import (
     Sharpened,
     Supervision,
 )
+from ntk_air.problem import HeldOut
 from ntk_air.spectrum.result import Spectrum
 
 TIMES = np.unique(np.round(2.0 ** np.arange(0, 22.1, 0.25)))

@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ntk_air._base.typing import AnyArray, Curve, Targets, Times
-from ntk_air.dynamics.closed_form.filters import ClosedForm
+from ntk_air.dynamics.closed_form.filters import SpectralFilter
 from ntk_air.dynamics.run.metrics import flipped_rows
 from ntk_air.spectrum.result import Spectrum
 
 
 def descent_distance(
-    spectrum: Spectrum, rule: ClosedForm, *, clean: Targets, noisy: Targets, times: Times
+    spectrum: Spectrum, rule: SpectralFilter, *, clean: Targets, noisy: Targets, times: Times
 ) -> Curve:
     """d(t) with n·d² = ‖(I − G)y − Gξ‖², G = g_t(Θ), f_0 = 0 (theory.md section 4).
 
@@ -100,7 +100,7 @@ def agreement_level(clean: Targets, noisy: Targets) -> float:
 
 @jax.jit
 def _descent_distance(
-    rule: ClosedForm,
+    rule: SpectralFilter,
     eigenvalues: Float[Array, " n_mode"],
     signal: Float[Array, "n_mode n_out"],
     noise: Float[Array, "n_mode n_out"],

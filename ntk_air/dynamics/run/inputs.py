@@ -9,11 +9,11 @@ import numpy as np
 
 from ntk_air._base.checks import check_finite, check_floating
 from ntk_air._base.typing import Targets
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.run.losses import Loss
 from ntk_air.dynamics.run.recording import Labels
 from ntk_air.dynamics.supervision import Supervision
 from ntk_air.dynamics.supervision.label_functions import check_label_function
+from ntk_air.problem import HeldOut
 
 Steps: TypeAlias = Sequence[Any] | np.ndarray
 """Numbers of steps, whole, of any kind of number."""

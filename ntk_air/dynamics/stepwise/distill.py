@@ -3,7 +3,6 @@
 import equinox as eqx
 
 from ntk_air._base.typing import KernelMatrix, Targets
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.run.inputs import Steps
 from ntk_air.dynamics.run.learning_rate import DEFAULT_RATE, LearningRate
 from ntk_air.dynamics.run.losses import Loss
@@ -18,6 +17,7 @@ from ntk_air.dynamics.supervision import (
 )
 from ntk_air.dynamics.supervision.label_functions import LabelFunctionLike
 from ntk_air.kernels.operators.operator import KernelOperator, as_operator
+from ntk_air.problem import HeldOut
 
 
 class Distillation(eqx.Module):

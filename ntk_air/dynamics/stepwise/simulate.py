@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 from ntk_air._base.checks import check_at_least, check_positive
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import KernelMatrix, Targets, TestTargets
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.run.inputs import RunInputs, Steps, check_supervision, check_times, stop_steps
 from ntk_air.dynamics.run.learning_rate import DEFAULT_RATE, LearningRate, absolute_rate
 from ntk_air.dynamics.run.losses import Loss, SquareLoss
@@ -21,14 +20,15 @@ from ntk_air.dynamics.stepwise.stepping import (
     CONVERGED,
     REASONS,
     RUNNING,
-    Problem,
     SimulationState,
+    StepData,
     advance,
     start,
 )
 from ntk_air.dynamics.supervision import Supervision
 from ntk_air.dynamics.supervision.label_functions import trace_floats
 from ntk_air.kernels.operators.operator import KernelOperator, as_operator
+from ntk_air.problem import HeldOut
 from ntk_air.spectrum.decomposition import decompose
 
 
@@ -110,7 +110,7 @@ def simulate(
         curvature=loss.curvature(noisy.shape[1]),
         allow_divergence=allow_divergence,
     )
-    problem = Problem(
+    data = StepData(
         operator=operator,
         initial=setup.initial,
         noisy=setup.labels.noisy,
@@ -123,13 +123,13 @@ def simulate(
         ),
     )
     run = _Run(
-        problem,
+        data,
         setup,
         recorder=Recorder(loss, setup.labels, store_at=stored, resume=resume),
         rule=describe(supervision, loss, momentum),
         compiled=_traceable(operator, setup.initial),
     )
-    state = start(problem) if resume is None else _resumed(resume, setup, steps)
+    state = start(data) if resume is None else _resumed(resume, setup, steps)
     return run.follow(
         state, steps, checkpoint=checkpoint, checkpoint_every=checkpoint_every, progress=progress
     )
@@ -155,15 +155,15 @@ class _Run:
     """A simulation on its way from record to record."""
 
     def __init__(
-        self, problem: Problem, setup: RunInputs, *, recorder: Recorder, rule: str, compiled: bool
+        self, data: StepData, setup: RunInputs, *, recorder: Recorder, rule: str, compiled: bool
     ):
-        self._problem = problem
+        self._data = data
         self._setup = setup
         self._recorder = recorder
         self._rule = rule
         self._compiled = compiled
         self._notes = setup.notes
-        if not isinstance(problem.loss, SquareLoss):
+        if not isinstance(data.loss, SquareLoss):
             self._notes += ("metrics are of the outputs' probabilities in the target coding",)
         if not compiled:
             self._notes += ("stepped from the host: JAX cannot trace the kernel's products",)
@@ -180,7 +180,7 @@ class _Run:
         """Step through ``steps``, recording each."""
         recorded = frozenset(steps)
         for stop in stop_steps(int(state.step), steps, checkpoint_every):
-            state = advance(self._problem, state, stop, compiled=self._compiled)
+            state = advance(self._data, state, stop, compiled=self._compiled)
             if int(state.status) != RUNNING:
                 break
             if stop in recorded and stop > self._recorder.last_step:
@@ -195,13 +195,13 @@ class _Run:
         return self._trajectory(state, _reason(state, steps[-1]))
 
     def _not_converged(self, state: SimulationState) -> tuple[str, ...]:
-        asked = float(self._problem.converged_below)
+        asked = float(self._data.converged_below)
         if asked < 0:
             return ()
         return (f"not converged: the gradient is above converged_below at step {int(state.step)}",)
 
     def _view(self, state: SimulationState) -> View:
-        distance, held_out = _see(self._problem.initial, self._setup.held_out, state)
+        distance, held_out = _see(self._data.initial, self._setup.held_out, state)
         return View(outputs=state.outputs, parameter_distance=distance, held_out=held_out)
 
     def _trajectory(self, state: SimulationState, *notes: str) -> Trajectory:
@@ -214,7 +214,7 @@ class _Run:
         )
         return self._recorder.trajectory(
             final,
-            learning_rate=float(self._problem.learning_rate),
+            learning_rate=float(self._data.learning_rate),
             rule=self._rule,
             notes=self._notes + notes,
         )

@@ -46,7 +46,7 @@ class SimulationState(eqx.Module):
     status: Int[Array, ""]
 
 
-class Problem(eqx.Module):
+class StepData(eqx.Module):
     """What stays fixed during a run.
 
     Attributes:
@@ -70,51 +70,51 @@ class Problem(eqx.Module):
     converged_below: Float[Array, ""]
 
 
-def start(problem: Problem) -> SimulationState:
+def start(data: StepData) -> SimulationState:
     """The state at step 0."""
-    zero = jnp.zeros_like(problem.initial)
+    zero = jnp.zeros_like(data.initial)
     return SimulationState(
         step=jnp.zeros((), jnp.int32),
-        outputs=problem.initial,
+        outputs=data.initial,
         dual=zero,
         velocity=zero,
-        remembered=problem.initial,
+        remembered=data.initial,
         status=jnp.full((), RUNNING, jnp.int32),
     )
 
 
 def advance(
-    problem: Problem, state: SimulationState, until: int, *, compiled: bool
+    data: StepData, state: SimulationState, until: int, *, compiled: bool
 ) -> SimulationState:
     """Step until ``until``, or until the run stops by itself.
 
     Args:
-        problem: what stays fixed.
+        data: what stays fixed.
         state: where to go on from.
         until: step to halt at.
         compiled: run as one loop on the device; without it the product is taken outside of JAX's
             transformations, step by step, as an operator on disk asks for.
     """
     if compiled:
-        return _advance_on_device(problem, state, jnp.asarray(until, jnp.int32))
+        return _advance_on_device(data, state, jnp.asarray(until, jnp.int32))
     # The operator stays out of the jitted parts: they must not hold, nor hash, what is on disk.
-    parts = eqx.tree_at(lambda p: p.operator, problem, None)
+    parts = eqx.tree_at(lambda p: p.operator, data, None)
     while int(state.step) < until and int(state.status) == RUNNING:
         moved = _move(parts, state)
-        state = _land(parts, state, moved, problem.operator.matvec(moved.dual))
+        state = _land(parts, state, moved, data.operator.matvec(moved.dual))
     return state
 
 
 @eqx.filter_jit
 def _advance_on_device(
-    problem: Problem, state: SimulationState, until: Int[Array, ""]
+    data: StepData, state: SimulationState, until: Int[Array, ""]
 ) -> SimulationState:
     def unfinished(state: SimulationState) -> Array:
         return (state.step < until) & (state.status == RUNNING)
 
     def step(state: SimulationState) -> SimulationState:
-        moved = _move(problem, state)
-        return _land(problem, state, moved, problem.operator.matvec(moved.dual))
+        moved = _move(data, state)
+        return _land(data, state, moved, data.operator.matvec(moved.dual))
 
     return jax.lax.while_loop(unfinished, step, state)
 
@@ -129,19 +129,19 @@ class _Moved(eqx.Module):
 
 
 @eqx.filter_jit
-def _move(problem: Problem, state: SimulationState) -> _Moved:
-    supervision = problem.supervision
+def _move(data: StepData, state: SimulationState) -> _Moved:
+    supervision = data.supervision
     remembered = supervision.observe(state.remembered, state.outputs, state.step)
-    taught = supervision.target(remembered, problem.noisy, state.step)
+    taught = supervision.target(remembered, data.noisy, state.step)
     restart = supervision.restarts_at(state.step)
-    outputs = jnp.where(restart, problem.initial, state.outputs)
+    outputs = jnp.where(restart, data.initial, state.outputs)
     dual = jnp.where(restart, 0.0, state.dual)
     velocity = jnp.where(restart, 0.0, state.velocity)
 
-    gradient = problem.loss.gradient(outputs, taught.target)
-    velocity = problem.momentum * velocity - problem.learning_rate * gradient
-    enough = problem.converged_below * jnp.linalg.norm(taught.target)
-    settled = (problem.converged_below >= 0) & (jnp.linalg.norm(gradient) <= enough)
+    gradient = data.loss.gradient(outputs, taught.target)
+    velocity = data.momentum * velocity - data.learning_rate * gradient
+    enough = data.converged_below * jnp.linalg.norm(taught.target)
+    settled = (data.converged_below >= 0) & (jnp.linalg.norm(gradient) <= enough)
     weight_is_fine = (taught.weight >= 0) & (taught.weight <= 1)
     status = jnp.where(settled, CONVERGED, RUNNING)
     # NaN in f or its target makes a weight NaN too, but is its own reason to stop.
@@ -156,10 +156,10 @@ def _move(problem: Problem, state: SimulationState) -> _Moved:
 
 @eqx.filter_jit
 def _land(
-    problem: Problem, state: SimulationState, moved: _Moved, product: Targets
+    data: StepData, state: SimulationState, moved: _Moved, product: Targets
 ) -> SimulationState:
     """The next state, or the last good one with the reason why there is no next."""
-    outputs = problem.initial + product
+    outputs = data.initial + product
     finite = jnp.isfinite(jnp.sum(jnp.abs(outputs)))
     status = jnp.where((moved.status == RUNNING) & ~finite, NOT_FINITE, moved.status)
     status = status.astype(jnp.int32)

@@ -21,7 +21,7 @@ from ntk_air.dynamics.closed_form.filters import GradientDescent, GradientFlow, 
 from ntk_air.dynamics.closed_form.momentum import HeavyBall
 from ntk_air.dynamics.closed_form.scheduled_filters import HardPatternTail, IdentityDistillation
 from ntk_air.dynamics.run import metrics
-from ntk_air.dynamics.run.held_out import HeldOut
+from ntk_air.problem import HeldOut
 from tests.dynamics.reference import (
     SPECTRA,
     kernel_with,

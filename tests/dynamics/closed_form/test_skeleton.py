@@ -18,7 +18,7 @@ from ntk_air.dynamics.closed_form.exact_curves import (
 from ntk_air.dynamics.closed_form.filters import GradientDescent, GradientFlow
 from ntk_air.dynamics.closed_form.momentum import HeavyBall
 from ntk_air.dynamics.closed_form.scheduled_filters import HardPatternTail
-from ntk_air.dynamics.run.held_out import HeldOut
+from ntk_air.problem import HeldOut
 from tests.dynamics.reference import noisy_problem
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.problems import random_orthogonal

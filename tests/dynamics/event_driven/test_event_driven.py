@@ -11,10 +11,10 @@ from ntk_air.dynamics.certificates.tail_bounds import tail_basis
 from ntk_air.dynamics.event_driven import modes
 from ntk_air.dynamics.event_driven.event_driven import simulate_by_jumps
 from ntk_air.dynamics.event_driven.events import EventFinder, _stray, bracket_events, first_change
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.run.learning_rate import RelativeRate
 from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.dynamics.supervision.label_functions import trace_floats
+from ntk_air.problem import HeldOut
 from tests.dynamics import supervised
 from tests.dynamics.reference import SPECTRA, kernel_with, spectrum_of
 from tests.helpers.compilations import count_compilations

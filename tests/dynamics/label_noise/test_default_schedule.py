@@ -12,9 +12,9 @@ from ntk_air.dynamics.closed_form.filters import GradientDescent
 from ntk_air.dynamics.label_noise import default_schedule as module
 from ntk_air.dynamics.label_noise.default_schedule import default_schedule
 from ntk_air.dynamics.rounds import Rounds, by_epoch, follow_rounds, last_outputs, make_frame
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.supervision import Restart, Sharpened, Supervision
 from ntk_air.kernels.infinite.dense import DenseNTK
+from ntk_air.problem import HeldOut
 from ntk_air.spectrum.decomposition import decompose
 from tests.dynamics.reference import kernel_with, one_hot, spectrum_of
 

@@ -16,8 +16,8 @@ from ntk_air.dynamics.label_noise.schedule_comparison import (
     training_outcome,
 )
 from ntk_air.dynamics.rounds import Rounds, follow_rounds
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.supervision import Constant, Hard, Restart, Sharpened, Supervision
+from ntk_air.problem import HeldOut
 from tests.dynamics.reference import one_hot, spectrum_of
 
 N, N_TEST, N_CLASSES = 60, 40, 3

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from ntk_air.dynamics import supervision as sv
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.stepwise.checkpoints import SimulationFile
 from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.operators.sharded import build_sharded_kernel
 from ntk_air.kernels.tiles.recomputed import RecomputedKernel
 from ntk_air.kernels.tiles.tiled import build_tiled_kernel
+from ntk_air.problem import HeldOut
 
 N, N_TEST = 24, 4
 TIMES = (0, 3, 12)

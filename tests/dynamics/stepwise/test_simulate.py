@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from ntk_air.dynamics import supervision as sv
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.run.learning_rate import RelativeRate
 from ntk_air.dynamics.run.losses import CrossEntropy, SquareLoss
 from ntk_air.dynamics.stepwise.simulate import find_largest_eigenvalue, simulate
 from ntk_air.dynamics.stepwise.stepping import Problem, SimulationState, _advance_on_device, start
 from ntk_air.kernels.operators.operator import DenseKernel, KernelOperator
+from ntk_air.problem import HeldOut
 from tests.dynamics import supervised
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers

@@ -6,9 +6,9 @@ import pytest
 
 from ntk_air.dynamics import supervision as sv
 from ntk_air.dynamics.rounds import Rounds, follow_rounds
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.networks.training.rounds import FINISH_RECORDS, FlowTimeSchedule, train_rounds
 from ntk_air.networks.training.train import HeldOutInputs
+from ntk_air.problem import HeldOut
 from ntk_air.spectrum.decomposition import decompose
 
 N_TRAIN, N_TEST, N_FEATURES, N_OUT = 12, 5, 15, 3

@@ -8,7 +8,6 @@ import optax
 import pytest
 
 from ntk_air.dynamics import supervision as sv
-from ntk_air.dynamics.run.held_out import HeldOut
 from ntk_air.dynamics.run.losses import CrossEntropy, SquareLoss
 from ntk_air.dynamics.stepwise.simulate import simulate
 from ntk_air.networks.training.checkpoints import Checkpoints
@@ -16,6 +15,7 @@ from ntk_air.networks.training.optimisers import Adam, Descent, OptaxOptimiser
 from ntk_air.networks.training.stepping import TrainingProblem, advance, outputs_of, start
 from ntk_air.networks.training.supervised import SupervisedRule
 from ntk_air.networks.training.train import HeldOutInputs, train
+from ntk_air.problem import HeldOut
 from tests.helpers.lowering import assert_lowers
 
 N_TRAIN, N_TEST, N_FEATURES, N_OUT = 12, 5, 15, 3
