@@ -47,9 +47,9 @@ def load_neural_tangents() -> ModuleType:
     imported before, by whatever means, is returned as it is. Safe to call from several threads.
 
     Raises:
-        ImportError: neural-tangents is missing or not release 0.6.5; JAX is of a series that
-            this was never seen to work on; or the import fails for another reason, in which
-            case it leaves nothing behind.
+        ImportError: neural-tangents is missing or not release 0.6.5, where the message names the
+            extra to install; JAX is of a series that this was never seen to work on; or the import
+            fails for another reason, in which case it leaves nothing behind.
     """
     with _IMPORT_LOCK:
         imported = sys.modules.get(_NAME)
@@ -86,7 +86,7 @@ def _require_known_neural_tangents() -> None:
     if version != NEURAL_TANGENTS_VERSION:
         raise ImportError(
             f"neural-tangents {NEURAL_TANGENTS_VERSION} is needed and {found}: "
-            f'pip install "neural-tangents=={NEURAL_TANGENTS_VERSION}"',
+            'pip install "ntk-air[neural-tangents]"',
             name=_NAME,
         )
 

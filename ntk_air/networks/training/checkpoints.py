@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import importlib.util
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,12 +32,17 @@ class Checkpoints:
 
     Raises:
         ValueError: for ``every`` below 1.
+        ModuleNotFoundError: orbax is missing; names the extra to install.
     """
 
     folder: Path
     every: int | None = None
 
     def __post_init__(self):
+        if importlib.util.find_spec("orbax") is None:
+            raise ModuleNotFoundError(
+                'orbax is needed for checkpoints of training: pip install "ntk-air[checkpoints]"'
+            )
         if self.every is not None:
             check_at_least("every", self.every, 1)
 

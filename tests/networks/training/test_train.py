@@ -1,5 +1,7 @@
 """Training against the kernel regime: a network linear in its parameters is its own kernel."""
 
+import importlib.util
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -242,6 +244,12 @@ def test_bad_input_is_refused(problem, changes, message):
 def test_rates_are_checked(kind):
     with pytest.raises(ValueError, match="learning_rate must"):
         kind(0.0)
+
+
+def test_checkpoints_without_orbax_name_the_extra_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "ntk-air\[checkpoints\]"'):
+        Checkpoints(tmp_path)
 
 
 def test_checkpoints_are_checked(problem, tmp_path):

@@ -1,0 +1,73 @@
+"""What a built package says of itself, and what it asks for."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import hatch_build
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def metadata():
+    filled = {}
+    hatch_build.ReadmeAndAddresses(str(ROOT), {}).update(filled)
+    return filled
+
+
+def test_links_and_pictures_work_outside_the_repository_that_is_named(monkeypatch):
+    monkeypatch.setenv("NTK_AIR_REPOSITORY", "https://example.org/someone/ntk_air/")
+    monkeypatch.setenv("NTK_AIR_REF", "v1")
+    filled = metadata()
+    text = filled["readme"]["text"]
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert targets and all(target.startswith(("https://", "#")) for target in targets)
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    prefix = "https://example.org/someone/ntk_air/raw/v1/"
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture.removeprefix(prefix)).is_file()
+    assert filled["urls"]["Changelog"].endswith("/blob/v1/CHANGELOG.md")
+
+
+def test_no_address_is_made_up(monkeypatch):
+    monkeypatch.delenv("NTK_AIR_REPOSITORY", raising=False)
+    filled = metadata()
+    assert filled["readme"]["text"] == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert filled["urls"] == {"Paper": hatch_build.PAPER}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("see [a](docs/a.md)", "see [a](R/blob/v/docs/a.md)"),
+        ("![p](b.png)", "![p](R/raw/v/b.png)"),
+        ("[![p](b.png)](c.md)", "[![p](R/raw/v/b.png)](R/blob/v/c.md)"),
+        ("[h](#here) [w](https://w.org)", "[h](#here) [w](https://w.org)"),
+    ],
+)
+def test_which_links_change(text, expected):
+    changed = hatch_build.absolute_links(text, "https://R", "v")
+    assert changed.replace("https://R", "R") == expected
+
+
+def test_plain_use_asks_for_no_tensorflow_and_uv_installs_what_the_readme_needs():
+    plain = " ".join(PROJECT["project"]["dependencies"])
+    assert "neural-tangents" not in plain
+    assert "neural-tangents" in PROJECT["tool"]["uv"]["default-groups"]
+    extras, groups = PROJECT["project"]["optional-dependencies"], PROJECT["dependency-groups"]
+    assert groups["neural-tangents"] == extras["neural-tangents"]
+    for extra in ("checkpoints", "mnist", "models"):  # the tests need them
+        assert set(extras[extra]) <= set(groups["dev"])
+
+
+def test_the_constraints_pin_versions_and_lie_within_what_is_asked_for():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    assert all(re.fullmatch(r"[\w.]+", version) for version in pins.values())
+    groups = PROJECT["project"]["optional-dependencies"]
+    asked = [*PROJECT["project"]["dependencies"], *groups["mnist"], *groups["neural-tangents"]]
+    assert {re.match(r"[\w-]+", name)[0] for name in asked} <= set(pins)
