@@ -15,14 +15,19 @@ Those that are self-distillation or plain descent in other words are functions t
 | early stopping on noisy validation labels | ``noisy_validation_stop`` |
 """
 
-from ntk_air.networks.noisy_labels.bootstrapping import SoftBootstrapping, hard_bootstrapping
-from ntk_air.networks.noisy_labels.co_teaching import CoTeaching
-from ntk_air.networks.noisy_labels.distance_to_initialisation import DistanceToInitialisation
-from ntk_air.networks.noisy_labels.early_learning import EarlyLearningRegularisation
-from ntk_air.networks.noisy_labels.early_stopping import noisy_validation_stop
-from ntk_air.networks.noisy_labels.forward_correction import ForwardCorrection
-from ntk_air.networks.noisy_labels.label_smoothing import label_smoothing
-from ntk_air.networks.noisy_labels.progressive import progressive_self_distillation
+from ntk_air.networks.noisy_labels.losses import (
+    DistanceToInitialisation,
+    EarlyLearningRegularisation,
+    ForwardCorrection,
+    SoftBootstrapping,
+)
+from ntk_air.networks.noisy_labels.procedures import (
+    CoTeaching,
+    hard_bootstrapping,
+    label_smoothing,
+    noisy_validation_stop,
+    progressive_self_distillation,
+)
 
 __all__ = [
     "CoTeaching",
