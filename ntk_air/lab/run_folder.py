@@ -176,8 +176,10 @@ class RunFolder:
             for key in sorted(old.keys() | new.keys())
             if old.get(key) != new.get(key)
         ]
+        version = manifest.get("package", {}).get("version")
+        by = "" if version == self._source["version"] else f", written by ntk_air {version},"
         raise RunFolderError(
-            f"{self.path} holds a run with another configuration ({'; '.join(changed)}): "
+            f"{self.path} holds a run{by} with another configuration ({'; '.join(changed)}): "
             "choose another --out, or --force to replace it"
         )
 

@@ -61,6 +61,48 @@ def test_another_run_in_the_same_folder_is_refused(tmp_path, change, message):
     assert open_run(tmp_path / "run").results == {"value": 1.0}
 
 
+def written_by_0_1(folder, **changes):
+    """A run folder as ntk_air 0.1 left it: one that was interrupted, or finished."""
+    manifest = {
+        "experiment": "demo",
+        "status": "running",
+        "config": {"n_train": 10, "rates": [0.1, 0.2]},
+        "data_sha256": "abc",
+        "command": "experiments/demo.py",
+        "started_at": "2025-01-01T00:00:00+00:00",
+        "package": {"version": "0.1.0", "git_commit": "a" * 40, "git_dirty": False},
+        "versions": {"jax": "0.10.1"},
+    } | changes
+    (folder / ".stages").mkdir(parents=True)
+    np.savez(folder / ".stages" / "first.npz", x=np.zeros(1))
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "results.json").write_text('{"value": 1.0}')
+
+
+def test_an_interrupted_run_of_0_1_begins_anew(tmp_path):
+    written_by_0_1(tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert run.stage("first", lambda: {"x": np.ones(1)})["x"] == 1.0
+    finish(run, 2.0)
+    assert open_run(tmp_path / "run").results == {"value": 2.0}
+
+
+def test_a_finished_run_of_0_1_opens_and_says_so(tmp_path):
+    written_by_0_1(tmp_path / "run", status="complete")
+    run = open_run(tmp_path / "run")
+    assert run.is_complete and run.made_by_other_code
+    assert run.results == {"value": 1.0}
+
+
+def test_options_that_0_1_did_not_have_are_named(tmp_path, monkeypatch):
+    source = {"version": "0.2.0", "git_commit": None, "git_dirty": None}
+    monkeypatch.setattr("ntk_air.lab.run_folder.source_state", lambda: source)
+    written_by_0_1(tmp_path / "run", status="complete")
+    message = r"a run, written by ntk_air 0\.1\.0, with another .*new: None there, 1 asked for"
+    with pytest.raises(RunFolderError, match=message):
+        open_run(tmp_path / "run", config=CONFIG | {"new": 1})
+
+
 def test_force_replaces_a_run_but_never_another_experiment(tmp_path):
     finish(open_run(tmp_path / "run"))
     assert not open_run(tmp_path / "run", config={"n_train": 11}, force=True).is_complete

@@ -70,24 +70,38 @@ class SimulationFile:
             raise ValueError(
                 f"{self.path} is no checkpoint of a simulation, or is damaged ({error}): remove it"
             ) from error
-        belongs_to, rule = (str(word) for word in arrays["words"])
+        belongs_to, rule = (str(word) for word in arrays.get("words", ("", "")))
         if belongs_to != self.belongs_to:
             raise ValueError(
                 f"checkpoint must be of this very run, {self.belongs_to!r}; {self.path} holds one "
                 f"of {belongs_to!r}: choose another file, or remove it"
             )
         on_device = {name: jnp.asarray(v) for name, v in _part("state", arrays).items()}
-        state = SimulationState(**on_device)
+        state = self._made(SimulationState, on_device)
+        held_out, stored = (_part(name, arrays) for name in ("held_out", "stored"))
         return Trajectory(
             times=arrays["times"],
-            train=TrainMetrics(**_part("train", arrays)),
-            held_out=_optional(HeldOutMetrics, _part("held_out", arrays)),
+            train=self._made(TrainMetrics, _part("train", arrays)),
+            held_out=self._made(HeldOutMetrics, held_out) if held_out else None,
             final=FinalState(predictions=state.outputs, dual=state.dual, resume=state),
-            stored=_optional(StoredPredictions, _part("stored", arrays)),
+            stored=self._made(StoredPredictions, stored) if stored else None,
             learning_rate=float(arrays["learning_rate"]),
             rule=rule,
             notes=("restored from a checkpoint",),
         )
+
+    def _made(self, kind: type[Part], values: dict[str, Any]) -> Part:
+        """A part of the trajectory; refused where this release makes it of other arrays."""
+        known = {field.name: field.default for field in dataclasses.fields(kind)}
+        needed = {name for name, default in known.items() if default is dataclasses.MISSING}
+        if not needed <= values.keys() <= known.keys():
+            raise ValueError(
+                f"{self.path} was written by another release of ntk_air, such as 0.1: it holds a "
+                f"{kind.__name__} of {', '.join(sorted(values))}, and this one needs "
+                f"{', '.join(known)}: finish the run with the release that began it, or remove "
+                "the file to begin anew"
+            )
+        return kind(**values)
 
 
 def _fields(module: eqx.Module) -> dict[str, Any]:
@@ -98,7 +112,3 @@ def _fields(module: eqx.Module) -> dict[str, Any]:
 def _part(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     prefix = f"{name}."
     return {key.removeprefix(prefix): arrays[key] for key in arrays if key.startswith(prefix)}
-
-
-def _optional(kind: type[Part], values: dict[str, np.ndarray]) -> Part | None:
-    return kind(**values) if values else None

@@ -7,6 +7,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
+from ntk_air._base.kinds import kind
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
 from ntk_air.kernels.empirical.planning import EmpiricalNTKPlan, choose
@@ -15,6 +16,7 @@ from ntk_air.kernels.empirical.task import Job, make_job
 from ntk_air.kernels.gram import assemble
 
 
+@kind("empirical_ntk_function")
 def empirical_ntk(
     apply_fn: ApplyFn,
     params: Parameters,
@@ -125,6 +127,7 @@ def empirical_ntk_plan(
     return dataclasses.replace(plan, parameters=parameters)
 
 
+@kind("empirical_ntk")
 class EmpiricalNTK(eqx.Module):
     """The empirical NTK of a network as a kernel, ``kernel(x1, x2=None)``.
 

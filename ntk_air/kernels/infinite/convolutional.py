@@ -16,6 +16,7 @@ from ntk_air._base.checks import (
     check_same_dtype,
     check_same_features,
 )
+from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.by_name import Activation, ActivationLike, as_activation
 from ntk_air.kernels.infinite.image_matrix import cross_matrix, pairs_at_once, self_kernels
@@ -41,6 +42,7 @@ _Images1 = Float[AnyArray, "n1 height width channels"]
 _Images2 = Float[AnyArray, "n2 height width channels"]
 
 
+@kind("convolutional_ntk")
 class ConvolutionalNTK(eqx.Module):
     """A convolutional network of infinite width in NTK parametrisation, and its kernels.
 

@@ -15,6 +15,7 @@ from ntk_air._base.checks import (
     check_same_dtype,
     check_same_features,
 )
+from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.by_name import Activation, ActivationLike, as_activation
 from ntk_air.kernels.infinite.angles import angle_gaps
@@ -38,6 +39,7 @@ _Inputs1 = Float[AnyArray, "n1 *features1"]
 _Inputs2 = Float[AnyArray, "n2 *features2"]
 
 
+@kind("dense_ntk")
 class DenseNTK(eqx.Module):
     """A fully connected network of infinite width in NTK parametrisation, and its kernels.
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_air._base.checks import check_choice, check_inputs, check_same_dtype, check_same_features
+from ntk_air._base.kinds import kind
 from ntk_air._base.precision import Precision, as_precision
 from ntk_air._base.progress import Progress
 from ntk_air._base.typing import AnyArray
@@ -41,6 +42,7 @@ _Inputs1 = Float[AnyArray, "n1 *features1"]
 _Inputs2 = Float[AnyArray, "n2 *features2"]
 
 
+@kind("stax_kernel")
 class StaxKernel(eqx.Module):
     """A kernel of a ``neural_tangents.stax`` network of infinite width, ``kernel(x1, x2=None)``.
 

@@ -19,6 +19,8 @@ from ntk_air.kernels.tiles.grid import TileGrid, TilePair, TileSource
 from ntk_air.kernels.tiles.tile_files import TileFiles, aligned_bytes
 
 MANIFEST = "manifest.json"
+FORMAT = "ntk_air tiles 2"
+_FORMAT_OF_0_1 = "ntk_air tiles 1"
 _MANIFEST_LOCK, _BUILDERS_LOCK = ".manifest.lock", ".builders.lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -41,7 +43,8 @@ def open_folder(
         dtype: the precision of the tiles.
 
     Raises:
-        ValueError: the folder holds tiles of another matrix, or files that are no tiles.
+        ValueError: the folder holds tiles of another matrix or in another format, or files that
+            are no tiles.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / _MANIFEST_LOCK):
@@ -50,6 +53,7 @@ def open_folder(
             manifest = _manifest(content, grid, dtype)
             files.write_json(folder / MANIFEST, manifest)
         else:
+            _check_format(folder, found.get("format"))
             _check_same(folder, found.get("content", {}), content)
             grid = TileGrid(grid.n, int(found["tile"]))
             manifest = _manifest(content, grid, dtype)
@@ -111,7 +115,7 @@ def _require_space(tiles: TileFiles, missing: list[TilePair]) -> None:
 
 def _manifest(content: Mapping[str, Any], grid: TileGrid, dtype: np.dtype) -> dict[str, Any]:
     return {
-        "format": "ntk_air tiles 1",
+        "format": FORMAT,
         "content": dict(content),
         "n": grid.n,
         "tile": grid.tile,
@@ -136,6 +140,21 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
             f"and no {MANIFEST}"
         )
     return None
+
+
+def _check_format(folder: Path, found: object) -> None:
+    if found == FORMAT:
+        return
+    reason = f"tiles in the format {found!r}, which this release does not know"
+    if found == _FORMAT_OF_0_1:
+        reason = (
+            "tiles written by ntk_air 0.1, which knew kernels by the paths of its modules: whether "
+            "they are of this kernel can no longer be told"
+        )
+    raise ValueError(
+        f"folder must be of this kernel's tiles; {folder} holds {reason}: choose another folder, "
+        "or remove it, and they are computed anew"
+    )
 
 
 def _check_same(folder: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

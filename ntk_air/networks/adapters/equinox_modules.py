@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
+from ntk_air._base.kinds import kind
 from ntk_air._base.typing import Parameters
 from ntk_air.networks.adapters.adapted import AdaptedModel, Options, hashable_options
 
@@ -36,6 +37,7 @@ def from_equinox(
     return AdaptedModel(_EquinoxFunction(rest, state, batched, hashable_options(options)), params)
 
 
+@kind("equinox_function")
 class _EquinoxFunction(eqx.Module):
     """A pytree: another state of the same shapes compiles nothing."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 
+from ntk_air._base.kinds import kind
 from ntk_air._base.typing import Parameters
 from ntk_air.networks.adapters.adapted import (
     AdaptedModel,
@@ -44,6 +45,7 @@ def from_flax_linen(module: Any, variables: Mapping[str, Any], **options: Any) -
     )
 
 
+@kind("flax_linen_function")
 class _LinenFunction(eqx.Module):
     """A pytree: other running averages of the same shapes compile nothing."""
 

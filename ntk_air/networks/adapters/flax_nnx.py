@@ -4,6 +4,7 @@ from typing import Any
 
 import equinox as eqx
 
+from ntk_air._base.kinds import kind
 from ntk_air._base.typing import Parameters
 from ntk_air.networks.adapters.adapted import AdaptedModel, Options, hashable_options, import_flax
 
@@ -33,6 +34,7 @@ def from_flax_nnx(model: Any, **options: Any) -> AdaptedModel:
     return AdaptedModel(function, nnx.to_pure_dict(trained))
 
 
+@kind("flax_nnx_function")
 class _NnxFunction(eqx.Module):
     """A pytree: other running averages of the same shapes compile nothing."""
 

@@ -6,6 +6,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from ntk_air._base.checks import check_at_least
+from ntk_air._base.kinds import kind
 from ntk_air._base.precision import Precision
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.by_name import ActivationLike
@@ -19,6 +20,7 @@ from ntk_air.networks.models.layers import (
 )
 
 
+@kind("convolutional_network")
 class ConvolutionalNetwork(eqx.Module):
     """A convolutional network with global average pooling, ``init`` and ``apply``.
 

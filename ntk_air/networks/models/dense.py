@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from ntk_air._base.checks import check_at_least
+from ntk_air._base.kinds import kind
 from ntk_air._base.precision import Precision
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.by_name import ActivationLike
@@ -14,6 +15,7 @@ from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.networks.models.layers import LayerParameters, LayerScales, Parametrisation
 
 
+@kind("dense_network")
 class DenseNetwork(eqx.Module):
     """A fully connected network, ``init`` and ``apply`` of plain parameters.
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from ntk_air._base.checks import check_choice
+from ntk_air._base.kinds import kind
 from ntk_air._base.precision import Precision, as_precision
 from ntk_air._base.typing import AnyArray
 
@@ -25,6 +26,7 @@ Product: TypeAlias = Callable[[AnyArray, Array], Array]
 """``product(hidden, weight)``, linear in both."""
 
 
+@kind("layer_scales")
 class LayerScales(eqx.Module):
     """σ_w² and σ_b² of every layer, and where they stand.
 

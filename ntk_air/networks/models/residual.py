@@ -4,6 +4,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from ntk_air._base.checks import check_at_least, check_positive
+from ntk_air._base.kinds import kind
 from ntk_air._base.precision import Precision
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.by_name import Activation, ActivationLike, as_activation
@@ -16,6 +17,7 @@ from ntk_air.networks.models.layers import (
 )
 
 
+@kind("residual_network")
 class ResidualNetwork(eqx.Module):
     """A convolution, residual blocks of two more, global average pooling and a dense layer.
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_air._base.checks import check_at_least
+from ntk_air._base.kinds import kind_of
 from ntk_air.dynamics.run.metrics import HeldOutMetrics, TrainMetrics
 from ntk_air.dynamics.run.trajectory import FinalState, StoredPredictions, Trajectory
 from ntk_air.networks.training.stepping import TrainingProblem, TrainingState
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import orbax.checkpoint as ocp
 
 _KEPT = 2
+_FORMAT = "ntk_air training 2"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Checkpoints:
             for index, leaf in enumerate(jax.tree.leaves(tree))
         }
         description = {
+            "format": _FORMAT,
             "identity": identity,
             "held_out": trajectory.held_out is not None,
             "stored": trajectory.stored is not None,
@@ -88,7 +91,7 @@ class Checkpoints:
             identity: of the run, from ``identity_of``.
 
         Raises:
-            ValueError: the folder holds another run.
+            ValueError: the folder holds another run, or one in another release's format.
         """
         if not self.folder.is_dir():
             return None
@@ -98,6 +101,13 @@ class Checkpoints:
             if step is None:
                 return None
             description = _read(manager, step, description=ocp.args.JsonRestore())
+            if description.get("format") != _FORMAT:
+                raise ValueError(
+                    f"checkpoints must be in this release's format; {self.folder} holds some that "
+                    "another release of ntk_air wrote, such as 0.1, which knew a run by names of "
+                    "its code: finish the run with the release that began it, or remove the "
+                    "folder to train anew"
+                )
             if description["identity"] != identity:
                 raise ValueError(
                     f"checkpoints must be a folder of this very run; {self.folder} holds another: "
@@ -134,7 +144,10 @@ def identity_of(
     stored: Collection[float | int],
     labels: Any,
 ) -> str:
-    """A hash of all that decides a run and its records; functions are known by their names."""
+    """A hash of all that decides a run and its records; functions are known by their names.
+
+    Those of this package are known by their kinds (``kinds.py``), so that code can move.
+    """
     digest = hashlib.sha256()
     words = (rule, problem.batch_size, problem.reduction, problem.evaluation_rows)
     digest.update(repr((words, tuple(times), sorted(stored))).encode())
@@ -146,7 +159,8 @@ def identity_of(
             digest.update(f"{leaf.shape}{leaf.dtype}".encode())
             digest.update(np.ascontiguousarray(leaf).tobytes())
         else:
-            digest.update(str(getattr(leaf, "__qualname__", leaf)).encode())
+            name = kind_of(leaf) or getattr(leaf, "__qualname__", leaf)
+            digest.update(str(name).encode())
     return digest.hexdigest()
 
 

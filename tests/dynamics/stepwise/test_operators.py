@@ -1,5 +1,6 @@
 """Self-distillation from operators that hold no matrix, interrupted and taken up again."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -117,3 +118,54 @@ def test_a_file_of_another_run_is_refused(problem, dense, tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ValueError, match="is no checkpoint of a simulation, or is damaged"):
         SimulationFile(path, belongs_to="this run").load()
+
+
+OF_0_1 = {
+    "state": ("step", "outputs", "dual", "velocity", "remembered", "status"),
+    "train": (
+        *("rms_distance", "zero_one_error", "margin_min", "margin_mean", "memorised_share"),
+        *("noise_share", "training_loss", "residual_norm", "parameter_distance"),
+    ),
+    "held_out": ("accuracy", "rms_distance"),
+    "stored": ("times", "train", "held_out"),
+}
+"""The arrays of a file that ntk_air 0.1 wrote."""
+
+
+def written_by_0_1(path, trajectory):
+    parts = {
+        "state": trajectory.final.resume,
+        "train": trajectory.train,
+        "held_out": trajectory.held_out,
+        "stored": trajectory.stored,
+    }
+    arrays = {
+        f"{part}.{name}": np.asarray(getattr(parts[part], name))
+        for part, names in OF_0_1.items()
+        for name in names
+    }
+    arrays["times"], arrays["learning_rate"] = trajectory.times, trajectory.learning_rate
+    arrays["words"] = np.array(["this run", trajectory.rule])
+    np.savez(path, **arrays)
+    return arrays
+
+
+def test_a_file_written_by_0_1_opens(dense, tmp_path):
+    written_by_0_1(tmp_path / "run.npz", dense)
+    found = SimulationFile(tmp_path / "run.npz", belongs_to="this run").load()
+    assert found.rule == dense.rule
+    wanted = (dense.final.resume, dense.train, dense.held_out, dense.stored)
+    got = (found.final.resume, found.train, found.held_out, found.stored)
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("change", ["renamed", "missing"])
+def test_a_file_of_other_arrays_is_refused_with_the_reason(dense, tmp_path, change):
+    arrays = written_by_0_1(tmp_path / "run.npz", dense)
+    outputs = arrays.pop("state.outputs")
+    if change == "renamed":
+        arrays["state.predictions"] = outputs
+    np.savez(tmp_path / "run.npz", **arrays)
+    with pytest.raises(ValueError, match=r"another release of ntk_air, such as 0\.1: it holds a"):
+        SimulationFile(tmp_path / "run.npz", belongs_to="this run").load()

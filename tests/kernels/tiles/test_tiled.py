@@ -1,6 +1,7 @@
 """Tiles on disk: resumed, mended, refused; nothing finished is lost and nothing foreign is used."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.kernels.tiles import tile_folder
+from ntk_air.kernels.tiles.identity import array_identity
 from ntk_air.kernels.tiles.read_ahead import BUFFERS
 from ntk_air.kernels.tiles.tile_files import HEADER_BYTES, TileError
 from ntk_air.kernels.tiles.tile_folder import DiskSpaceError
@@ -332,6 +334,43 @@ def test_a_folder_of_another_matrix_is_refused_and_kept(tmp_path, change, named)
             MatrixKernel(MATRIX), arguments["inputs"], tmp_path, kernel_id=arguments["kernel_id"]
         )
     assert content(tmp_path) == before
+
+
+# As ntk_air 0.1 wrote it for DenseNTK(), which it knew as
+# ntk_air.kernels.infinite_width.DenseArchitecture.
+MANIFEST_OF_0_1 = {
+    "format": "ntk_air tiles 1",
+    "content": {
+        "kernel": "6f1f6d1ce0b4ab1b2e4ab7c1d3a2b0e85b7b5c0f1f6d1ce0b4ab1b2e4ab7c1d3",
+        "inputs_sha256": array_identity(numbered(MATRIX)),
+        "ntk_air": "0.1.0",
+    },
+    "n": 60,
+    "tile": 15,
+    "n_tiles": 10,
+    "dtype": "float64",
+}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "reason"),
+    [
+        (MANIFEST_OF_0_1, "tiles written by ntk_air 0.1, which knew kernels by the paths of its"),
+        (
+            MANIFEST_OF_0_1 | {"content": MANIFEST_OF_0_1["content"] | {"kernel": "matrix"}},
+            r"computed anew$",
+        ),
+        (MANIFEST_OF_0_1 | {"format": "ntk_air tiles 9"}, "the format 'ntk_air tiles 9', which"),
+    ],
+)
+def test_a_folder_of_another_format_is_refused_and_kept(tmp_path, manifest, reason):
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "000000").mkdir()
+    (tmp_path / "000000" / "000000.tile").write_bytes(b"NTKTILE1")
+    with pytest.raises(ValueError, match=reason):
+        build(tmp_path)
+    assert json.loads((tmp_path / "manifest.json").read_text()) == manifest
+    assert (tmp_path / "000000" / "000000.tile").read_bytes() == b"NTKTILE1"
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path):

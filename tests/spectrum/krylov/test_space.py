@@ -1,5 +1,9 @@
 """A block Krylov space: ΘV = V·projection, VᵀV = I; a resumed one is the same to the bit."""
 
+import hashlib
+import io
+import json
+
 import numpy as np
 import pytest
 
@@ -190,6 +194,31 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "identity.json").write_text("{")
     with pytest.raises(ValueError, match=r"identity\.json is not valid JSON"):
         Checkpoint(tmp_path, belongs_to="digits").open({"m": 3}, start)
+
+
+def write_as_0_1(folder, start, records):
+    """A checkpoint as ntk_air 0.1 wrote it."""
+    identity = {
+        "belongs_to": "digits",
+        "computation": {"what": "test"},
+        "start": hashlib.sha256(start.tobytes()).hexdigest(),
+    }
+    (folder / "identity.json").write_text(json.dumps(identity, indent=1) + "\n")
+    last = json.dumps(identity, sort_keys=True).encode() + b"0"
+    for number, record in enumerate(records):
+        buffer = io.BytesIO()
+        np.savez(buffer, **record)
+        last = hashlib.sha256(last + buffer.getvalue()).digest()
+        (folder / f"00000-{number:05d}.record").write_bytes(last + buffer.getvalue())
+
+
+def test_a_checkpoint_written_by_0_1_opens(operator, uninterrupted, tmp_path):
+    space = started_space()
+    first = {name: np.array(array) for name, array in space.state().items()}
+    write_as_0_1(tmp_path, start_block(), [first, *(space.advance(operator) for _ in range(4))])
+    counted = CountedProducts(operator.matrix)
+    assert_same(passes(counted, tmp_path, 9), uninterrupted)
+    assert counted.n_products[0] == 5
 
 
 def test_a_removed_checkpoint_leaves_nothing(operator, tmp_path):

@@ -3,12 +3,14 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.dual import Activation, Dual
 from ntk_air.kernels.infinite.folded_angles import sine_minus_angle_cosine_of_gap
 from ntk_air.kernels.infinite.gaussian_pair import GaussianPair
 
 
+@kind("piecewise_linear")
 class PiecewiseLinear(Activation):
     """φ(x) = ``negative_slope``·x for x < 0, ``positive_slope``·x for x ≥ 0.
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.dual import Activation, Dual, dual_from_products
 from ntk_air.kernels.infinite.elementwise import Elementwise, safe_sqrt
@@ -17,6 +18,7 @@ _MOST_NODES = 256
 _POWERS_AT_ONCE = 16
 
 
+@kind("quadrature_activation")
 class QuadratureActivation(Activation):
     """Any φ, element by element, through its Hermite coefficients.
 

@@ -10,12 +10,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.dual import Activation, Dual, dual_from_products
 from ntk_air.kernels.infinite.elementwise import Elementwise, arctan
 from ntk_air.kernels.infinite.gaussian_pair import GaussianPair
 
 
+@kind("erf")
 class Erf(Activation):
     """φ = erf, whose dual is an arcsine (Williams 1997, "Computing with Infinite Networks").
 
@@ -42,6 +44,7 @@ class Erf(Activation):
         return (2 / jnp.pi) * arctan(2 * variance / jnp.sqrt(1 + 4 * variance))
 
 
+@kind("sine")
 class Sine(Activation):
     """φ = sin: κ, κ̇ = (exp(−E[(u − v)²]/2) ∓ exp(−E[(u + v)²]/2))/2.
 
@@ -66,6 +69,7 @@ class Sine(Activation):
         return dual_from_products(_sine_product(pair), moment1, moment2, _cosine_product(pair))
 
 
+@kind("cosine")
 class Cosine(Activation):
     """φ = cos: the dual of ``Sine`` with κ and κ̇ exchanged."""
 
@@ -104,6 +108,7 @@ def _sine_product(pair: GaussianPair) -> Elementwise:
     return jnp.exp(-nearer / 2) * jnp.where(positive, rise, fall) / 2
 
 
+@kind("gelu")
 class GELU(Activation):
     """φ(x) = xΦ(x) with Φ the normal distribution function (the exact form, not the tanh one).
 

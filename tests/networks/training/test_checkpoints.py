@@ -1,0 +1,53 @@
+"""Checkpoints of training across releases: known by names that last, or refused with the reason."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from ntk_air._base.kinds import kind
+from ntk_air.dynamics import supervision as sv
+from ntk_air.dynamics.run.losses import SquareLoss
+from ntk_air.networks.training.checkpoints import Checkpoints, identity_of
+from ntk_air.networks.training.optimisers import Descent
+from ntk_air.networks.training.stepping import TrainingProblem, start
+from ntk_air.networks.training.supervised import SupervisedRule
+
+
+@kind("linear_for_a_test")
+def linear(params, x):
+    return x @ params
+
+
+def training():
+    rng = np.random.default_rng(0)
+    return TrainingProblem(
+        apply_fn=linear,
+        params=jnp.asarray(rng.normal(size=(3, 2))),
+        inputs=jnp.asarray(rng.normal(size=(6, 3))),
+        noisy=jnp.asarray(rng.normal(size=(6, 2))),
+        initial=None,
+        rule=SupervisedRule(sv.plain_descent(), SquareLoss()),
+        optimiser=Descent(0.1),
+        key=jax.random.PRNGKey(0),
+        batch_size=3,
+        reduction="mean",
+        evaluation_rows=4,
+    )
+
+
+def test_a_run_is_known_by_kinds_not_by_where_code_stands(monkeypatch):
+    before = identity_of(training(), "a rule", [0, 1], [], None)
+    monkeypatch.setattr(linear, "__qualname__", "renamed")
+    monkeypatch.setattr(linear, "__module__", "ntk_air.moved")
+    assert identity_of(training(), "a rule", [0, 1], [], None) == before
+
+
+@pytest.mark.parametrize("description", [{"identity": "the run's"}, {"format": "another"}])
+def test_a_folder_of_0_1_is_refused_with_the_reason(tmp_path, description):
+    folder = tmp_path / "kept"
+    with ocp.CheckpointManager(folder) as manager:  # 0.1 named no format
+        manager.save(5, args=ocp.args.Composite(description=ocp.args.JsonSave(description)))
+    with pytest.raises(ValueError, match=r"such as 0\.1, which knew a run by names of its code"):
+        Checkpoints(folder).restore(start(training()), "the run's")
