@@ -1,6 +1,7 @@
 """Data sets with clean and noisy labels: loaders, label noise, a catalogue of names."""
 
 from ntk_air.data.catalogue import dataset_names, dataset_options, load_dataset
+from ntk_air.data.class_labels import ClassLabels
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.instance_noise import InstanceDependentNoise
 from ntk_air.data.labels import decode_targets, encode_labels
@@ -11,11 +12,11 @@ from ntk_air.data.noise import (
     SymmetricNoise,
     TransitionNoise,
 )
-from ntk_air.data.readers.files import ChecksumError, DataFileError
-from ntk_air.data.readers.folders import DatasetNotFoundError
+from ntk_air.data.readers.files import ChecksumError, DataFileError, DatasetNotFoundError
 
 __all__ = [
     "ChecksumError",
+    "ClassLabels",
     "DataFileError",
     "Dataset",
     "DatasetNotFoundError",

@@ -9,7 +9,7 @@ from ntk_air._base.checks import check_choice
 from ntk_air.data import synthetic
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.readers import cifar, embedded, idx, own_files, text
-from ntk_air.data.splits import RawSet, assemble
+from ntk_air.data.splits import RawSet, Sample, assemble
 
 _READERS: dict[str, Callable[..., RawSet]] = {
     "digits": embedded.digits,
@@ -30,7 +30,6 @@ _GENERATORS: dict[str, Callable[..., Dataset]] = {
     "circle": synthetic.circle,
     "sphere": synthetic.sphere,
 }
-_SIZES = ("n_train", "n_test", "seed")
 
 
 def dataset_names() -> dict[str, str]:
@@ -54,23 +53,35 @@ def load_dataset(
     ``Dataset.normalised`` make vectors of them. Choices among examples are stratified by class.
 
     Args:
-        name: one of ``dataset_names()``.
-        data_dir: the folder of files, for the sets that are read from one; ``None`` looks into
-            the folder named by ``NTK_AIR_DATA``, then the usual places.
-        n_train: how many training examples; ``None`` is all, or the generator's default.
-        n_test: how many held-out examples; ``None`` is the official test part, or a fifth where
+        name: Name in the catalogue: ``digits``, ``mnist5k``, ``breast_cancer``, ``wine`` (with
+            installed packages), ``clusters``, ``circle``, ``sphere`` (generated), ``mnist``,
+            ``fashion_mnist``, ``kmnist``, ``cifar10``, ``cifar10n``, ``sms_spam`` (from files),
+            ``npz``, ``csv`` (your own).
+        data_dir: Folder of files, for the sets that are read from one; ``None`` looks into the
+            folder named by ``NTK_AIR_DATA``, then the usual places.
+        n_train: Number of training examples; ``None`` is all, or the generator's default.
+        n_test: Number of held-out examples; ``None`` is the official test part, or a fifth where
             there is none (at most what ``n_train`` leaves).
-        seed: of the choice of examples or of the generated points, at least 0.
-        options: what the set's own function takes further: see ``dataset_options``.
+        seed: Seed of the choice of examples or of the generated points, at least 0.
+        options: Further options of the set by name, such as ``path`` of ``npz`` and ``csv``,
+            ``annotation`` of ``cifar10n``, ``n_clusters`` of ``clusters``.
 
     Returns:
-        The data set; ``with_label_noise`` adds noise.
+        The data set; its ``with_label_noise`` adds noise.
 
     Raises:
         ValueError: an unknown name or option, more examples than there are.
         DatasetNotFoundError: no file found; says where it looked and how to get it.
         DataFileError: a damaged file, or one that is not what its name says.
         ModuleNotFoundError: a set whose package is not installed; names the extra.
+
+    Example:
+        >>> import ntk_air as na
+        >>> data = na.load_dataset("digits", n_train=300)
+        >>> data.inputs.shape, data.n_classes, data.n_test
+        ((300, 8, 8, 1), 10, 359)
+        >>> data.normalised().inputs.shape
+        (300, 64)
     """
     check_choice("name", name, dataset_names())
     known = dataset_options(name)
@@ -79,18 +90,19 @@ def load_dataset(
         raise ValueError(
             f"options of the data set {name!r} must be among {list(known)}; got {unknown}"
         )
+    sample = Sample(n_train, n_test, seed)
     if name in _GENERATORS:
-        return _GENERATORS[name](n_train=n_train, n_test=n_test, seed=seed, **options)
+        return _GENERATORS[name](sample, **options)
     reader = _READERS[name]
     if "data_dir" in inspect.signature(reader).parameters:
         options["data_dir"] = data_dir
     if "path" in known and "path" not in options:
         raise ValueError(f"path must name the file of the data set {name!r}; got none")
-    return assemble(name, reader(**options), n_train=n_train, n_test=n_test, seed=seed)
+    return assemble(name, reader(**options), sample)
 
 
 def dataset_options(name: str) -> tuple[str, ...]:
     """The names of the options that a data set takes besides sizes, seed and folder."""
     entry = (_READERS | _GENERATORS)[name]
     parameters = inspect.signature(entry).parameters
-    return tuple(key for key in parameters if key not in (*_SIZES, "data_dir"))
+    return tuple(key for key in parameters if key not in ("sample", "data_dir"))

@@ -1,45 +1,54 @@
 """The one value that enters an experiment: inputs with clean and noisy labels."""
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
-from ntk_air._base.checks import check_finite, check_inputs, check_same_features
-from ntk_air._base.typing import Targets, TestTargets
-from ntk_air.data.draws import choose
-from ntk_air.data.labels import (
-    check_class_labels,
-    encode_labels,
-    encode_probabilities,
-    n_outputs,
+from ntk_air._base.checks import (
+    check_at_least,
+    check_finite,
+    check_inputs,
+    check_same_features,
 )
+from ntk_air._base.typing import Targets, TestTargets
+from ntk_air.data.class_labels import ClassLabels, checked_labels, frozen_indices, frozen_numbers
+from ntk_air.data.draws import choose
+from ntk_air.data.labels import encode_labels, encode_probabilities, n_outputs
 from ntk_air.data.noise import LabelNoise, average_by_class
-from ntk_air.data.readers.resizing import resized_images
 
 
 class Dataset(eqx.Module):
-    """Inputs with clean and noisy labels, and a clean held-out split, as frozen host arrays.
+    """Inputs with clean and noisy labels, and a clean held-out part, as frozen host arrays.
 
     Args:
-        name: how tables and run folders call it.
-        inputs: shape (n_train, *features); images keep their shape (n_train, H, W, C), in [0, 1].
-        clean_labels: y, class indices, shape (n_train,).
-        noisy_labels: ỹ, class indices, shape (n_train,); ``None`` is the clean ones.
-        test_inputs: shape (n_test, *features); ``None`` is none, n_test = 0.
-        test_labels: clean class indices, shape (n_test,).
-        class_names: one for each class; ``None`` numbers the classes that occur in the labels.
-        label_noise: what made the noisy labels; needed where they differ from the clean ones.
-        source: where the data came from, for a reader.
-        groups: indices of the groups (such as clusters) that exact noise holds within, or ``None``.
-        noise_probabilities: P(ỹ_i = b | y_i, x_i), shape (n_train, C); ``None`` asks label_noise.
+        inputs: Training inputs, shape (n_train, *features); images keep their shape
+            (n_train, H, W, C), pixels in [0, 1].
+        labels: Clean labels y as class indices, shape (n_train,); or ``ClassLabels``, which hold
+            noisy labels and names of classes too.
+        test: Held-out part as a pair: inputs, shape (n_test, *features), and clean class indices,
+            shape (n_test,); ``None`` is none, n_test = 0.
+        name: Name in tables and of run folders.
+        source: Sentence for a reader that says where the data came from.
+        groups: Index of each input's group, such as its cluster, shape (n_train,): exact noise
+            holds within each group; ``None`` for data without groups.
 
     Raises:
         ValueError: lengths or features that disagree, labels out of range, values that are not
-            finite, fewer than two classes, noisy labels without a ``label_noise``.
+            finite, fewer than two classes, noisy labels without a noise that made them.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> inputs = np.random.default_rng(0).normal(size=(6, 2))
+        >>> data = na.Dataset(inputs, [0, 1, 0, 1, 0, 1], name="mine")
+        >>> noisy = data.with_label_noise(na.PairFlipNoise(0.34, exact=True), seed=0)
+        >>> noisy.noise_fraction
+        0.3333333333333333
+        >>> data.clean_targets().shape  # two classes have one output, −1 or +1
+        (6, 1)
     """
 
     name: str = eqx.field(static=True)
@@ -56,59 +65,39 @@ class Dataset(eqx.Module):
 
     def __init__(
         self,
-        *,
-        name: str,
         inputs: Any,
-        clean_labels: Any,
-        noisy_labels: Any = None,
-        test_inputs: Any = None,
-        test_labels: Any = None,
-        class_names: Sequence[str] | None = None,
-        label_noise: LabelNoise | None = None,
+        labels: Any,
+        *,
+        test: tuple[Any, Any] | None = None,
+        name: str = "data",
         source: str = "",
         groups: Any = None,
-        noise_probabilities: Any = None,
     ):
         self.name = name
         self.source = source
-        self.label_noise = label_noise
-        self.inputs = _frozen(inputs, np.float64)
+        self.inputs = frozen_numbers("inputs", inputs)
         check_inputs("inputs", self.inputs)
-        if (test_inputs is None) != (test_labels is None):
-            raise ValueError("test_inputs and test_labels must be given together, or neither")
-        if test_inputs is None:
-            test_inputs = np.zeros((0, *self.inputs.shape[1:]))
-            test_labels = np.zeros(0, np.int64)
-        self.test_inputs = _frozen(test_inputs, np.float64)
-        check_finite("test_inputs", self.test_inputs)
+        n_train = len(self.inputs)
+        if test is None:
+            test = (np.zeros((0, *self.inputs.shape[1:])), np.zeros(0, np.int64))
+        self.test_inputs, self.test_labels = _checked_test(*test)
         check_same_features("inputs", self.inputs, "test_inputs", self.test_inputs)
 
-        clean = _labels("clean_labels", clean_labels, "inputs", len(self.inputs))
-        test = _labels("test_labels", test_labels, "test_inputs", len(self.test_inputs))
-        self.class_names = _named_classes(class_names, clean, test)
-        self.clean_labels, self.test_labels = clean, test
-        self.noisy_labels = (
-            clean
-            if noisy_labels is None
-            else _labels("noisy_labels", noisy_labels, "inputs", len(self.inputs))
-        )
-        check_class_labels("clean_labels", self.clean_labels, self.n_classes)
-        check_class_labels("noisy_labels", self.noisy_labels, self.n_classes)
-        check_class_labels("test_labels", self.test_labels, self.n_classes)
-        if label_noise is None and (self.noisy_labels != self.clean_labels).any():
-            raise ValueError(
-                "label_noise must say what made the noisy labels where they differ from the clean "
-                "ones; got None: HumanNoise.measure counts it from given labels"
-            )
+        given = labels if isinstance(labels, ClassLabels) else ClassLabels(labels)
+        checked = checked_labels(given, n_train, self.test_labels)
+        self.clean_labels, self.noisy_labels = checked.clean, checked.noisy
+        self.class_names = tuple(checked.class_names or ())
+        self.label_noise = checked.noise
         self.groups = (
-            None if groups is None else _labels("groups", groups, "inputs", len(self.inputs))
+            None if groups is None else frozen_indices("groups", groups, "inputs", n_train)
         )
-        if noise_probabilities is None:
-            noise_probabilities = self._probabilities_of(label_noise)
-        self.noise_probabilities = _frozen(noise_probabilities, np.float64)
-        if self.noise_probabilities.shape != (self.n_train, self.n_classes):
+        probabilities = checked.probabilities
+        if probabilities is None:
+            probabilities = self._probabilities_of(checked.noise)
+        self.noise_probabilities = frozen_numbers("noise probabilities", probabilities)
+        if self.noise_probabilities.shape != (n_train, self.n_classes):
             raise ValueError(
-                f"noise_probabilities must have shape {(self.n_train, self.n_classes)}, "
+                f"the labels' probabilities must have shape {(n_train, self.n_classes)}, "
                 f"a row for each input; got {self.noise_probabilities.shape}"
             )
 
@@ -189,8 +178,8 @@ class Dataset(eqx.Module):
         """The same data with noisy labels drawn from the clean ones.
 
         Args:
-            noise: the rule; an exact one holds within each of ``groups`` where there are any.
-            seed: of the draw, at least 0.
+            noise: Rule to draw by; an exact one holds within each group where there are any.
+            seed: Seed of the draw, at least 0.
         """
         noisy = noise.apply(
             self.clean_labels, self.inputs, self.n_classes, seed, groups=self.groups
@@ -210,9 +199,9 @@ class Dataset(eqx.Module):
         and their probabilities are kept as they were drawn.
 
         Args:
-            n_train: how many training inputs to keep, at least 1; ``None`` keeps all.
-            n_test: how many held-out inputs to keep; ``None`` keeps all.
-            seed: of the choice, at least 0.
+            n_train: Number of training inputs to keep, at least 1; ``None`` keeps all.
+            n_test: Number of held-out inputs to keep; ``None`` keeps all.
+            seed: Seed of the choice, at least 0.
 
         Raises:
             ValueError: more than there are.
@@ -250,13 +239,28 @@ class Dataset(eqx.Module):
         )
 
     def resized(self, height: int, width: int) -> "Dataset":
-        """The same images at another size: see ``resized_images``.
+        """The same images at another size.
 
-        Raises ``ValueError`` for inputs that are no images.
+        Each channel by bilinear interpolation, averaged over the pixels that a smaller one covers;
+        computed in single precision, Pillow's own.
+
+        Args:
+            height: Rows of the new images, at least 1.
+            width: Columns of the new images, at least 1.
+
+        Raises:
+            ValueError: inputs that are no images, a side below 1.
         """
+        if self.inputs.ndim != 4:
+            raise ValueError(
+                "inputs must be images, shape (n, height, width, channels), to be resized; "
+                f"got shape {self.inputs.shape}"
+            )
+        check_at_least("height", height, 1)
+        check_at_least("width", width, 1)
         return self._with(
-            inputs=resized_images(self.inputs, height, width),
-            test_inputs=resized_images(self.test_inputs, height, width),
+            inputs=_resized(self.inputs, height, width),
+            test_inputs=_resized(self.test_inputs, height, width),
         )
 
     @property
@@ -270,44 +274,26 @@ class Dataset(eqx.Module):
         return noise.probabilities(self.clean_labels, self.inputs, self.n_classes, self.groups)
 
     def _with(self, **changes: Any) -> "Dataset":
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Dataset(**(fields | changes))
-
-
-def _frozen(array: Any, dtype: type) -> np.ndarray:
-    """A read-only array of the dtype; an array that someone may still write to is copied."""
-    given = np.asarray(array)
-    if dtype is np.float64 and not np.issubdtype(given.dtype, np.number):
-        raise ValueError(f"inputs must be numbers; got an array of dtype {given.dtype}")
-    converted = given.astype(dtype, copy=given.flags.writeable)
-    converted.flags.writeable = False
-    return converted
-
-
-def _labels(name: str, labels: Any, owner: str, length: int) -> Int[np.ndarray, " n"]:
-    """A frozen vector of int64 labels, one for each row of ``owner``."""
-    given = np.asarray(labels)
-    if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
-        raise ValueError(
-            f"{name} must be a vector of integer class indices; "
-            f"got shape {given.shape} and dtype {given.dtype}"
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__} | changes
+        labels = ClassLabels(
+            clean=fields["clean_labels"],
+            noisy=fields["noisy_labels"],
+            noise=fields["label_noise"],
+            probabilities=fields["noise_probabilities"],
+            class_names=fields["class_names"],
         )
-    if len(given) != length:
-        raise ValueError(
-            f"{name} must have one entry for each of the {length} {owner}; got {len(given)}"
-        )
-    return _frozen(given, np.int64)
+        test = (fields["test_inputs"], fields["test_labels"])
+        unchanged = {name: fields[name] for name in ("name", "source", "groups")}
+        return Dataset(fields["inputs"], labels, test=test, **unchanged)
 
 
-def _named_classes(names: Sequence[str] | None, *labels: np.ndarray) -> tuple[str, ...]:
-    if names is None:
-        n_classes = max((int(part.max()) for part in labels if len(part)), default=0) + 1
-        names = [str(index) for index in range(n_classes)]
-    if len(names) < 2:
-        raise ValueError(f"class_names must name at least two classes; got {tuple(names)!r}")
-    if len(set(names)) != len(names):
-        raise ValueError(f"class_names must be distinct; got {tuple(names)!r}")
-    return tuple(str(name) for name in names)
+def _checked_test(
+    inputs: Any, labels: Any
+) -> tuple[Float[np.ndarray, "n_test *features"], Int[np.ndarray, " n_test"]]:
+    """The held-out part as frozen arrays of one length."""
+    numbers = frozen_numbers("test_inputs", inputs)
+    check_finite("test_inputs", numbers)
+    return numbers, frozen_indices("test_labels", labels, "test_inputs", len(numbers))
 
 
 def _unit_rows(name: str, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
@@ -318,3 +304,16 @@ def _unit_rows(name: str, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "
             f"{name} must have no row of norm zero to be normalised; got row {zero[0]}"
         )
     return rows / norms[:, None]
+
+
+def _resized(
+    images: Float[np.ndarray, "n height width channels"], height: int, width: int
+) -> Float[np.ndarray, "n _ _ channels"]:
+    from PIL import Image  # a tenth of a second that most data sets need not wait for
+
+    planes = np.moveaxis(np.asarray(images, np.float32), 3, 1)
+    made = np.empty((*planes.shape[:2], height, width), np.float32)
+    for index in np.ndindex(planes.shape[:2]):
+        plane = Image.fromarray(np.ascontiguousarray(planes[index]))
+        made[index] = np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR))
+    return np.moveaxis(made, 1, 3).astype(np.float64)

@@ -23,12 +23,19 @@ class InstanceDependentNoise(LabelNoise):
     the seed of ``apply`` draws labels from one and the same rule.
 
     Args:
-        rate: the centre of the rates, in [0, 1].
-        spread: their standard deviation before the cut, above 0.
-        rule_seed: of rates and matrices, at least 0.
+        rate: Centre of the flip rates q_i, in [0, 1].
+        spread: Standard deviation of the flip rates before the cut, above 0.
+        rule_seed: Seed of the rates and matrices, at least 0.
 
     Raises:
         ValueError: arguments out of range.
+
+    Example:
+        >>> import ntk_air as na
+        >>> data = na.load_dataset("digits", n_train=500).flattened()
+        >>> noisy = data.with_label_noise(na.InstanceDependentNoise(0.3), seed=0)
+        >>> print(f"{noisy.noise_fraction:.2f}")
+        0.31
     """
 
     rate: float = eqx.field(static=True, converter=float)

@@ -66,7 +66,7 @@ class LabelNoise(eqx.Module):
 class ClassConditionalNoise(LabelNoise):
     """Noise given by a transition matrix alone."""
 
-    exact: eqx.AbstractVar[bool]
+    exact: bool = eqx.field(static=True, default=False, kw_only=True)
 
     @abc.abstractmethod
     def transition_matrix(self, n_classes: int) -> Float[np.ndarray, "n_classes n_classes"]:
@@ -123,24 +123,35 @@ class ClassConditionalNoise(LabelNoise):
         return noisy
 
 
-class SymmetricNoise(ClassConditionalNoise):
+class _NoiseOfRate(ClassConditionalNoise):
+    """Noise of one rate for every class."""
+
+    rate: float = eqx.field(static=True, converter=float)
+
+    def __check_init__(self):
+        check_fraction("rate", self.rate)
+
+
+class SymmetricNoise(_NoiseOfRate):
     """With probability ``rate`` to another class, uniformly: T = (1 − p)I + p(11ᵀ − I)/(C − 1).
 
     Its signal scale is s = 1 − pC/(C − 1) (theory.md, section 3).
 
     Args:
-        rate: p, the probability to change, in [0, 1].
-        exact: flip exactly round(p·n) labels in each class or group, instead of iid.
+        rate: Probability p to change, in [0, 1].
+        exact: Whether exactly round(p·n) labels flip in each class or group, instead of each label
+            independently.
 
     Raises:
         ValueError: a rate outside [0, 1].
+
+    Example:
+        >>> import ntk_air as na
+        >>> na.SymmetricNoise(0.3).transition_matrix(3)
+        array([[0.7 , 0.15, 0.15],
+               [0.15, 0.7 , 0.15],
+               [0.15, 0.15, 0.7 ]])
     """
-
-    rate: float = eqx.field(static=True, converter=float)
-    exact: bool = eqx.field(static=True, default=False)
-
-    def __check_init__(self):
-        check_fraction("rate", self.rate)
 
     @property
     def kind(self) -> str:
@@ -154,22 +165,24 @@ class SymmetricNoise(ClassConditionalNoise):
         return transition
 
 
-class PairFlipNoise(ClassConditionalNoise):
-    """With probability ``rate`` from class a to class a + 1, cyclically.
+class PairFlipNoise(_NoiseOfRate):
+    """With probability ``rate`` from class a to class a + 1, cyclically (Han et al. 2018).
 
     Args:
-        rate: the probability to change, in [0, 1].
-        exact: flip exactly round(rate·n) labels in each class or group, instead of iid.
+        rate: Probability to change, in [0, 1].
+        exact: Whether exactly round(rate·n) labels flip in each class or group, instead of each
+            label independently.
 
     Raises:
         ValueError: a rate outside [0, 1].
+
+    Example:
+        >>> import ntk_air as na
+        >>> na.PairFlipNoise(0.25).transition_matrix(3)
+        array([[0.75, 0.25, 0.  ],
+               [0.  , 0.75, 0.25],
+               [0.25, 0.  , 0.75]])
     """
-
-    rate: float = eqx.field(static=True, converter=float)
-    exact: bool = eqx.field(static=True, default=False)
-
-    def __check_init__(self):
-        check_fraction("rate", self.rate)
 
     @property
     def kind(self) -> str:
@@ -183,20 +196,28 @@ class PairFlipNoise(ClassConditionalNoise):
 
 
 class TransitionNoise(ClassConditionalNoise):
-    """Noise of a given transition matrix.
+    """Noise of a given transition matrix: P(ỹ = b | y = a) = T[a, b] (theory.md, section 3).
 
     Args:
         matrix: T[a, b] = P(ỹ = b | y = a), shape (C, C), rows summing to one within 1e-9.
-        exact: flip exactly round((1 − T[a, a])·n) labels in each class or group, instead of iid.
+        exact: Whether exactly round((1 − T[a, a])·n) labels flip in each class or group, instead of
+            each label independently.
 
     Raises:
         ValueError: not square, not finite, negative, or rows that do not sum to one.
+
+    Example:
+        >>> import ntk_air as na
+        >>> noise = na.TransitionNoise([[0.9, 0.1], [0.3, 0.7]])
+        >>> data = na.load_dataset("clusters", n_train=80).with_label_noise(noise, seed=0)
+        >>> data.transition_matrix()
+        array([[0.9, 0.1],
+               [0.3, 0.7]])
     """
 
     matrix: Float[np.ndarray, "n_classes n_classes"]
-    exact: bool = eqx.field(static=True)
 
-    def __init__(self, matrix: object, exact: bool = False):
+    def __init__(self, matrix: object, *, exact: bool = False):
         self.matrix = check_transition_matrix("matrix", np.array(matrix, dtype=np.float64))
         self.exact = exact
 
@@ -211,16 +232,30 @@ class TransitionNoise(ClassConditionalNoise):
 
 
 class HumanNoise(ClassConditionalNoise):
-    """Noise of given annotations: T is measured by counting.
+    """Noise of given annotations: T[a, b] = #(y = a, ỹ = b) / #(y = a), measured by counting.
 
-    ``apply`` draws new labels from the measured T, each independently: what the annotations would
-    be if they depended on the class alone.
+    ``HumanNoise.measure`` counts it. ``apply`` draws new labels from the measured T, each
+    independently: what the annotations would be if they depended on the class alone.
+
+    Args:
+        matrix: T[a, b] = P(ỹ = b | y = a), shape (C, C).
+        class_counts: Number of examples of each class that T was measured on, shape (C,).
+        annotation: Name of the annotations in tables.
+        exact: Whether exactly round((1 − T[a, a])·n) labels flip in each class or group, instead of
+            each label independently.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> clean, annotated = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 0])
+        >>> na.HumanNoise.measure(clean, annotated, 2).transition_matrix(2)
+        array([[0.75, 0.25],
+               [0.5 , 0.5 ]])
     """
 
     matrix: Float[np.ndarray, "n_classes n_classes"]
     class_counts: Int[np.ndarray, " n_classes"]
     annotation: str = eqx.field(static=True)
-    exact: bool = eqx.field(static=True, default=False)
 
     @staticmethod
     def measure(
@@ -236,10 +271,13 @@ class HumanNoise(ClassConditionalNoise):
         ``class_counts`` shows its zero.
 
         Args:
-            clean_labels: y, class indices, shape (n,).
-            noisy_labels: ỹ, class indices, shape (n,).
-            n_classes: C.
-            annotation: which annotations these are, as tables name them.
+            clean_labels: Clean labels y as class indices, shape (n,).
+            noisy_labels: Annotated labels ỹ as class indices, shape (n,).
+            n_classes: Number of classes C, at least 2.
+            annotation: Name of the annotations in tables.
+
+        Returns:
+            The noise with T, shape (C, C), and the number of examples behind each row.
 
         Raises:
             ValueError: labels out of range, or of different lengths.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, Shaped
 
+from ntk_air.data.class_labels import ClassLabels
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.draws import choose
 from ntk_air.data.noise import LabelNoise
@@ -31,6 +32,22 @@ def standardised(part: np.ndarray, training_part: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """How many examples a data set has, and which.
+
+    Attributes:
+        n_train: Number of training examples; ``None`` is all, or a generator's default.
+        n_test: Number of held-out examples; ``None`` is the official test part, or a fifth where
+            there is none, or a generator's default.
+        seed: Seed of the choice among examples, or of the points that are generated, at least 0.
+    """
+
+    n_train: int | None = None
+    n_test: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class RawSet:
     """What a reader found: unscaled inputs and labels, with or without an official test part.
 
@@ -48,9 +65,7 @@ class RawSet:
     scaling: Scaling = as_given
 
 
-def assemble(
-    name: str, raw: RawSet, *, n_train: int | None, n_test: int | None, seed: int
-) -> Dataset:
+def assemble(name: str, raw: RawSet, sample: Sample) -> Dataset:
     """Choose the training and held-out examples, stratified by clean label, and scale them.
 
     Without an official test part, a fifth of the examples is held out, or what ``n_train``
@@ -58,6 +73,7 @@ def assemble(
 
     Raises ``ValueError`` where more examples are asked for than there are.
     """
+    n_train, n_test, seed = sample.n_train, sample.n_test, sample.seed
     everything = np.arange(len(raw.labels))
     if raw.test_inputs is None or raw.test_labels is None:
         test = choose("n_test", raw.labels, _held_out(n_test, n_train, len(everything)), seed=seed)
@@ -69,15 +85,17 @@ def assemble(
         test_inputs, test_labels = raw.test_inputs[test], raw.test_labels[test]
     train = left[choose("n_train", raw.labels[left], n_train, seed=seed, minimum=1)]
     training_part = raw.inputs[train]
-    return Dataset(
-        name=name,
-        inputs=_handed_over(raw.scaling(training_part, training_part)),
-        clean_labels=raw.labels[train],
-        noisy_labels=None if raw.noisy_labels is None else raw.noisy_labels[train],
-        test_inputs=_handed_over(raw.scaling(test_inputs, training_part)),
-        test_labels=test_labels,
+    labels = ClassLabels(
+        raw.labels[train],
+        None if raw.noisy_labels is None else raw.noisy_labels[train],
+        raw.label_noise,
         class_names=raw.class_names,
-        label_noise=raw.label_noise,
+    )
+    return Dataset(
+        _handed_over(raw.scaling(training_part, training_part)),
+        labels,
+        test=(_handed_over(raw.scaling(test_inputs, training_part)), test_labels),
+        name=name,
         source=raw.source,
     )
 

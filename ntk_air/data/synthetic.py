@@ -6,15 +6,17 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ntk_air._base.checks import check_at_least, check_choice
+from ntk_air.data.class_labels import ClassLabels
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.draws import generator, normal_numbers
+from ntk_air.data.splits import Sample
+
+DEFAULT = Sample()
 
 
 def clusters(
+    sample: Sample = DEFAULT,
     *,
-    n_train: int | None = None,
-    n_test: int | None = None,
-    seed: int = 0,
     n_clusters: int = 8,
     dimension: int = 20,
     spread: float = 0.05,
@@ -28,13 +30,12 @@ def clusters(
     noise flips the same share in each.
 
     Args:
-        n_train: a multiple of ``n_clusters``; 50 points for each cluster by default.
-        n_test: held-out points of the same clusters, a multiple too; as many by default.
-        seed: of centres and points.
-        n_clusters: K, at least ``n_classes``.
-        dimension: of the space around the sphere, at least 2.
-        spread: root mean square distance to the centre before the projection.
-        n_classes: at least 2.
+        sample: Sizes, multiples of ``n_clusters``, by default 50 training and 50 held-out points
+            for each cluster, and the seed of centres and points.
+        n_clusters: Number of clusters K, at least ``n_classes``.
+        dimension: Dimension d of the space around the sphere, at least 2.
+        spread: Root mean square distance to the centre before the projection, at least 0.
+        n_classes: Number of classes, at least 2.
 
     Raises:
         ValueError: sizes that are not multiples of K, or arguments out of range.
@@ -43,14 +44,11 @@ def clusters(
     check_at_least("n_clusters", n_clusters, n_classes)
     check_at_least("dimension", dimension, 2)
     check_at_least("spread", spread, 0)
-    sizes = {}
+    n_train, n_test, seed = _sizes(sample, 50 * n_clusters)
     for name, size, minimum in (("n_train", n_train, 1), ("n_test", n_test, 0)):
-        sizes[name] = 50 * n_clusters if size is None else size
-        check_at_least(name, sizes[name], minimum)
-        if sizes[name] % n_clusters:
-            raise ValueError(
-                f"{name} must be a multiple of n_clusters, {n_clusters}; got {sizes[name]}"
-            )
+        check_at_least(name, size, minimum)
+        if size % n_clusters:
+            raise ValueError(f"{name} must be a multiple of n_clusters, {n_clusters}; got {size}")
     rng = generator(seed, "clusters")
     centres = _uniform_on_sphere(rng, n_clusters, dimension)
 
@@ -61,15 +59,14 @@ def clusters(
         moved = centres[cluster_of] + scale * normal_numbers(rng, (size, dimension))
         return moved / np.linalg.norm(moved, axis=1, keepdims=True), cluster_of
 
-    inputs, cluster_of = points(sizes["n_train"])
-    test_inputs, test_cluster_of = points(sizes["n_test"])
+    inputs, cluster_of = points(n_train)
+    test_inputs, test_cluster_of = points(n_test)
+    names = [str(index) for index in range(n_classes)]
     return Dataset(
+        inputs,
+        ClassLabels(cluster_of % n_classes, class_names=names),
+        test=(test_inputs, test_cluster_of % n_classes),
         name="clusters",
-        inputs=inputs,
-        clean_labels=cluster_of % n_classes,
-        test_inputs=test_inputs,
-        test_labels=test_cluster_of % n_classes,
-        class_names=[str(index) for index in range(n_classes)],
         groups=cluster_of,
         source=f"{n_clusters} clusters on the unit sphere in {dimension} dimensions, "
         f"spread {spread}, seed {seed}",
@@ -77,10 +74,8 @@ def clusters(
 
 
 def circle(
+    sample: Sample = DEFAULT,
     *,
-    n_train: int | None = None,
-    n_test: int | None = None,
-    seed: int = 0,
     frequency: int = 1,
     spacing: str = "equispaced",
 ) -> Dataset:
@@ -89,17 +84,15 @@ def circle(
     Equispaced points, θ_i = 2π(i + ½)/n, make the kernel of any dense network circulant.
 
     Args:
-        n_train: 256 by default.
-        n_test: held-out points at uniformly random angles, 256 by default.
-        seed: of the random angles.
-        frequency: k; below n_train/2, above which equispaced points show another frequency.
-        spacing: ``"equispaced"`` or ``"random"``.
+        sample: Sizes, by default 256 training and 256 held-out points, these at uniformly random
+            angles, and the seed of the random angles.
+        frequency: Frequency k, below n_train/2, above which equispaced points show another one.
+        spacing: Way to place the training points, ``"equispaced"`` or ``"random"``.
 
     Raises:
         ValueError: a frequency outside 1 … n_train/2, an unknown spacing.
     """
-    n_train = 256 if n_train is None else n_train
-    n_test = 256 if n_test is None else n_test
+    n_train, n_test, seed = _sizes(sample, 256)
     check_at_least("n_train", n_train, 3)
     check_at_least("n_test", n_test, 0)
     check_choice("spacing", spacing, ("equispaced", "random"))
@@ -116,21 +109,17 @@ def circle(
         # In whole numbers: a point may lie where the sine is 0, and rounding must not decide.
         labels = (frequency * odd % (2 * n_train) < n_train).astype(np.int64)
     return Dataset(
+        _on_circle(turns),
+        ClassLabels(labels, class_names=["sin < 0", "sin ≥ 0"]),
+        test=(_on_circle(test_turns), _half_turns(frequency * test_turns)),
         name="circle",
-        inputs=_on_circle(turns),
-        clean_labels=labels,
-        test_inputs=_on_circle(test_turns),
-        test_labels=_half_turns(frequency * test_turns),
-        class_names=["sin < 0", "sin ≥ 0"],
         source=f"{spacing} points on the unit circle, frequency {frequency}, seed {seed}",
     )
 
 
 def sphere(
+    sample: Sample = DEFAULT,
     *,
-    n_train: int | None = None,
-    n_test: int | None = None,
-    seed: int = 0,
     dimension: int = 3,
     degree: int = 1,
 ) -> Dataset:
@@ -140,17 +129,14 @@ def sphere(
     are equally likely.
 
     Args:
-        n_train: 512 by default.
-        n_test: 512 by default.
-        seed: of the points.
-        dimension: of the space around the sphere, at least 2.
-        degree: ℓ, from 1 to ``dimension``.
+        sample: Sizes, by default 512 training and 512 held-out points, and the seed of the points.
+        dimension: Dimension of the space around the sphere, at least 2.
+        degree: Degree ℓ, from 1 to ``dimension``.
 
     Raises:
         ValueError: arguments out of range.
     """
-    n_train = 512 if n_train is None else n_train
-    n_test = 512 if n_test is None else n_test
+    n_train, n_test, seed = _sizes(sample, 512)
     check_at_least("n_train", n_train, 1)
     check_at_least("n_test", n_test, 0)
     check_at_least("dimension", dimension, 2)
@@ -159,16 +145,23 @@ def sphere(
     rng = generator(seed, "sphere")
     inputs = _uniform_on_sphere(rng, n_train, dimension)
     test_inputs = _uniform_on_sphere(rng, n_test, dimension)
+    labels, test_labels = (
+        (points[:, :degree].prod(axis=1) >= 0).astype(np.int64) for points in (inputs, test_inputs)
+    )
     return Dataset(
+        inputs,
+        ClassLabels(labels, class_names=["product < 0", "product ≥ 0"]),
+        test=(test_inputs, test_labels),
         name="sphere",
-        inputs=inputs,
-        clean_labels=(inputs[:, :degree].prod(axis=1) >= 0).astype(np.int64),
-        test_inputs=test_inputs,
-        test_labels=(test_inputs[:, :degree].prod(axis=1) >= 0).astype(np.int64),
-        class_names=["product < 0", "product ≥ 0"],
         source=f"uniform on the unit sphere in {dimension} dimensions, degree {degree}, "
         f"seed {seed}",
     )
+
+
+def _sizes(sample: Sample, default: int) -> tuple[int, int, int]:
+    """n_train, n_test and the seed."""
+    n_train = default if sample.n_train is None else sample.n_train
+    return n_train, default if sample.n_test is None else sample.n_test, sample.seed
 
 
 def _uniform_on_sphere(

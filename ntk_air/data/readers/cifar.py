@@ -15,8 +15,14 @@ from jaxtyping import Int, UInt8
 from ntk_air._base.checks import check_choice
 from ntk_air.data.noise import HumanNoise
 from ntk_air.data.readers.cifar_human import ANNOTATIONS, find_annotations
-from ntk_air.data.readers.files import ChecksumError, DataFileError, read_bounded
-from ntk_air.data.readers.folders import find, search_roots, short
+from ntk_air.data.readers.files import (
+    ChecksumError,
+    DataFileError,
+    find,
+    read_bounded,
+    search_roots,
+    short,
+)
 from ntk_air.data.readers.pickles import load_arrays
 from ntk_air.data.splits import RawSet, pixels
 
@@ -93,8 +99,9 @@ def cifar10n(
     labels are theirs.
 
     Args:
-        data_dir: the folder of both, or ``None`` for the usual places.
-        annotation: ``aggre_label``, ``random_label1`` to ``random_label3``, ``worse_label``.
+        data_dir: Folder of both, or ``None`` for the usual places.
+        annotation: Name of the labels: ``aggre_label``, ``random_label1`` to ``random_label3``,
+            ``worse_label``.
 
     Raises:
         DataFileError: labels whose ``clean_label`` contradicts the images' own labels.

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from ntk_air.data.readers.files import DataFileError, opened_zip, read_bounded
-from ntk_air.data.readers.folders import find, search_roots
+from ntk_air.data.readers.files import DataFileError, find, opened_zip, read_bounded, search_roots
 from ntk_air.data.readers.pickles import load_arrays
 
 ANNOTATIONS = ("aggre_label", "random_label1", "random_label2", "random_label3", "worse_label")

@@ -1,5 +1,6 @@
 """MNIST and its successors as IDX files, plain or gzipped (LeCun, Cortes, Burges 1998)."""
 
+import dataclasses
 import hashlib
 import itertools
 import math
@@ -10,16 +11,40 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from ntk_air.data.readers.embedded import DIGIT_NAMES
-from ntk_air.data.readers.files import ChecksumError, DataFileError, opened, read_up_to
-from ntk_air.data.readers.folders import find, search_roots, short
+from ntk_air.data.readers.files import (
+    ChecksumError,
+    DataFileError,
+    find,
+    opened,
+    read_up_to,
+    search_roots,
+    short,
+)
 from ntk_air.data.readers.own_files import read_npz
 from ntk_air.data.splits import RawSet, pixels
 
-_FASHION_NAMES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+
+@dataclasses.dataclass(frozen=True)
+class _Published:
+    """A set as it is published, and the folders that it is found in."""
+
+    name: str
+    class_names: tuple[str, ...]
+    torchvision_folder: str
+    other_folders: tuple[str, ...]
+
+
+_MNIST = _Published("mnist", DIGIT_NAMES, "MNIST", ("mnist",))
+_FASHION_MNIST = _Published(
+    "fashion_mnist",
+    ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    "FashionMNIST",
+    ("fashion-mnist", "fashion_mnist"),
 )  # fmt: skip
-_KUZUSHIJI_NAMES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+_KMNIST = _Published(
+    "kmnist", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"), "KMNIST", ("kmnist",)
+)
 
 _MAX_BYTES = 2**31
 _OFFICIAL_BYTES = {
@@ -51,31 +76,25 @@ _HOW_TO_GET = (
 
 def mnist(data_dir: str | os.PathLike[str] | None = None) -> RawSet:
     """MNIST from a folder: IDX files, or Keras' mnist.npz; shape (28, 28, 1), pixels / 255."""
-    return _from_folder("mnist", data_dir, "MNIST", DIGIT_NAMES, ["mnist"])
+    return _from_folder(_MNIST, data_dir)
 
 
 def fashion_mnist(data_dir: str | os.PathLike[str] | None = None) -> RawSet:
     """Fashion-MNIST from a folder of IDX files; shape (28, 28, 1), pixels / 255."""
-    return _from_folder(
-        "fashion_mnist",
-        data_dir,
-        "FashionMNIST",
-        _FASHION_NAMES,
-        ["fashion-mnist", "fashion_mnist"],
-    )
+    return _from_folder(_FASHION_MNIST, data_dir)
 
 
 def kmnist(data_dir: str | os.PathLike[str] | None = None) -> RawSet:
     """Kuzushiji-MNIST from a folder of IDX files; shape (28, 28, 1), pixels / 255."""
-    return _from_folder("kmnist", data_dir, "KMNIST", _KUZUSHIJI_NAMES, ["kmnist"])
+    return _from_folder(_KMNIST, data_dir)
 
 
 def read_idx(path: Path, n_axes: int) -> tuple[UInt8[np.ndarray, "..."], str]:
     """Read an IDX file of bytes.
 
     Args:
-        path: plain or gzipped.
-        n_axes: how many axes it must have: 3 for images, 1 for labels.
+        path: File, plain or gzipped.
+        n_axes: Number of axes it must have: 3 for images, 1 for labels.
 
     Returns:
         The array, and the md5 of the decompressed file.
@@ -108,26 +127,21 @@ def read_idx(path: Path, n_axes: int) -> tuple[UInt8[np.ndarray, "..."], str]:
     return np.frombuffer(content, np.uint8).reshape(shape), digest
 
 
-def _from_folder(
-    name: str,
-    data_dir: str | os.PathLike[str] | None,
-    torchvision_folder: str,
-    class_names: tuple[str, ...],
-    folders: list[str],
-) -> RawSet:
+def _from_folder(published: _Published, data_dir: str | os.PathLike[str] | None) -> RawSet:
+    at, class_names = published.torchvision_folder, published.class_names
     paths = find(
-        name,
+        published.name,
         roots=search_roots(data_dir),
-        subfolders=[f"{torchvision_folder}/raw", torchvision_folder, *folders, "raw"],
-        probe=lambda folder: _probe(name, folder),
-        how_to_get=_HOW_TO_GET.format(folder=torchvision_folder),
+        subfolders=[f"{at}/raw", at, *published.other_folders, "raw"],
+        probe=lambda folder: _probe(published.name, folder),
+        how_to_get=_HOW_TO_GET.format(folder=at),
     )
     if "npz" in paths:
         return read_npz(paths["npz"], class_names=class_names)
-    images, labels = _read_part(name, paths, "train", len(class_names))
+    images, labels = _read_part(published, paths, "train")
     test_images = test_labels = None
     if "t10k-images" in paths or "t10k-labels" in paths:
-        test_images, test_labels = _read_part(name, paths, "t10k", len(class_names))
+        test_images, test_labels = _read_part(published, paths, "t10k")
     return RawSet(
         inputs=images,
         labels=labels,
@@ -154,15 +168,16 @@ def _probe(name: str, folder: Path) -> dict[str, Path] | None:
 
 
 def _read_part(
-    name: str, paths: dict[str, Path], split: str, n_classes: int
+    published: _Published, paths: dict[str, Path], split: str
 ) -> tuple[UInt8[np.ndarray, "n height width 1"], Int[np.ndarray, " n"]]:
-    arrays = {}
+    arrays, n_classes = {}, len(published.class_names)
     for part, n_axes in ((f"{split}-images", 3), (f"{split}-labels", 1)):
         if part not in paths:
             there = next(iter(paths.values())).parent
             raise DataFileError(f"{there} holds half of the {split} part: {part} is missing")
         arrays[part], digest = read_idx(paths[part], n_axes)
-        _check_digest(name, part, paths[part], arrays[part], digest)
+        if arrays[part].nbytes + 4 + 4 * n_axes == _OFFICIAL_BYTES[part]:
+            _check_digest(published.name, part, paths[part], digest)
     images, labels = arrays.values()
     if len(images) != len(labels):
         raise DataFileError(
@@ -172,17 +187,13 @@ def _read_part(
     if len(labels) and labels.max() >= n_classes:
         raise DataFileError(
             f"{paths[f'{split}-labels']} holds the label {labels.max()}; "
-            f"{name} has the classes 0 … {n_classes - 1}"
+            f"{published.name} has the classes 0 … {n_classes - 1}"
         )
     return images[..., None], labels.astype(np.int64)
 
 
-def _check_digest(
-    name: str, part: str, path: Path, array: UInt8[np.ndarray, "..."], digest: str
-) -> None:
+def _check_digest(name: str, part: str, path: Path, digest: str) -> None:
     """Require the official content of a file of official size, where it is known."""
-    if array.nbytes + 4 + 4 * array.ndim != _OFFICIAL_BYTES[part]:
-        return
     for known, digests in _OFFICIAL_MD5.items():
         if (known == name) != (digests[part] == digest):
             raise ChecksumError(

@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ntk_air.data.noise import HumanNoise
-from ntk_air.data.readers.files import DataFileError, opened
-from ntk_air.data.readers.folders import short
+from ntk_air.data.readers.files import DataFileError, opened, short
 from ntk_air.data.splits import RawSet, Scaling, as_given, pixels, standardised
 
 _KERAS_NAMES = {
@@ -55,8 +54,8 @@ def read_npz(path: Path, class_names: tuple[str, ...] | None = None) -> RawSet:
         path,
         {key: _with_channel(arrays[key]) for key in ("inputs", "test_inputs") if key in arrays},
         labels,
-        class_names,
-        pixels(255.0) if arrays["inputs"].dtype == np.uint8 else as_given,
+        class_names=class_names,
+        scaling=pixels(255.0) if arrays["inputs"].dtype == np.uint8 else as_given,
     )
 
 
@@ -72,10 +71,10 @@ def csv_table(
     sorted values are the classes (sorted as numbers where all are whole numbers).
 
     Args:
-        path: the file, plain or gzipped, comma-separated, UTF-8.
-        label_column: the name of the column of clean labels.
-        noisy_label_column: the name of the column of noisy labels, if there is one.
-        standardise: scale each input column by the training part's mean and deviation.
+        path: File, plain or gzipped, comma-separated, UTF-8.
+        label_column: Name of the column of clean labels.
+        noisy_label_column: Name of the column of noisy labels, if there is one.
+        standardise: Whether each input column is scaled by the training part's mean and deviation.
 
     Raises:
         DataFileError: a missing column, a row of another length, an input that is no number.
@@ -95,13 +94,12 @@ def csv_table(
         texts = {key: values.astype(np.int64) for key, values in texts.items()}
     labels, class_names = _class_indices(Path(path), texts, None)
     columns = [i for i, column in enumerate(header) if column not in label_columns.values()]
-    scaling = standardised if standardise else as_given
     return _raw_set(
         Path(path),
         {"inputs": _numbers(Path(path), header, rows, columns)},
         labels,
-        class_names,
-        scaling,
+        class_names=class_names,
+        scaling=standardised if standardise else as_given,
     )
 
 
@@ -109,6 +107,7 @@ def _raw_set(
     path: Path,
     inputs: dict[str, np.ndarray],
     labels: dict[str, np.ndarray],
+    *,
     class_names: tuple[str, ...],
     scaling: Scaling,
 ) -> RawSet:

@@ -10,8 +10,14 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from ntk_air._base.checks import check_at_least, check_choice
-from ntk_air.data.readers.files import DataFileError, opened, read_bounded
-from ntk_air.data.readers.folders import find, search_roots, short
+from ntk_air.data.readers.files import (
+    DataFileError,
+    find,
+    opened,
+    read_bounded,
+    search_roots,
+    short,
+)
 from ntk_air.data.splits import RawSet, Scaling
 
 Tokens = Literal["words", "characters"]
@@ -42,11 +48,11 @@ def sms_spam(
     ``counts_of_tokens``, (n_tokens + 1,).
 
     Args:
-        data_dir: the folder of the file.
-        tokens: ``"words"`` or ``"characters"``, which are 1 to 3 neighbours within a word.
-        n_tokens: the size of the vocabulary, at most.
-        balanced: take as many ham as spam, the first in the file, where otherwise a classifier
-            that knows nothing is right on 88 %.
+        data_dir: Folder of the file; ``None`` looks in the usual places.
+        tokens: Kind of token, ``"words"`` or ``"characters"``, 1 to 3 neighbours within a word.
+        n_tokens: Largest size of the vocabulary.
+        balanced: Whether only as many ham as spam are taken, the first in the file; otherwise a
+            classifier that knows nothing is right on 88 %.
 
     Raises:
         ValueError: an unknown kind of token, a vocabulary without tokens.
@@ -85,8 +91,8 @@ def counts_of_tokens(tokens: Tokens = "words", n_tokens: int = 1000) -> Scaling:
     so that no text with a token is all zeros.
 
     Args:
-        tokens: ``"words"`` or ``"characters"``.
-        n_tokens: the size of the vocabulary, at most.
+        tokens: Kind of token, ``"words"`` or ``"characters"``.
+        n_tokens: Largest size of the vocabulary.
 
     Raises:
         ValueError: an unknown kind of token, a vocabulary without tokens.

@@ -3,26 +3,29 @@
 import numpy as np
 import pytest
 
-from ntk_air.data import load_dataset
-from ntk_air.data.readers.resizing import resized_images
-from tests.helpers.type_checks import without_type_checks
+from ntk_air.data import ClassLabels, Dataset, load_dataset
 
 IMAGES = np.random.default_rng(0).random((2, 6, 8, 3))
 
 
+def resized(images, height, width):
+    labels = ClassLabels(np.zeros(len(images), int), class_names=["a", "b"])
+    return Dataset(images, labels).resized(height, width).inputs
+
+
 def test_a_plane_stays_a_plane_and_a_constant_a_constant():
     rows = np.broadcast_to(np.arange(16.0)[None, :, None, None], (1, 16, 4, 1))
-    small = resized_images(rows, 8, 4)
+    small = resized(rows, 8, 4)
     # Away from the rim, a pair of rows becomes its mean.
     np.testing.assert_allclose(small[0, 1:-1, 0, 0], np.arange(16).reshape(8, 2).mean(1)[1:-1])
-    np.testing.assert_allclose(resized_images(np.full((2, 5, 7, 1), 0.25), 3, 9), 0.25)
+    np.testing.assert_allclose(resized(np.full((2, 5, 7, 1), 0.25), 3, 9), 0.25)
 
 
 def test_every_image_and_channel_is_on_its_own():
-    small = resized_images(IMAGES, 3, 4)
+    small = resized(IMAGES, 3, 4)
     assert small.shape == (2, 3, 4, 3)
-    np.testing.assert_array_equal(small[1:, :, :, 2:], resized_images(IMAGES[1:, :, :, 2:], 3, 4))
-    np.testing.assert_allclose(resized_images(IMAGES, 6, 8), IMAGES, atol=1e-7)
+    np.testing.assert_array_equal(small[1:, :, :, 2:], resized(IMAGES[1:, :, :, 2:], 3, 4))
+    np.testing.assert_allclose(resized(IMAGES, 6, 8), IMAGES, atol=1e-7)
 
 
 def test_data_sets_keep_their_labels():
@@ -36,11 +39,11 @@ def test_data_sets_keep_their_labels():
 @pytest.mark.parametrize(
     ("images", "size", "message"),
     [
-        (IMAGES[0], (2, 2), r"images must have shape .* got shape \(6, 8, 3\)"),
+        (IMAGES[0], (2, 2), r"inputs must be images, shape .* got shape \(6, 8, 3\)"),
         (IMAGES, (0, 2), r"height must be .* at least 1; got 0"),
         (IMAGES, (2, 0), r"width must be .* at least 1; got 0"),
     ],
 )
 def test_bad_arguments_are_refused(images, size, message):
-    with pytest.raises(ValueError, match=message), without_type_checks():
-        resized_images(images, *size)
+    with pytest.raises(ValueError, match=message):
+        resized(images, *size)

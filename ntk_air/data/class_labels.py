@@ -1,0 +1,107 @@
+"""Class labels as a data set takes them: clean and noisy ones, and what made the noise."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from ntk_air.data.labels import check_class_labels
+from ntk_air.data.noise import LabelNoise
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ClassLabels:
+    """Clean and noisy class labels of the same examples, and what made the noisy ones.
+
+    Args:
+        clean: Clean labels y as class indices, shape (n_train,).
+        noisy: Noisy labels ỹ as class indices, shape (n_train,); ``None`` is the clean ones.
+        noise: Rule that made the noisy labels; needed where they differ from the clean ones.
+        probabilities: P(ỹ_i = b | y_i, x_i) in [0, 1], shape (n_train, C); ``None`` asks ``noise``.
+        class_names: Names of the C classes; ``None`` numbers the classes that occur in the labels.
+
+    Example:
+        Labels that someone else has annotated, with the noise that counting finds in them:
+
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> clean, noisy = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
+        >>> labels = na.ClassLabels(clean, noisy, na.HumanNoise.measure(clean, noisy, 2))
+        >>> na.Dataset(np.eye(4), labels).noise_fraction
+        0.25
+    """
+
+    clean: Any
+    noisy: Any = None
+    noise: LabelNoise | None = None
+    probabilities: Any = None
+    class_names: Sequence[str] | None = None
+
+
+def checked_labels(
+    given: ClassLabels, n_train: int, test_labels: Int[np.ndarray, " n_test"]
+) -> ClassLabels:
+    """The same labels as frozen arrays, with noisy ones and named classes, checked.
+
+    Probabilities that are not given stay ``None``.
+
+    Raises:
+        ValueError: another number of labels than ``n_train``, labels out of range, fewer than two
+            classes, noisy labels that differ from the clean ones without a noise.
+    """
+    clean = frozen_indices("clean_labels", given.clean, "inputs", n_train)
+    noisy = clean
+    if given.noisy is not None:
+        noisy = frozen_indices("noisy_labels", given.noisy, "inputs", n_train)
+    names = _named_classes(given.class_names, clean, test_labels)
+    check_class_labels("clean_labels", clean, len(names))
+    check_class_labels("noisy_labels", noisy, len(names))
+    check_class_labels("test_labels", test_labels, len(names))
+    if given.noise is None and (noisy != clean).any():
+        raise ValueError(
+            "labels must have a noise that says what made the noisy labels where they differ from "
+            "the clean ones; got None: HumanNoise.measure counts it from given labels"
+        )
+    return dataclasses.replace(given, clean=clean, noisy=noisy, class_names=names)
+
+
+def frozen_numbers(name: str, array: Any) -> np.ndarray:
+    """A read-only float64 array; an array that someone may still write to is copied."""
+    given = np.asarray(array)
+    if not np.issubdtype(given.dtype, np.number):
+        raise ValueError(f"{name} must be numbers; got an array of dtype {given.dtype}")
+    return _frozen(given, np.float64)
+
+
+def frozen_indices(name: str, labels: Any, owner: str, length: int) -> Int[np.ndarray, " n"]:
+    """A frozen vector of int64 labels, one for each row of ``owner``."""
+    given = np.asarray(labels)
+    if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
+        raise ValueError(
+            f"{name} must be a vector of integer class indices; "
+            f"got shape {given.shape} and dtype {given.dtype}"
+        )
+    if len(given) != length:
+        raise ValueError(
+            f"{name} must have one entry for each of the {length} {owner}; got {len(given)}"
+        )
+    return _frozen(given, np.int64)
+
+
+def _frozen(given: np.ndarray, dtype: type) -> np.ndarray:
+    converted = given.astype(dtype, copy=given.flags.writeable)
+    converted.flags.writeable = False
+    return converted
+
+
+def _named_classes(names: Sequence[str] | None, *labels: np.ndarray) -> tuple[str, ...]:
+    if names is None:
+        n_classes = max((int(part.max()) for part in labels if len(part)), default=0) + 1
+        names = [str(index) for index in range(n_classes)]
+    if len(names) < 2:
+        raise ValueError(f"class_names must name at least two classes; got {tuple(names)!r}")
+    if len(set(names)) != len(names):
+        raise ValueError(f"class_names must be distinct; got {tuple(names)!r}")
+    return tuple(str(name) for name in names)
