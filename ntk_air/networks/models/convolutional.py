@@ -1,98 +1,77 @@
 """Convolutional networks of finite width, whose limit is ``ConvolutionalNTK``."""
 
-from collections.abc import Sequence
-
 import equinox as eqx
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float
 
 from ntk_air._base.checks import check_at_least
 from ntk_air._base.kinds import kind
-from ntk_air._base.precision import Precision
 from ntk_air._base.typing import AnyArray
-from ntk_air.kernels.infinite.activations.by_name import ActivationLike
 from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
 from ntk_air.networks.models.layers import (
+    FiniteNetwork,
     LayerParameters,
-    LayerScales,
-    Parametrisation,
     check_images,
     convolution,
 )
 
 
 @kind("convolutional_network")
-class ConvolutionalNetwork(eqx.Module):
-    """A convolutional network with global average pooling, ``init`` and ``apply``.
+class ConvolutionalNetwork(FiniteNetwork):
+    """A convolutional network of finite width with global average pooling.
 
     Blocks of 3 × 3 convolutions, each followed by the activation, 2 × 2 average pooling between
-    blocks, global average pooling and a dense layer: the formula is ``ConvolutionalNTK``'s
-    and the two parametrisations are ``LayerScales``'. As the channels grow the empirical NTK tends
-    to that of ``architecture``.
+    blocks, global average pooling and a dense layer. In NTK parametrisation m products that add up
+    to an output are scaled by √σ_w²/√m and biases by √σ_b², so that the empirical NTK tends to
+    ``architecture`` as the channels grow (Arora et al. 2019, arXiv 1904.11955, section 4); in
+    standard parametrisation the scales are those of the draw.
 
-    Attributes:
-        channels: of every convolution.
-        n_out: the number of outputs.
-        architecture: blocks, activation and variances.
-        scales: parametrisation and variances.
+    Args:
+        channels: number of channels of every convolution.
+        blocks: number of convolutions in each block; one fewer poolings. (2,) is two convolutions
+            and no pooling but the global one.
+        n_out: number of outputs.
+        activation: nonlinearity φ: a name, an ``Activation``, or any callable.
+        parametrisation: ``"ntk"`` or ``"standard"``.
+        weight_variance: variance σ_w² of every layer's weights; ``None`` is 1/E[φ(z)²],
+            which keeps the variance of a unit signal from layer to layer: 2 for ReLU.
+        bias_variance: variance σ_b² of every layer's biases; 0 is a network without biases.
+
+    Raises:
+        ValueError: for ``channels`` or ``n_out`` below 1, blocks that are not whole numbers of
+            convolutions, an unknown parametrisation or activation, and a variance that is not
+            finite or is negative.
+
+    >>> import jax
+    >>> import ntk_air as na
+    >>> network = na.networks.ConvolutionalNetwork(8, (1, 1), n_out=3)
+    >>> params = network.init(jax.random.key(0), 1)
+    >>> network.apply(params, jax.random.normal(jax.random.key(1), (2, 6, 6, 1))).shape
+    (2, 3)
     """
 
     channels: int
-    n_out: int
-    architecture: ConvolutionalNTK
-    scales: LayerScales
+    blocks: tuple[int, ...] = eqx.field(default=(2,), converter=tuple)
 
-    def __init__(
-        self,
-        channels: int,
-        blocks: Sequence[int] = (2,),
-        *,
-        n_out: int = 1,
-        activation: ActivationLike = "relu",
-        parametrisation: Parametrisation = "ntk",
-        weight_variance: float | None = None,
-        bias_variance: float = 0.0,
-    ):
-        """Describe a network; the other arguments are ``ConvolutionalNTK``'s.
+    def __check_init__(self):
+        check_at_least("channels", self.channels, 1)
+        _ = self.architecture  # refuses blocks that are none
 
-        Raises:
-            ValueError: ``channels`` or ``n_out`` below 1, an unknown parametrisation, or what
-                ``ConvolutionalNTK`` refuses.
-        """
-        check_at_least("channels", channels, 1)
-        check_at_least("n_out", n_out, 1)
-        self.channels, self.n_out = channels, n_out
-        self.architecture = ConvolutionalNTK(
-            blocks,
-            activation=activation,
-            weight_variance=weight_variance,
-            bias_variance=bias_variance,
-        )
-        self.scales = LayerScales(
-            parametrisation, self.architecture.weight_variance, self.architecture.bias_variance
+    @property
+    def architecture(self) -> ConvolutionalNTK:
+        """The network's limit of infinite width: its kernel in NTK parametrisation."""
+        return ConvolutionalNTK(
+            self.blocks,
+            activation=self.activation,
+            weight_variance=self.weight_variance,
+            bias_variance=self.bias_variance,
         )
 
-    def init(
-        self,
-        key: PRNGKeyArray | Shaped[AnyArray, "2"],
-        n_channels: int,
-        *,
-        precision: Precision | None = None,
-    ) -> LayerParameters:
-        """Draw parameters: filters (3, 3, channels, channels), then the dense layer's.
-
-        Args:
-            key: the random key.
-            n_channels: of the images.
-            precision: of the parameters; by default JAX's own, float64 where it is switched on.
-
-        Raises:
-            ValueError: ``n_channels`` below 1, or float64 while JAX runs in 32 bits.
-        """
-        check_at_least("n_channels", n_channels, 1)
+    def weight_shapes(self, n_features: int) -> list[tuple[int, ...]]:
+        """Filters (3, 3, channels, channels), then the dense layer's matrix."""
         width = self.channels
-        filters = [(3, 3, n_channels, width)]
-        filters += [(3, 3, width, width)] * (sum(self.architecture.blocks) - 1)
-        return self.scales.draw(key, [*filters, (width, self.n_out)], precision=precision)
+        filters = [(3, 3, n_features, width)]
+        filters += [(3, 3, width, width)] * (sum(self.blocks) - 1)
+        return [*filters, (width, self.n_out)]
 
     def apply(
         self, params: LayerParameters, x: Float[AnyArray, "n *features"]
@@ -103,16 +82,15 @@ class ConvolutionalNetwork(eqx.Module):
             ValueError: inputs that are no images, of another number of channels than the
                 parameters, or of a size that cannot be pooled.
         """
-        blocks = self.architecture.blocks
-        check_images(x, params[0], n_poolings=len(blocks) - 1)
-        hidden, convolutions = x, iter(params[:-1])
-        for index, n_convolutions in enumerate(blocks):
+        check_images(x, params[0], n_poolings=len(self.blocks) - 1)
+        scales, hidden, convolutions = self.scales, x, iter(params[:-1])
+        for index, n_convolutions in enumerate(self.blocks):
             if index > 0:
                 hidden = _pooled(hidden)
             for _ in range(n_convolutions):
-                made = self.scales.outputs(next(convolutions), hidden, convolution)
-                hidden = self.architecture.activation(made)
-        return self.scales.outputs(params[-1], hidden.mean(axis=(1, 2)))
+                made = scales.outputs(next(convolutions), hidden, convolution)
+                hidden = self.activation(made)
+        return scales.outputs(params[-1], hidden.mean(axis=(1, 2)))
 
 
 def _pooled(images: Float[AnyArray, "n height width channels"]) -> Float[Array, "n h w channels"]:

@@ -4,95 +4,64 @@ import itertools
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float
 
 from ntk_air._base.checks import check_at_least
 from ntk_air._base.kinds import kind
-from ntk_air._base.precision import Precision
 from ntk_air._base.typing import AnyArray
-from ntk_air.kernels.infinite.activations.by_name import ActivationLike
 from ntk_air.kernels.infinite.dense import DenseNTK
-from ntk_air.networks.models.layers import LayerParameters, LayerScales, Parametrisation
+from ntk_air.networks.models.layers import FiniteNetwork, LayerParameters
 
 
 @kind("dense_network")
-class DenseNetwork(eqx.Module):
-    """A fully connected network, ``init`` and ``apply`` of plain parameters.
+class DenseNetwork(FiniteNetwork):
+    """A fully connected network of finite width, as ``init`` and ``apply`` of plain parameters.
 
-    In NTK parametrisation a layer with m inputs computes √σ_w²/√m · hW + √σ_b² b, as in
-    ``DenseNTK``: the empirical NTK tends to that of ``architecture`` as the widths grow.
-    In standard parametrisation the same functions at initialisation have another kernel: see
-    ``LayerScales``.
+    In NTK parametrisation a layer with m inputs computes √σ_w²/√m · hW + √σ_b² b (Jacot, Gabriel,
+    Hongler 2018, section 3), so that the empirical NTK tends to ``architecture`` as the widths
+    grow. In standard parametrisation it computes hW + b with W ~ N(0, σ_w²/m), b ~ N(0, σ_b²): the
+    same functions at initialisation, another kernel.
 
-    Attributes:
-        widths: the widths of the hidden layers, the one next to the input first.
-        n_out: the number of outputs.
-        architecture: depth, activation and variances.
-        scales: parametrisation and variances.
+    Args:
+        widths: widths of the hidden layers, the one next to the input first.
+        n_out: number of outputs.
+        activation: nonlinearity φ: a name, an ``Activation``, or any callable.
+        parametrisation: ``"ntk"`` or ``"standard"``.
+        weight_variance: variance σ_w² of every layer's weights; ``None`` is 1/E[φ(z)²],
+            which keeps the variance of a unit signal from layer to layer: 2 for ReLU.
+        bias_variance: variance σ_b² of every layer's biases; 0 is a network without biases.
+
+    Raises:
+        ValueError: for a width or ``n_out`` below 1, an unknown parametrisation or activation, and
+            a variance that is not finite or is negative.
+
+    >>> import jax
+    >>> import ntk_air as na
+    >>> network = na.networks.DenseNetwork((64, 64), n_out=3)
+    >>> params = network.init(jax.random.key(0), 5)
+    >>> network.apply(params, jax.random.normal(jax.random.key(1), (8, 5))).shape
+    (8, 3)
     """
 
-    widths: tuple[int, ...]
-    n_out: int
-    architecture: DenseNTK
-    scales: LayerScales
+    widths: tuple[int, ...] = eqx.field(converter=tuple)
 
-    def __init__(
-        self,
-        widths: tuple[int, ...],
-        *,
-        n_out: int = 1,
-        activation: ActivationLike = "relu",
-        parametrisation: Parametrisation = "ntk",
-        weight_variance: float | None = None,
-        bias_variance: float = 0.0,
-    ):
-        """Describe a network; arguments that are not attributes are ``DenseNTK``'s.
-
-        Raises:
-            ValueError: a width or ``n_out`` below 1, an unknown parametrisation, or what
-                ``DenseNTK`` refuses.
-        """
-        for index, width in enumerate(widths):
+    def __check_init__(self):
+        for index, width in enumerate(self.widths):
             check_at_least(f"widths[{index}]", width, 1)
-        check_at_least("n_out", n_out, 1)
-        self.widths = tuple(widths)
-        self.n_out = n_out
-        self.architecture = DenseNTK(
-            depth=len(widths) + 1,
-            activation=activation,
-            weight_variance=weight_variance,
-            bias_variance=bias_variance,
-        )
-        self.scales = LayerScales(
-            parametrisation, self.architecture.weight_variance, self.architecture.bias_variance
-        )
 
     @property
-    def parametrisation(self) -> Parametrisation:
-        """``"ntk"`` or ``"standard"``."""
-        return self.scales.parametrisation
+    def architecture(self) -> DenseNTK:
+        """The network's limit of infinite width: its kernel in NTK parametrisation."""
+        return DenseNTK(
+            depth=len(self.widths) + 1,
+            activation=self.activation,
+            weight_variance=self.weight_variance,
+            bias_variance=self.bias_variance,
+        )
 
-    def init(
-        self,
-        key: PRNGKeyArray | Shaped[AnyArray, "2"],
-        n_features: int,
-        *,
-        precision: Precision | None = None,
-    ) -> LayerParameters:
-        """Draw parameters.
-
-        Args:
-            key: the random key.
-            n_features: the number of values in one input, all axes together.
-            precision: of the parameters; by default JAX's own, float64 where it is switched on.
-
-        Raises:
-            ValueError: ``n_features`` below 1, or float64 while JAX runs in 32 bits.
-        """
-        check_at_least("n_features", n_features, 1)
-        sizes = (n_features, *self.widths, self.n_out)
-        shapes = list(itertools.pairwise(sizes))
-        return self.scales.draw(key, shapes, precision=precision)
+    def weight_shapes(self, n_features: int) -> list[tuple[int, ...]]:
+        """Matrices (fan_in, fan_out)."""
+        return list(itertools.pairwise((n_features, *self.widths, self.n_out)))
 
     def apply(
         self, params: LayerParameters, x: Float[AnyArray, "n *features"]
@@ -108,8 +77,9 @@ class DenseNetwork(eqx.Module):
             raise ValueError(
                 f"x must have {n_features} features, as params have; got {hidden.shape[1]}"
             )
+        scales = self.scales
         for index, layer in enumerate(params):
             if index > 0:
-                hidden = self.architecture.activation(hidden)
-            hidden = self.scales.outputs(layer, hidden)
+                hidden = self.activation(hidden)
+            hidden = scales.outputs(layer, hidden)
         return hidden

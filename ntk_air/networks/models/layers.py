@@ -1,5 +1,6 @@
 """Layers of finite networks: how their parameters are drawn and scaled, alike in every model."""
 
+import abc
 import math
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -9,10 +10,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from ntk_air._base.checks import check_choice
+from ntk_air._base.checks import check_at_least, check_choice, check_positive
 from ntk_air._base.kinds import kind
 from ntk_air._base.precision import Precision, as_precision
 from ntk_air._base.typing import AnyArray
+from ntk_air.kernels.infinite.activations.by_name import Activation, as_activation
 
 Parametrisation: TypeAlias = Literal["ntk", "standard"]
 
@@ -37,11 +39,11 @@ class LayerScales(eqx.Module):
 
     Args:
         parametrisation: ``"ntk"`` or ``"standard"``.
-        weight_variance: σ_w².
-        bias_variance: σ_b²; at 0 there are no biases.
+        weight_variance: variance σ_w² of the weights.
+        bias_variance: variance σ_b² of the biases; at 0 there are none.
 
     Raises:
-        ValueError: for an unknown parametrisation.
+        ValueError: for an unknown parametrisation, or a variance that is not finite or is negative.
     """
 
     parametrisation: Parametrisation
@@ -50,6 +52,8 @@ class LayerScales(eqx.Module):
 
     def __check_init__(self):
         check_choice("parametrisation", self.parametrisation, ("ntk", "standard"))
+        check_positive("weight_variance", self.weight_variance)
+        check_at_least("bias_variance", self.bias_variance, 0)
 
     def draw(
         self,
@@ -87,6 +91,72 @@ class LayerScales(eqx.Module):
         """The standard deviations of a layer's effective weights and biases."""
         fan_in = math.prod(shape[:-1])
         return math.sqrt(self.weight_variance / fan_in), math.sqrt(self.bias_variance)
+
+
+class FiniteNetwork(eqx.Module):
+    """What networks of finite width share: their layers' scales, and how parameters are drawn.
+
+    Attributes:
+        n_out: number of outputs.
+        activation: nonlinearity φ: a name, an ``Activation``, or any callable.
+        parametrisation: ``"ntk"`` or ``"standard"``.
+        weight_variance: variance σ_w² of every layer's weights; ``None`` is 1/E[φ(z)²],
+            which keeps the variance of a unit signal from layer to layer: 2 for ReLU.
+        bias_variance: variance σ_b² of every layer's biases; 0 is a network without biases.
+    """
+
+    n_out: int = eqx.field(default=1, kw_only=True)
+    activation: Activation = eqx.field(default="relu", converter=as_activation, kw_only=True)
+    parametrisation: Parametrisation = eqx.field(default="ntk", kw_only=True)
+    weight_variance: float | None = eqx.field(default=None, kw_only=True)
+    bias_variance: float = eqx.field(default=0.0, converter=float, kw_only=True)
+
+    def __check_init__(self):
+        check_at_least("n_out", self.n_out, 1)
+        _ = self.scales  # refuses an unknown parametrisation and variances that are none
+
+    @property
+    def scales(self) -> LayerScales:
+        """Parametrisation and variances, by which parameters are drawn and applied."""
+        variance = self.weight_variance
+        if variance is None:
+            variance = 1 / self.activation.unit_second_moment()
+        return LayerScales(self.parametrisation, float(variance), self.bias_variance)
+
+    @abc.abstractmethod
+    def weight_shapes(self, n_features: int) -> list[tuple[int, ...]]:
+        """The shapes of all layers' weights, the one next to the input first."""
+
+    @abc.abstractmethod
+    def apply(
+        self, params: LayerParameters, x: Float[AnyArray, "n *features"]
+    ) -> Float[Array, "n n_out"]:
+        """The outputs, (n, n_out)."""
+
+    def init(
+        self,
+        key: PRNGKeyArray | Shaped[AnyArray, "2"],
+        n_features: int,
+        *,
+        precision: Precision | None = None,
+    ) -> LayerParameters:
+        """Draw parameters, one dictionary for each layer.
+
+        Args:
+            key: PRNG key of the draw.
+            n_features: number of features of an input: the channels of an image, or all values of
+                an input that a dense network flattens.
+            precision: precision of the parameters, ``"float32"`` or ``"float64"``; ``None`` is
+                JAX's own, float64 where it is switched on.
+
+        Returns:
+            The parameters, the layer next to the input first.
+
+        Raises:
+            ValueError: ``n_features`` below 1, or float64 while JAX runs in 32 bits.
+        """
+        check_at_least("n_features", n_features, 1)
+        return self.scales.draw(key, self.weight_shapes(n_features), precision=precision)
 
 
 def convolution(

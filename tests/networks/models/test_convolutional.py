@@ -78,7 +78,7 @@ def test_applies_and_initialises_on_accelerators():
         (lambda: network(channels=0), "channels must be .* at least 1; got 0"),
         (lambda: network(n_out=0), "n_out must be .* at least 1; got 0"),
         (lambda: network(blocks=()), "blocks must be whole numbers"),
-        (lambda: network().init(jax.random.key(0), 0), "n_channels must be .* at least 1; got 0"),
+        (lambda: network().init(jax.random.key(0), 0), "n_features must be .* at least 1; got 0"),
         (
             lambda: network().apply(network().init(jax.random.key(0), 1), X),
             r"x must be images \(n, height, width, 1\).*got shape \(3, 4, 4, 2\)",

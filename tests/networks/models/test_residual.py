@@ -78,7 +78,7 @@ def test_applies_and_initialises_on_accelerators():
         (lambda: network(weight_variance=0.0), "weight_variance must be .* above 0"),
         (lambda: network(bias_variance=-1.0), "bias_variance must be .* at least 0"),
         (lambda: network(activation="rule"), "activation must be one of .* got 'rule'"),
-        (lambda: network().init(jax.random.key(0), 0), "n_channels must be .* at least 1; got 0"),
+        (lambda: network().init(jax.random.key(0), 0), "n_features must be .* at least 1; got 0"),
         (
             lambda: network().apply(network().init(jax.random.key(0), 1), X),
             r"x must be images \(n, height, width, 1\).*got shape \(3, 4, 4, 2\)",
