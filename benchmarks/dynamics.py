@@ -3,8 +3,8 @@
 Metric curves at 200 times against ``neural_tangents.predict.gradient_descent_mse``, asked for all
 times at once and for one after the other, beside two floors: the bare products of its outputs, and
 the metrics alone of predictions that are there already. Plain steps of self-distillation against
-bare products Θ·(n × outputs); the same run in jumps against plain steps. Times are medians after a
-warm-up; only ratios of one run are to be quoted.
+bare products Θ·(n × outputs); the same run event by event against plain steps. Times are medians
+after a warm-up; only ratios of one run are to be quoted.
 """
 
 import dataclasses
@@ -23,12 +23,12 @@ import tyro
 
 from ntk_air._base import files
 from ntk_air.data import SymmetricNoise, load_dataset
-from ntk_air.dynamics.closed_form.exact import exact_trajectory
-from ntk_air.dynamics.closed_form.filters import GradientDescent
 from ntk_air.dynamics.closed_form.tally import tally
-from ntk_air.dynamics.event_driven.event_driven import simulate_by_jumps
+from ntk_air.dynamics.event_driven.event_driven import EventDriven
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.metrics import train_metrics
-from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.dynamics.solve import solve
+from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision import Hard, Power, Supervision
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.stax.compat import load_neural_tangents
@@ -95,13 +95,7 @@ def metric_curves(problem: Problem, config: Config) -> list[dict[str, Any]]:
     vectors, clean = jnp.asarray(problem.spectrum.eigenvectors), jnp.asarray(problem.clean)
 
     def ours() -> Any:
-        run = exact_trajectory(
-            problem.spectrum,
-            problem.noisy,
-            GradientDescent(problem.learning_rate),
-            times=times,
-            clean=problem.clean,
-        )
+        run = solve(problem, Descent(), times)
         return jax.block_until_ready(run.train)
 
     product = jax.jit(jnp.matmul)
@@ -151,9 +145,9 @@ def metric_curves(problem: Problem, config: Config) -> list[dict[str, Any]]:
         row(case, f"{name}, outputs alone", outputs_seconds),
         row(case, name, peer_seconds),
         row(case, single, single_seconds),
-        row(case, "ntk_air exact_trajectory", our_seconds, (name, peer_seconds))
+        row(case, "ntk_air ClosedForm", our_seconds, (name, peer_seconds))
         | {"max_abs_difference": difference},
-        row(case, "ntk_air exact_trajectory", our_seconds, (single, single_seconds)),
+        row(case, "ntk_air ClosedForm", our_seconds, (single, single_seconds)),
     ]
 
 
@@ -176,7 +170,7 @@ def metrics_alone(problem: Problem, n_times: int) -> Callable[[], Any]:
 
 
 def self_distillation(problem: Problem, config: Config) -> list[dict[str, Any]]:
-    """Plain steps against bare products, jumps against plain steps."""
+    """Plain steps against bare products, the event-driven run against plain steps."""
     theta, block = jnp.asarray(problem.theta), jnp.asarray(problem.noisy)
     rate = problem.learning_rate
     rule = Supervision(Hard(), Power(exponent=1.5, scale=200.0), warm_up=500)
@@ -189,26 +183,11 @@ def self_distillation(problem: Problem, config: Config) -> list[dict[str, Any]]:
         return jax.block_until_ready(products(block, jnp.asarray(n_steps)))
 
     def plain(n_steps: int = config.n_steps) -> np.ndarray:
-        run = simulate(
-            problem.theta,
-            problem.noisy,
-            rule,
-            times=[n_steps],
-            learning_rate=problem.learning_rate,
-            clean=problem.clean,
-            largest_eigenvalue=problem.spectrum.lambda_max,
-        )
+        run = solve(problem, rule, [n_steps], Stepwise())
         return np.asarray(run.final.predictions)
 
-    def jumps() -> np.ndarray:
-        run = simulate_by_jumps(
-            problem.spectrum,
-            problem.noisy,
-            rule,
-            times=[config.n_steps],
-            learning_rate=problem.learning_rate,
-            clean=problem.clean,
-        )
+    def events() -> np.ndarray:
+        run = solve(problem, rule, [config.n_steps], EventDriven())
         return np.asarray(run.final.predictions)
 
     # The long ones are warmed up by a few steps.
@@ -216,13 +195,13 @@ def self_distillation(problem: Problem, config: Config) -> list[dict[str, Any]]:
     _, bare_seconds = timed(bare, 1, warm=False)
     plain(_WARM_UP_STEPS)
     plain_outputs, plain_seconds = timed(plain, 1, warm=False)
-    jump_outputs, jump_seconds = timed(jumps, config.repeats)
+    event_outputs, event_seconds = timed(events, config.repeats)
     case = f"self_distillation_{config.n_steps}"
-    difference = float(np.max(np.abs(plain_outputs - jump_outputs)))
+    difference = float(np.max(np.abs(plain_outputs - event_outputs)))
     return [
         row(case, "bare products", bare_seconds),
-        row(case, "ntk_air simulate", plain_seconds, ("bare products", bare_seconds)),
-        row(case, "ntk_air simulate_by_jumps", jump_seconds, ("ntk_air simulate", plain_seconds))
+        row(case, "ntk_air Stepwise", plain_seconds, ("bare products", bare_seconds)),
+        row(case, "ntk_air EventDriven", event_seconds, ("ntk_air Stepwise", plain_seconds))
         | {"max_abs_difference": difference},
     ]
 

@@ -15,15 +15,15 @@ import numpy as np
 
 from ntk_air._base.progress import Progress
 from ntk_air.data.dataset import Dataset
-from ntk_air.dynamics.certificates.run_certificate import first_certified_step
-from ntk_air.dynamics.certificates.tail_bounds import tail_basis
-from ntk_air.dynamics.closed_form.exact import exact_trajectory
-from ntk_air.dynamics.closed_form.filters import GradientDescent
-from ntk_air.dynamics.closed_form.scheduled_filters import IdentityDistillation
-from ntk_air.dynamics.event_driven.event_driven import simulate_by_jumps
+from ntk_air.dynamics.certificates.run_certificate import certify
+from ntk_air.dynamics.event_driven.event_driven import EventDriven
+from ntk_air.dynamics.filters import IdentityDistillation
 from ntk_air.dynamics.label_noise.noise_estimate import estimate_noise
 from ntk_air.dynamics.predictions.distance import early_stopping_floor, memorisation_level
-from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.dynamics.rules import Descent
+from ntk_air.dynamics.run.trajectory import Trajectory
+from ntk_air.dynamics.solve import solve
+from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision import (
     Hard,
     Identity,
@@ -31,7 +31,6 @@ from ntk_air.dynamics.supervision import (
     Power,
     Sharpened,
     Supervision,
-    plain_descent,
 )
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig
 from ntk_air.lab.harness import Experiment, main, make_run_problem
@@ -90,64 +89,29 @@ def compute(
     hard, rate = supervise(Hard()), problem.learning_rate
     times = np.unique(np.round(np.geomspace(1, config.steps, N_TIMES)))
     weights = hard.weights(np.arange(config.steps))
-    common: dict[str, Any] = {
-        "noisy": problem.noisy,
-        "clean": problem.clean,
-        "held_out": problem.held_out,
-    }
     runs = {
-        "gradient_descent": exact_trajectory(
-            problem.spectrum,
-            rule=GradientDescent(rate),
-            times=[*times, MEMORISED_STEPS],
-            **common,
-        ),
-        "self_distillation_identity": exact_trajectory(
-            problem.spectrum, rule=IdentityDistillation(rate, weights), times=times, **common
-        ),
-        "self_distillation_hard": simulate_by_jumps(
-            problem.spectrum,
-            supervision=hard,
-            times=times,
-            learning_rate=rate,
-            store_at=times,
-            progress=progress,
-            **common,
+        "gradient_descent": solve(problem, Descent(), [*times, MEMORISED_STEPS]),
+        "self_distillation_identity": solve(problem, IdentityDistillation(rate, weights), times),
+        "self_distillation_hard": solve(
+            problem, hard, times, EventDriven(progress=progress), store_at=times
         ),
     }
 
-    def plain_steps(supervision: Supervision, at: np.ndarray) -> Any:
-        return simulate(
-            problem.theta,
-            supervision=supervision,
-            times=at,
-            learning_rate=rate,
-            largest_eigenvalue=problem.spectrum.lambda_max,
-            progress=progress,
-            **common,
-        )
+    def plain_steps(rule: Descent | Supervision, at: np.ndarray) -> Trajectory:
+        return solve(problem, rule, at, Stepwise(progress=progress))
 
     points = np.intersect1d(
         times, times[np.linspace(0, np.sum(times <= config.plain_steps) - 1, N_POINTS).astype(int)]
     )
     simulated = {
-        "gradient_descent": plain_steps(plain_descent(), points),
+        "gradient_descent": plain_steps(Descent(), points),
         "self_distillation_identity": plain_steps(supervise(Identity()), points),
         "self_distillation_hard": plain_steps(hard, points),
     }
     runs["self_distillation_sharpened"] = plain_steps(
         supervise(Sharpened(config.temperature)), times[times <= config.plain_steps]
     )
-    stored = runs["self_distillation_hard"].stored
-    assert stored is not None  # asked for above
-    certificate = first_certified_step(
-        tail_basis(problem.spectrum),
-        stored,
-        problem.noisy,
-        hard,
-        learning_rate=rate,
-        clean=problem.clean,
-    )
+    certificate = certify(problem, hard, runs["self_distillation_hard"])
     noise = noisy_dataset.label_noise
     signal = None if noise is None else noise.signal_scale(dataset.n_classes)
     results = {

@@ -15,13 +15,13 @@ import numpy as np
 
 from ntk_air._base.progress import Progress
 from ntk_air.data.dataset import Dataset
-from ntk_air.dynamics.closed_form.exact import exact_trajectory
-from ntk_air.dynamics.closed_form.filters import GradientDescent, SpectralRule
-from ntk_air.dynamics.closed_form.scheduled_filters import IdentityDistillation
+from ntk_air.dynamics.filters import IdentityDistillation, SpectralRule
 from ntk_air.dynamics.predictions.interpolant import interpolant
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.metrics import zero_one_error
 from ntk_air.dynamics.run.trajectory import Trajectory
-from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.dynamics.solve import solve
+from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision import Constant, Identity, Power, Pretrained, Supervision
 from ntk_air.lab.config import ExperimentConfig
 from ntk_air.lab.harness import Experiment, main, make_run_problem
@@ -59,7 +59,7 @@ def compute(
         raise ValueError("dataset must have held-out inputs to compare functions on; got none")
     noisy_dataset = config.noise.draws(dataset, seeds=[config.run.seed])[0]
     problem, kernel_name = make_run_problem(config, noisy_dataset, run, progress)
-    descent = GradientDescent(problem.learning_rate)
+    descent = Descent()
     teacher_steps = np.unique(np.round(np.geomspace(1, config.steps, N_TEACHERS)))
     teachers = follow(problem, descent, teacher_steps, store=True)
     students = converged_students(problem, teachers)
@@ -98,19 +98,10 @@ def compute(
 
 
 def follow(
-    problem: Problem, rule: SpectralRule, times: np.ndarray, *, store: bool = False
+    problem: Problem, rule: Descent | SpectralRule, times: np.ndarray, *, store: bool = False
 ) -> Trajectory:
     """A closed form at given steps."""
-    stored = times if store else ()
-    return exact_trajectory(
-        problem.spectrum,
-        rule=rule,
-        times=times,
-        store_at=stored,
-        noisy=problem.noisy,
-        clean=problem.clean,
-        held_out=problem.held_out,
-    )
+    return solve(problem, rule, times, store_at=times if store else ())
 
 
 def converged_students(problem: Problem, teachers: Trajectory) -> dict[str, np.ndarray]:
@@ -146,16 +137,8 @@ def student_of_converged_teacher(
     problem: Problem, teacher: Trajectory, times: np.ndarray
 ) -> Trajectory:
     """Plain steps on nothing but the outputs of a teacher that memorised."""
-    return simulate(
-        problem.theta,
-        supervision=Supervision(Identity(), Constant(0.0), Pretrained(teacher.final.predictions)),
-        times=times,
-        learning_rate=problem.learning_rate,
-        largest_eigenvalue=problem.spectrum.lambda_max,
-        noisy=problem.noisy,
-        clean=problem.clean,
-        held_out=problem.held_out,
-    )
+    taught = Supervision(Identity(), Constant(0.0), Pretrained(teacher.final.predictions))
+    return solve(problem, taught, times, Stepwise())
 
 
 EXPERIMENT = Experiment(

@@ -28,8 +28,8 @@ from ntk_air.air.summary import spread
 from ntk_air.data.dataset import Dataset
 from ntk_air.dynamics.label_noise.default_schedule import WEIGHT
 from ntk_air.dynamics.label_noise.noise_estimate import estimate_noise
-from ntk_air.dynamics.rounds import Rounds, follow_rounds
-from ntk_air.dynamics.supervision import Constant, Restart, Sharpened, Supervision
+from ntk_air.dynamics.solve import solve
+from ntk_air.dynamics.supervision import Constant, Restart, Rounds, Sharpened, Supervision
 from ntk_air.lab.config import ExperimentConfig
 from ntk_air.lab.harness import Experiment, main, make_run_problem
 from ntk_air.lab.report import eigen_spectrum as report
@@ -40,6 +40,7 @@ from ntk_air.lab.report.air_results import (
     spread_numbers,
 )
 from ntk_air.lab.run_folder import RunFolder
+from ntk_air.problem import Labels, Problem
 from ntk_air.spectrum.result import Spectrum
 
 NOISE_RATES = tuple(rate / 10 for rate in range(9))
@@ -73,7 +74,8 @@ def compute(
     noisy = np.stack([draw.noisy_targets() for draw in draws])
     expected = np.stack([draw.expected_noisy_targets() for draw in draws])
     clean = dataset.clean_targets()
-    summary = air_summary(spectrum, clean, expected[0], noisy[0], delta=config.delta)
+    labels = Labels(noisy[0], clean, expected_noisy=expected[0])
+    summary = air_summary(problem.replace(labels=labels), delta=config.delta)
     over_draws = air_over_draws(spectrum, clean, expected, noisy)
     control, control_curve = None, None
     if summary.curve is not None:
@@ -131,7 +133,8 @@ def self_distilled(spectrum: Spectrum, noisy: Targets) -> Targets:
     teacher = Restart(2 * noise.steps)
     supervision = Supervision(sharpened, Constant(WEIGHT), teacher, warm_up=noise.steps)
     rounds = Rounds(supervision, N_ROUNDS, finish=sharpened)
-    return follow_rounds(spectrum, noisy, rounds).final.predictions
+    problem = Problem(Labels(noisy), spectrum=spectrum)
+    return solve(problem, rounds).final.predictions
 
 
 def top_energy(spectrum: Spectrum, labels: Targets) -> float:

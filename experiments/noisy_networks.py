@@ -21,19 +21,14 @@ from ntk_air._base.progress import Progress
 from ntk_air._base.typing import AnyArray
 from ntk_air.data.dataset import Dataset
 from ntk_air.dynamics.label_noise.default_schedule import default_schedule
-from ntk_air.dynamics.rounds import follow_rounds
-from ntk_air.kernels.gram import gram_matrix
+from ntk_air.dynamics.solve import solve
 from ntk_air.lab.config import ExperimentConfig, NoiseConfig, RunConfig
 from ntk_air.lab.harness import Experiment, main
 from ntk_air.lab.report import noisy_networks as report
 from ntk_air.lab.report.network_results import comparison_numbers, run_arrays
 from ntk_air.lab.run_folder import RunFolder
 from ntk_air.networks.studies.noisy_comparison import LITERATURE, TrainingPlan, compare_methods
-from ntk_air.problem import HeldOut
-from ntk_air.spectrum.decomposition import decompose
-from ntk_air.spectrum.result import Spectrum
-
-Kernels = tuple[Dataset, Spectrum, np.ndarray]
+from ntk_air.problem import Problem, make_problem
 
 LARGER_RUN = (
     "A larger run: time grows as n_train × network_epochs × weights of the network for training, "
@@ -93,9 +88,9 @@ def compute(
     draws = []
     for done, seed in enumerate(seeds):
         # The kernel of a seed is made once, and not at all where all its stages are resumed.
-        kernels = functools.cache(functools.partial(kernels_for, config, seed))
+        kernel = functools.cache(functools.partial(kernel_for, config, seed))
         for name, noise in settings.items():
-            stage = functools.partial(compared, config, seed, noise, kernels)
+            stage = functools.partial(compared, config, seed, noise, kernel)
             draws.append(run.stage(f"seed-{seed}-{name.replace(' ', '-')}", stage))
         progress("comparing methods", done + 1, len(seeds))
     shape = (len(seeds), len(settings))
@@ -146,36 +141,27 @@ def plan_for(config: Config) -> TrainingPlan:
     )
 
 
-def kernels_for(config: Config, seed: int) -> Kernels:
-    """The data set of a seed, its spectrum and cross kernel at infinite width."""
+def kernel_for(config: Config, seed: int) -> Problem:
+    """The problem of a seed at infinite width, with clean labels unless it has noisy ones."""
     dataset = config.kernel.prepare(config.data.load(seed=seed))
     precision, memory = config.run.precision, parse_bytes(config.run.max_memory)
     kernel, _ = config.kernel.build(dataset, seed=seed, precision=precision)
-    inputs, test_inputs = (part.astype(precision) for part in (dataset.inputs, dataset.test_inputs))
-    gram = gram_matrix(kernel, inputs, max_memory_bytes=memory)
-    cross = np.asarray(gram_matrix(kernel, test_inputs, inputs, max_memory_bytes=memory))
-    return dataset, decompose(gram, precision=precision, max_memory_bytes=memory), cross
+    return make_problem(dataset, kernel, precision=precision, max_memory_bytes=memory)
 
 
 def compared(
-    config: Config, seed: int, noise: NoiseConfig | None, kernels: Callable[[], Kernels]
+    config: Config, seed: int, noise: NoiseConfig | None, kernel: Callable[[], Problem]
 ) -> Mapping[str, AnyArray]:
     """All methods on one draw of noise, as arrays."""
-    dataset, spectrum, cross = kernels()
+    problem = kernel()
     if noise is not None:
-        dataset = dataset.with_label_noise(noise.build(), seed=seed)
-    noisy, clean, test = (
-        targets.astype(config.run.precision)
-        for targets in (dataset.noisy_targets(), dataset.clean_targets(), dataset.test_targets())
-    )
-    schedule = default_schedule(spectrum, noisy, seed=seed)
-    kernel_run = follow_rounds(
-        spectrum, noisy, schedule.rounds, clean=clean, held_out=HeldOut(cross, test)
-    )
+        problem = problem.with_label_noise(noise.build(), seed=seed)
+    schedule = default_schedule(problem, seed=seed)
+    kernel_run = solve(problem, schedule.rounds)
     runs = compare_methods(
-        dataset,
+        problem.dataset,
         schedule.rounds,
-        largest_eigenvalue=float(spectrum.lambda_max),
+        largest_eigenvalue=problem.largest_eigenvalue,
         plan=plan_for(config),
         seed=seed,
         methods=config.methods,
@@ -183,7 +169,7 @@ def compared(
     end = kernel_run.last().held_out
     assert end is not None
     return run_arrays(runs, length=max(config.network_epochs, 40)) | {
-        "noise_rate": np.array(dataset.noise_fraction),
+        "noise_rate": np.array(problem.dataset.noise_fraction),
         "infinite_width_final": np.array(float(end.accuracy)),
         "noise_rate_estimate": np.array(schedule.noise.noise_rate),
         "warm_up_steps": np.array(float(schedule.noise.steps)),

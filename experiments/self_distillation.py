@@ -21,6 +21,7 @@ from ntk_air._base.typing import AnyArray
 from ntk_air.air import air_summary
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.noise import SymmetricNoise
+from ntk_air.data.splits import Sample
 from ntk_air.data.synthetic import clusters
 from ntk_air.dynamics.label_noise.schedule_comparison import (
     TIMES,
@@ -30,7 +31,6 @@ from ntk_air.dynamics.label_noise.schedule_comparison import (
     training_outcome,
 )
 from ntk_air.dynamics.predictions.error import predicted_error
-from ntk_air.kernels.gram import gram_matrix
 from ntk_air.lab.config import ExperimentConfig
 from ntk_air.lab.harness import Experiment, main
 from ntk_air.lab.report import self_distillation as report
@@ -41,14 +41,13 @@ from ntk_air.lab.report.schedule_results import (
     phase_numbers,
 )
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.problem import HeldOut
+from ntk_air.problem import Problem, make_problem
 from ntk_air.spectrum.decomposition import decompose
-from ntk_air.spectrum.result import Spectrum
 
 VALIDATION_SHARE = 0.2
 N_CLUSTERS = 8
 
-Kernels = tuple[Dataset, Spectrum, np.ndarray, Validation]
+Kernels = tuple[Problem, Validation]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,51 +134,34 @@ def noise_kind(config: Config, dataset: Dataset) -> str:
 
 
 def kernels_for(config: Config, seed: int) -> Kernels:
-    """The data set of a seed, its spectrum, cross kernel and validation split."""
+    """The problem of a seed, with clean labels unless it has noisy ones, and validation split."""
     dataset = config.kernel.prepare(config.data.load(seed=seed))
     precision, memory = config.run.precision, parse_bytes(config.run.max_memory)
     kernel, _ = config.kernel.build(dataset, seed=seed, precision=precision)
-    inputs, test_inputs = (part.astype(precision) for part in (dataset.inputs, dataset.test_inputs))
-    gram = np.asarray(gram_matrix(kernel, inputs, max_memory_bytes=memory))
-    cross = np.asarray(gram_matrix(kernel, test_inputs, inputs, max_memory_bytes=memory))
+    problem = make_problem(dataset, kernel, precision=precision, max_memory_bytes=memory)
     fitted, held_back = split_rows(dataset.n_train, VALIDATION_SHARE, seed=seed)
-
-    def decomposed(matrix: np.ndarray) -> Spectrum:
-        return decompose(matrix, precision=precision, max_memory_bytes=memory)
-
+    gram = problem.theta
     validation = Validation(
-        spectrum=decomposed(gram[np.ix_(fitted, fitted)]),
+        spectrum=decompose(
+            gram[np.ix_(fitted, fitted)], precision=precision, max_memory_bytes=memory
+        ),
         cross_kernel=gram[np.ix_(held_back, fitted)],
         fitted=fitted,
         held_back=held_back,
     )
-    return dataset, decomposed(gram), cross, validation
+    return problem, validation
 
 
 def compared(
     config: Config, seed: int, rate: float, kernels: Callable[[], Kernels]
 ) -> Mapping[str, AnyArray]:
     """All methods on one draw of noise, and what the spectrum makes of it, as arrays."""
-    dataset, spectrum, cross, validation = kernels()
-    if dataset.label_noise is None and rate > 0:
-        dataset = dataset.with_label_noise(config.noise.build(rate), seed=seed)
-    precision = config.run.precision
-    comparison = compare_schedules(
-        spectrum,
-        dataset.noisy_targets().astype(precision),
-        clean=dataset.clean_targets().astype(precision),
-        held_out=HeldOut(cross, dataset.test_targets().astype(precision)),
-        validation=validation,
-        seed=seed,
-    )
-    air = air_summary(
-        spectrum,
-        dataset.clean_targets(),
-        dataset.expected_noisy_targets(),
-        dataset.noisy_targets(),
-    )
-    arrays = comparison_arrays(comparison) | air_arrays(air)
-    return arrays | {"noise_rate": np.array(dataset.noise_fraction)}
+    problem, validation = kernels()
+    if problem.dataset.label_noise is None and rate > 0:
+        problem = problem.with_label_noise(config.noise.build(rate), seed=seed)
+    comparison = compare_schedules(problem, validation=validation, seed=seed)
+    arrays = comparison_arrays(comparison) | air_arrays(air_summary(problem))
+    return arrays | {"noise_rate": np.array(problem.dataset.noise_fraction)}
 
 
 def phase_diagram(config: Config, progress: Progress) -> Mapping[str, AnyArray]:
@@ -188,42 +170,34 @@ def phase_diagram(config: Config, progress: Progress) -> Mapping[str, AnyArray]:
     points = []
     for done, spread in enumerate(spreads):
         dataset = clusters(
-            n_train=N_CLUSTERS * config.phase_points,
-            n_test=0,
-            seed=config.run.seed,
+            Sample(n_train=N_CLUSTERS * config.phase_points, n_test=0, seed=config.run.seed),
             n_clusters=N_CLUSTERS,
             spread=spread,
             n_classes=config.phase_classes,
         )
         kernel, _ = config.kernel.build(dataset, seed=0, precision=config.run.precision)
-        spectrum = decompose(kernel(dataset.inputs.astype(config.run.precision)))
-        points += [phase_point(config, dataset, spectrum, rate) for rate in rates]
+        problem = make_problem(dataset, kernel, precision=config.run.precision)
+        points += [phase_point(config, problem, rate) for rate in rates]
         progress("phase diagram", done + 1, len(spreads))
     shape = (len(spreads), len(rates))
     phase = {name: np.reshape([point[name] for point in points], shape) for name in points[0]}
     return phase | {"spreads": np.array(spreads), "rates": np.array(rates)}
 
 
-def phase_point(
-    config: Config, dataset: Dataset, spectrum: Spectrum, rate: float
-) -> dict[str, float]:
+def phase_point(config: Config, problem: Problem, rate: float) -> dict[str, float]:
     """One noise rate on clusters of one spread, exactly that share flipped in each."""
-    noisy = dataset.with_label_noise(SymmetricNoise(rate=rate, exact=True), seed=config.run.seed)
-    precision = config.run.precision
-    outcome = training_outcome(
-        spectrum,
-        noisy.noisy_targets().astype(precision),
-        clean=noisy.clean_targets().astype(precision),
-        seed=config.run.seed,
-    )
+    noise, seed = SymmetricNoise(rate=rate, exact=True), config.run.seed
+    problem = problem.with_label_noise(noise, seed=seed)
+    outcome = training_outcome(problem, seed=seed)
+    noisy = problem.dataset
     predicted = predicted_error(
-        spectrum,
+        problem.spectrum,
         noisy.clean_labels,
         noisy.noise_probabilities,
         steps=TIMES,
         groups=noisy.groups,
     )
-    eigenvalues = spectrum.eigenvalues
+    eigenvalues = problem.spectrum.eigenvalues
     return {
         **vars(outcome),
         "predicted_error": float(np.min(predicted)),

@@ -266,6 +266,12 @@ class Problem:
         precision = "float64" if self.operator.dtype == jnp.float64 else "float32"
         return decompose(self.operator, top_k=1, precision=precision, method=method).lambda_max
 
+    def with_largest_eigenvalue(self, value: float) -> "Problem":
+        """The same problem, told the λ₁ that was found before, so that it is not looked for."""
+        same = self.replace()
+        vars(same)["largest_eigenvalue"] = value
+        return same
+
     @property
     def learning_rate(self) -> float:
         """η = 1/λ₁: the largest at which no mode of plain descent overshoots."""

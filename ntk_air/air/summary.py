@@ -11,6 +11,7 @@ from ntk_air.air.area import area_under_curve
 from ntk_air.air.curve import AirCurve, AirWindow, air_curve, air_window, with_outside
 from ntk_air.air.energies import LabelDraws, Shares, batched_energy_shares, energy_in_top
 from ntk_air.air.rates import Dynamics, ModeRates, retrieval_half_lives, retrieval_rates
+from ntk_air.problem import Problem, known
 from ntk_air.spectrum.result import Spectrum
 
 _NO_NOISE = "the noise is zero: what compares with it is None"
@@ -64,10 +65,7 @@ class AirSummary(eqx.Module):
 
 
 def air_summary(
-    spectrum: Spectrum,
-    clean: Targets,
-    expected_noisy: Targets,
-    noisy: Targets,
+    problem: Problem,
     *,
     learning_rate: float | None = None,
     dynamics: Dynamics = "descent",
@@ -77,20 +75,32 @@ def air_summary(
     """Gather theory.md section 2 for one draw of label noise.
 
     Args:
-        spectrum: of Θ.
-        clean: y, (n_train, n_out), in target coding.
-        expected_noisy: E[ỹ | y], likewise.
-        noisy: ỹ, likewise.
-        learning_rate: η; ``None`` is 1/λ₁.
-        dynamics: see ``retrieval_rates``.
-        delta: δ of the window.
-        delta_prime: δ′ of the window; ``None`` is δ.
+        problem: kernel with its spectrum; clean, noisy and expected noisy labels.
+        learning_rate: learning rate η, absolute; ``None`` is 1/λ₁.
+        dynamics: ``"descent"`` or ``"flow"``.
+        delta: share δ of the signal that may be missing in the window.
+        delta_prime: share δ′ of the noise that the window allows; ``None`` is δ.
+
+    Returns:
+        Energies, AIR curve with its AUC, window and half-lives. Where the labels have no noise
+        there is no curve, and a note says so.
 
     Raises:
-        ValueError: see ``energy_in_top``, ``retrieval_rates``, ``air_window``.
+        ValueError: for a problem without spectrum, clean or expected noisy labels, a rate that
+            diverges, and shares outside [0, 1].
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import ntk_air as na
+    >>> data = na.load_dataset("digits", n_train=60).normalised()
+    >>> data = data.with_label_noise(na.SymmetricNoise(0.4), seed=0)
+    >>> air = na.air_summary(na.make_problem(data, na.DenseNTK(depth=3)))
+    >>> 0.5 < air.auc < 1.0  # an isotropic kernel has 0.5
+    True
     """
+    spectrum, clean, noisy = problem.spectrum, problem.clean, problem.noisy
+    expected = known(problem.labels.expected_noisy, "expected_noisy")
     options = {"learning_rate": learning_rate, "dynamics": dynamics}
-    centred, raw = (np.asarray(noisy) - np.asarray(mean) for mean in (expected_noisy, clean))
+    centred, raw = (np.asarray(noisy) - np.asarray(mean) for mean in (expected, clean))
     has_noise = bool(centred.any())
     curve = air_curve(spectrum, clean, centred, **options) if has_noise else None
     window = (

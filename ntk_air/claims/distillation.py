@@ -4,14 +4,14 @@ import numpy as np
 
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, array_agreement
 from ntk_air.claims.runs import exact, held_out_outputs, stepped, train_outputs
-from ntk_air.dynamics.closed_form.distillation_filters import (
+from ntk_air.dynamics.filters.distillation import (
     DistillationRounds,
     LastEpochTeacher,
     RestartedStudent,
     StoppedTeacher,
 )
-from ntk_air.dynamics.closed_form.filters import GradientDescent, SpectralRule
-from ntk_air.dynamics.closed_form.scheduled_filters import IdentityDistillation
+from ntk_air.dynamics.filters.scheduled import IdentityDistillation
+from ntk_air.dynamics.filters.spectral import GradientDescent, SpectralRule
 from ntk_air.dynamics.predictions.interpolant import interpolant
 from ntk_air.dynamics.supervision import (
     Constant,

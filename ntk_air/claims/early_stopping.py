@@ -4,7 +4,7 @@ import numpy as np
 
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, agreement
 from ntk_air.claims.runs import exact, stepped
-from ntk_air.dynamics.closed_form.filters import GradientDescent
+from ntk_air.dynamics.filters.spectral import GradientDescent
 from ntk_air.dynamics.predictions.distance import clustered_floor
 from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.supervision import plain_descent

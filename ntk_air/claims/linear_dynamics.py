@@ -4,7 +4,7 @@ import numpy as np
 
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, agreement, array_agreement
 from ntk_air.claims.runs import exact, held_out_outputs, stepped, train_outputs
-from ntk_air.dynamics.closed_form.filters import GradientDescent, GradientFlow
+from ntk_air.dynamics.filters.spectral import GradientDescent, GradientFlow
 from ntk_air.dynamics.supervision import plain_descent
 from ntk_air.problem import Problem
 

@@ -14,10 +14,9 @@ from ntk_air.claims.claim import (
 from ntk_air.claims.early_stopping import descent, predicted_floor
 from ntk_air.claims.runs import exact, jumped, stepped, train_outputs
 from ntk_air.data.noise import SymmetricNoise
-from ntk_air.dynamics.certificates.certificate import Certificate
-from ntk_air.dynamics.certificates.run_certificate import certify, first_certified_step
-from ntk_air.dynamics.certificates.tail_bounds import tail_basis
-from ntk_air.dynamics.closed_form.scheduled_filters import HardPatternTail
+from ntk_air.dynamics.certificates.certificate import Certificate, RunState
+from ntk_air.dynamics.certificates.run_certificate import certify, certify_state
+from ntk_air.dynamics.filters.scheduled import HardPatternTail
 from ntk_air.dynamics.label_noise.noise_estimate import estimate_noise
 from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.supervision import (
@@ -144,15 +143,9 @@ def late_run(problem: Problem, schedule: WeightSchedule, *, steps: float = LATE)
 
 def certified(problem: Problem, outputs: np.ndarray, step: int) -> Certificate:
     """The certificate of a run with vanishing weight at one step."""
-    return certify(
-        tail_basis(problem.spectrum),
-        outputs,
-        problem.noisy,
-        supervision(problem, vanishing()),
-        learning_rate=problem.learning_rate,
-        step=step,
-        clean=problem.clean,
-    )
+    state = RunState(outputs, problem.noisy, step)
+    rate = problem.learning_rate
+    return certify_state(problem, supervision(problem, vanishing()), state, learning_rate=rate)
 
 
 def certificate_of(problem: Problem) -> Certificate:
@@ -165,16 +158,7 @@ def certificate_of(problem: Problem) -> Certificate:
 
 def first_certificate(problem: Problem) -> Certificate:
     """The certificate of the first watched step that has one, or the last refusal."""
-    rule, run = supervision(problem, vanishing()), watched_run(problem)
-    assert run.stored is not None
-    return first_certified_step(
-        tail_basis(problem.spectrum),
-        run.stored,
-        problem.noisy,
-        rule,
-        learning_rate=problem.learning_rate,
-        clean=problem.clean,
-    )
+    return certify(problem, supervision(problem, vanishing()), watched_run(problem))
 
 
 def watched_run(problem: Problem) -> Trajectory:

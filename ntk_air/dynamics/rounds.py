@@ -15,88 +15,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ntk_air._base.checks import check_at_least
 from ntk_air._base.typing import Targets
-from ntk_air.dynamics.closed_form.filters import GradientDescent, Response
+from ntk_air.dynamics.filters.spectral import GradientDescent, Response
+from ntk_air.dynamics.method import Method, Request, Rule
 from ntk_air.dynamics.run import metrics
-from ntk_air.dynamics.run.inputs import RunInputs, check_supervision
-from ntk_air.dynamics.run.learning_rate import DEFAULT_RATE, LearningRate, absolute_rate
+from ntk_air.dynamics.run.inputs import RunInputs, check_supervision, spectrum_notes
 from ntk_air.dynamics.run.losses import SquareLoss
 from ntk_air.dynamics.run.metrics import HeldOutMetrics, TrainMetrics
 from ntk_air.dynamics.run.trajectory import FinalState, Trajectory
-from ntk_air.dynamics.supervision import (
-    Constant,
-    LastEpoch,
-    Pretrained,
-    Restart,
-    Supervision,
-)
-from ntk_air.dynamics.supervision.label_functions import LabelFunctionLike, check_label_function
-from ntk_air.dynamics.supervision.supervision import trace_floats
-from ntk_air.problem import HeldOut
+from ntk_air.dynamics.supervision import LastEpoch, Restart, Rounds, Supervision
+from ntk_air.dynamics.supervision.label_functions import check_label_function, trace_floats
+from ntk_air.problem import Problem
 from ntk_air.spectrum.result import Spectrum
 
 Modes = Float[Array, "n_mode n_out"]
 
 
-class Rounds(eqx.Module):
-    """A whole run: rounds of self-distillation, then a student trained to convergence.
-
-    Free of kernels and networks: train under ``supervision`` for ``n_steps`` steps, then start
-    again from f_0 and train under ``finishing_supervision`` of the outputs reached.
-
-    Args:
-        supervision: with a teacher that changes once an epoch, ``Restart`` or ``LastEpoch``, and
-            a weight that stands still within an epoch.
-        n_rounds: epochs after the warm-up, at least 0.
-        finish: label function of the last teacher, whose labels alone the final student learns;
-            ``None`` ends with the last round.
-
-    Raises:
-        ValueError: for a supervision that changes within an epoch, or a negative ``n_rounds``.
-    """
-
-    supervision: Supervision
-    n_rounds: int
-    finish: LabelFunctionLike | None = None
-
-    def __check_init__(self):
-        check_at_least("n_rounds", self.n_rounds, 0)
-        teacher, schedule = self.supervision.teacher, self.supervision.schedule
-        if not isinstance(teacher, Restart | LastEpoch):
-            raise ValueError(
-                "supervision must have a teacher that changes once an epoch, Restart or "
-                f"LastEpoch; got {type(teacher).__name__}"
-            )
-        if self.supervision.weight_by == "step" and not isinstance(schedule, Constant):
-            raise ValueError(
-                "supervision must have a weight that stands still within an epoch, "
-                f"weight_by='epoch'; got {type(schedule).__name__} by step"
-            )
-
-    @property
-    def epoch_length(self) -> int:
-        """E, steps in an epoch."""
-        length = self.supervision.teacher.steps_per_epoch()
-        return 1 if length is None else length
-
-    @property
-    def n_steps(self) -> int:
-        """Steps before the finish."""
-        return self.supervision.warm_up + self.n_rounds * self.epoch_length
-
-    def finishing_supervision(self, outputs: Targets) -> Supervision:
-        """What the final student learns, given the outputs (n_train, n_out) of the last round.
-
-        Raises:
-            ValueError: where there is no finish.
-        """
-        if self.finish is None:
-            raise ValueError("finish must be a label function for a final student; got None")
-        return Supervision(self.finish, Constant(0.0), Pretrained(outputs))
-
-
-class Frame(eqx.Module):
+class RoundsFrame(eqx.Module):
     """What stays fixed during a run, in the eigenbasis."""
 
     eigenvalues: Float[Array, " n_mode"]
@@ -123,7 +58,7 @@ class Student(eqx.Module):
     outputs: Float[Array, "n_train n_out"]
 
 
-def make_frame(spectrum: Spectrum, supervision: Supervision, learning_rate: float) -> Frame:
+def make_frame(spectrum: Spectrum, supervision: Supervision, learning_rate: float) -> RoundsFrame:
     """Warm-up and epoch as filters of the spectrum."""
     rule = GradientDescent(learning_rate)
     length = supervision.teacher.steps_per_epoch()
@@ -131,7 +66,7 @@ def make_frame(spectrum: Spectrum, supervision: Supervision, learning_rate: floa
         _response(rule, spectrum.eigenvalues, jnp.asarray(float(steps or 0)))
         for steps in (supervision.warm_up, length)
     )
-    return Frame(
+    return RoundsFrame(
         eigenvalues=spectrum.eigenvalues,
         eigenvectors=spectrum.eigenvectors,
         warm_up=warm_up,
@@ -139,100 +74,106 @@ def make_frame(spectrum: Spectrum, supervision: Supervision, learning_rate: floa
     )
 
 
-def follow_rounds(
-    spectrum: Spectrum,
-    noisy: Targets,
-    rounds: Rounds,
-    *,
-    learning_rate: LearningRate = DEFAULT_RATE,
-    initial: Targets | None = None,
-    clean: Targets | None = None,
-    held_out: HeldOut | None = None,
-    allow_divergence: bool = False,
-) -> Trajectory:
-    """Follow gradient descent under ``rounds`` exactly, from epoch to epoch.
+class ByRounds(Method):
+    """Exact from epoch to epoch, one matrix product a round, to convergence (theory.md section 6).
 
-    Args:
-        spectrum: of Θ. Modes that a truncated spectrum lacks are held still; a note says so.
-        noisy: ỹ, (n_train, n_out), in the target coding.
-        rounds: what the students learn.
-        learning_rate: η, or ``RelativeRate`` as a fraction of 1/λ₁.
-        initial: f_0, (n_train, n_out); ``None`` is 0.
-        clean: y, (n_train, n_out), that metrics are against; ``None`` measures against ỹ.
-        held_out: held-out inputs to predict and measure on.
-        allow_divergence: accept a rate at or above the bound of stability.
+    Follows ``Rounds``. Needs the problem's spectrum; modes that a truncated spectrum lacks are
+    held still, and a note says so. Records the ends of the warm-up and of each round, before a
+    student restarts, and the finish, whose time is infinite, by its limit.
 
-    Returns:
-        The trajectory that ``simulate`` gives at the end of the warm-up and of each epoch, before
-        a student restarts; at the finish, whose time is infinite, its limit.
-
-    Raises:
-        ValueError: as ``simulate``.
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> theta, noisy = np.diag([2.0, 1.0]), np.array([[1.0], [-1.0]])
+    >>> problem = na.Problem(na.Labels(noisy), theta, na.decompose(theta))
+    >>> taught = na.Supervision(na.label_functions.Sharpened(0.3), na.weights.Constant(0.5),
+    ...                         na.teachers.Restart(10), warm_up=5)
+    >>> na.solve(problem, na.Rounds(taught, 2), method=na.ByRounds()).times.tolist()
+    [5.0, 15.0, 25.0]
     """
-    setup = RunInputs(
-        spectrum.n_train,
-        spectrum.eigenvectors.dtype,
-        noisy=noisy,
-        clean=clean,
-        initial=initial,
-        held_out=held_out,
-    )
-    supervision = by_epoch(rounds.supervision)
-    check_supervision(supervision, setup.labels.noisy, SquareLoss(), rounds.n_rounds)
-    if rounds.finish is not None:
-        check_label_function(rounds.finish, noisy.shape[1], np.dtype(setup.initial.dtype))
-    rate = absolute_rate(
-        learning_rate, largest_eigenvalue=spectrum.lambda_max, allow_divergence=allow_divergence
-    )
-    frame = make_frame(spectrum, rounds.supervision, rate)
-    times = rounds.supervision.warm_up + rounds.epoch_length * np.arange(rounds.n_rounds + 1.0)
-    if rounds.finish is not None:
-        times = np.append(times, np.inf)
-    basis = None
-    if setup.held_out is not None:
-        basis = _held_out_basis(jnp.asarray(setup.held_out.cross_kernel), frame)
-    student, records = None, []
-    for student in _students(frame, spectrum, supervision, rounds, setup):
-        records.append(_measure(student, setup, basis))
-    assert student is not None
-    curves = jax.tree.map(lambda *values: jnp.stack(values), *records)
-    dual = frame.eigenvectors @ student.dual
-    held = None if setup.held_out is None else setup.held_out.predictions(dual)
-    return Trajectory(
-        times=times,
-        train=curves[0],
-        held_out=curves[1],
-        final=FinalState(predictions=student.outputs, dual=dual, held_out_predictions=held),
-        learning_rate=rate,
-        rule=_describe(rounds),
-        notes=setup.notes + _notes(spectrum, rounds),
-    )
+
+    def obstacle(self, problem: Problem, rule: Rule, request: Request) -> str:
+        """What keeps a rule from being followed by rounds; empty if nothing."""
+        if not isinstance(rule, Rounds):
+            return "rounds are those of Rounds"
+        if not problem.has_spectrum:
+            return "the problem holds no spectrum"
+        return _other_request(rule, request)
+
+    def follow(self, problem: Problem, rule: Rule, request: Request) -> Trajectory:
+        """The trajectory of the rounds; arguments and errors are those of ``solve``."""
+        assert isinstance(rule, Rounds)  # by obstacle
+        spectrum = problem.spectrum
+        inputs = RunInputs(problem, spectrum.eigenvectors.dtype)
+        supervision = by_epoch(rule.supervision)
+        check_supervision(supervision, inputs.labels.noisy, SquareLoss(), rule.n_rounds)
+        if rule.finish is not None:
+            check_label_function(rule.finish, problem.n_out, np.dtype(inputs.initial.dtype))
+        rate = request.descent.absolute_rate(largest_eigenvalue=spectrum.lambda_max)
+        frame = make_frame(spectrum, rule.supervision, rate)
+        basis = None
+        if inputs.held_out is not None:
+            basis = _held_out_basis(jnp.asarray(inputs.held_out.cross_kernel), frame)
+        student, records = None, []
+        for student in _students(frame, spectrum, supervision, rule, inputs=inputs):
+            records.append(_measure(student, inputs, basis))
+        assert student is not None
+        curves = jax.tree.map(lambda *values: jnp.stack(values), *records)
+        dual = frame.eigenvectors @ student.dual
+        held = None if inputs.held_out is None else inputs.held_out.predictions(dual)
+        return Trajectory(
+            times=rule.times(),
+            train=curves[0],
+            held_out=curves[1],
+            final=FinalState(predictions=student.outputs, dual=dual, held_out_predictions=held),
+            learning_rate=rate,
+            rule=_describe(rule),
+            notes=inputs.notes + _notes(spectrum, rule),
+        )
+
+
+def _other_request(rounds: Rounds, request: Request) -> str:
+    """What is asked that rounds do not do: other times, outputs kept on the way, momentum."""
+    if request.times is not None and not np.array_equal(request.times, rounds.times()):
+        return f"times must be left out, or the ends of rounds; got {list(request.times)}"
+    if len(request.store_at):
+        return f"store_at must be empty: only the last outputs are kept; got {request.store_at}"
+    if request.descent.momentum:
+        return f"descent must be without momentum; got momentum {request.descent.momentum:g}"
+    return ""
 
 
 def _students(
-    frame: Frame, spectrum: Spectrum, supervision: Supervision, rounds: Rounds, setup: RunInputs
+    frame: RoundsFrame,
+    spectrum: Spectrum,
+    supervision: Supervision,
+    rounds: Rounds,
+    *,
+    inputs: RunInputs,
 ) -> Iterator[Student]:
     """The student after the warm-up, each round and the finish.
 
     One program for a round, whatever their number: a scan would compile for each.
     """
-    student = _begin(frame, setup)
+    student = _begin(frame, inputs)
     yield student
     for epoch in range(rounds.n_rounds):
-        student = _advance(frame, supervision, setup, student, jnp.asarray(epoch))
+        student = _advance(frame, supervision, inputs, student, epoch=jnp.asarray(epoch))
         yield student
     if rounds.finish is not None:
         labels = rounds.finish(student.outputs)
-        yield converged(frame, jnp.asarray(spectrum.resolved), labels, setup.initial)
+        yield converged(frame, jnp.asarray(spectrum.resolved), labels, inputs.initial)
 
 
 def last_outputs(
-    frame: Frame, supervision: Supervision, noisy: Targets, n_rounds: int
+    frame: RoundsFrame, supervision: Supervision, noisy: Targets, n_rounds: int
 ) -> Float[Array, "n_train n_out"]:
     """The outputs after the last round, from f_0 = 0; ``supervision`` is ``by_epoch``."""
 
     def one_round(student: Student, epoch: Array) -> tuple[Student, None]:
-        return _next_student(frame, supervision, noisy, initial, student, epoch), None
+        return _next_student(
+            frame, supervision, noisy, initial=initial, student=student, epoch=epoch
+        ), None
 
     initial = jnp.zeros_like(noisy)
     first = _first_student(frame, noisy, initial)
@@ -241,12 +182,14 @@ def last_outputs(
 
 @eqx.filter_jit
 def outputs_by_round(
-    frame: Frame, supervision: Supervision, noisy: Targets, n_rounds: int
+    frame: RoundsFrame, supervision: Supervision, noisy: Targets, n_rounds: int
 ) -> Float[Array, "n_round n_train n_out"]:
     """The outputs after the warm-up and each round, from f_0 = 0; ``supervision`` by epoch."""
 
     def one_round(student: Student, epoch: Array) -> tuple[Student, Array]:
-        student = _next_student(frame, supervision, noisy, initial, student, epoch)
+        student = _next_student(
+            frame, supervision, noisy, initial=initial, student=student, epoch=epoch
+        )
         return student, student.outputs
 
     initial = jnp.zeros_like(noisy)
@@ -264,7 +207,7 @@ def by_epoch(supervision: Supervision) -> Supervision:
     return trace_floats(Supervision(supervision.label_function, supervision.schedule, kind(1)))
 
 
-def _first_student(frame: Frame, noisy: Targets, initial: Targets) -> Student:
+def _first_student(frame: RoundsFrame, noisy: Targets, initial: Targets) -> Student:
     """The student at the end of the warm-up."""
     with jax.default_matmul_precision("highest"):
         dual = frame.warm_up.dual[:, None] * frame.project(jnp.asarray(noisy) - initial)
@@ -272,9 +215,10 @@ def _first_student(frame: Frame, noisy: Targets, initial: Targets) -> Student:
 
 
 def _next_student(
-    frame: Frame,
+    frame: RoundsFrame,
     supervision: Supervision,
     noisy: Targets,
+    *,
     initial: Targets,
     student: Student,
     epoch: Array,
@@ -288,20 +232,26 @@ def _next_student(
 
 
 @eqx.filter_jit
-def _begin(frame: Frame, setup: RunInputs) -> Student:
-    return _first_student(frame, setup.labels.noisy, setup.initial)
+def _begin(frame: RoundsFrame, inputs: RunInputs) -> Student:
+    return _first_student(frame, inputs.labels.noisy, inputs.initial)
 
 
 @eqx.filter_jit
 def _advance(
-    frame: Frame, supervision: Supervision, setup: RunInputs, student: Student, epoch: Array
+    frame: RoundsFrame,
+    supervision: Supervision,
+    inputs: RunInputs,
+    student: Student,
+    *,
+    epoch: Array,
 ) -> Student:
-    return _next_student(frame, supervision, setup.labels.noisy, setup.initial, student, epoch)
+    noisy, initial = inputs.labels.noisy, inputs.initial
+    return _next_student(frame, supervision, noisy, initial=initial, student=student, epoch=epoch)
 
 
 @jax.jit
 def _held_out_basis(
-    kernel: Float[Array, "n_test n_train"], frame: Frame
+    kernel: Float[Array, "n_test n_train"], frame: RoundsFrame
 ) -> Float[Array, "n_test n_mode"]:
     """Θ(x, X)·V: from modes of c to held-out predictions."""
     return jnp.matmul(kernel, frame.eigenvectors, precision="highest")
@@ -309,26 +259,26 @@ def _held_out_basis(
 
 @eqx.filter_jit
 def _measure(
-    student: Student, setup: RunInputs, basis: Float[Array, "n_test n_mode"] | None
+    student: Student, inputs: RunInputs, basis: Float[Array, "n_test n_mode"] | None
 ) -> tuple[TrainMetrics, HeldOutMetrics | None]:
-    labels = setup.labels
+    labels = inputs.labels
     train = metrics.train_metrics(
         student.outputs,
         labels.clean,
         labels.noisy,
         parameter_distance=metrics.parameter_distance(student.moved, student.dual),
     )
-    if basis is None or setup.held_out is None:
+    if basis is None or inputs.held_out is None:
         return train, None
-    predictions = jnp.asarray(setup.held_out.initial) + jnp.matmul(
+    predictions = jnp.asarray(inputs.held_out.initial) + jnp.matmul(
         basis, student.dual, precision="highest"
     )
-    return train, metrics.held_out_metrics(predictions, setup.held_out.targets)
+    return train, metrics.held_out_metrics(predictions, inputs.held_out.targets)
 
 
 @eqx.filter_jit
 def converged(
-    frame: Frame, resolved: Bool[Array, " n_mode"], labels: Targets, initial: Targets
+    frame: RoundsFrame, resolved: Bool[Array, " n_mode"], labels: Targets, initial: Targets
 ) -> Student:
     """The limit of a new student: resolved modes arrive at the labels, others stay at f_0."""
     with jax.default_matmul_precision("highest"):
@@ -359,11 +309,7 @@ def _name(part: object) -> str:
 
 
 def _notes(spectrum: Spectrum, rounds: Rounds) -> tuple[str, ...]:
-    notes = ()
-    if not spectrum.complete:
-        notes += (
-            f"only {spectrum.n_mode} of {spectrum.n_train} modes are held: the others stand still",
-        )
+    notes = spectrum_notes(spectrum)
     if rounds.finish is not None and spectrum.n_below_precision:
         notes += (f"{spectrum.n_below_precision} modes below precision stand still in the finish",)
     return notes

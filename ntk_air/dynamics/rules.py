@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 import equinox as eqx
 
 from ntk_air._base.checks import check_fraction, check_positive
-from ntk_air.dynamics.closed_form.filters import GradientDescent, GradientFlow, SpectralFilter
-from ntk_air.dynamics.closed_form.momentum import HeavyBall
+from ntk_air.dynamics.filters.momentum import HeavyBall
+from ntk_air.dynamics.filters.spectral import GradientDescent, GradientFlow, SpectralFilter
 from ntk_air.dynamics.run.learning_rate import RelativeRate, absolute_rate
 
 RateSchedule: TypeAlias = Callable[[Any], Any]

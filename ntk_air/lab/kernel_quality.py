@@ -58,18 +58,16 @@ def kernel_quality(problem: Problem) -> KernelQuality:
     Raises:
         ValueError: without flipped labels or held-out inputs, and for fewer than C + 1 inputs.
     """
-    dataset, spectrum, held_out = problem.dataset, problem.spectrum, problem.held_out
+    dataset, spectrum = problem.dataset, problem.spectrum
     if not problem.noise.any():
         raise ValueError("problem must have label noise; got clean labels")
-    if held_out is None:
+    if problem.held_out is None:
         raise ValueError("problem must have held-out inputs to measure accuracy on; got none")
     n_classes = dataset.n_classes
     gap = spectrum.eigengap(n_classes)
-    air = air_summary(spectrum, problem.clean, dataset.expected_noisy_targets(), problem.noisy)
+    air = air_summary(problem)
     assert air.auc is not None and air.energy_noise_centred is not None
-    comparison = compare_with_descent(
-        spectrum, problem.noisy, clean=problem.clean, held_out=held_out, seed=problem.seed
-    )
+    comparison = compare_with_descent(problem, seed=problem.seed)
     scores, schedule = comparison.scores, comparison.schedule
     return KernelQuality(
         noise_rate=dataset.noise_fraction,

@@ -6,9 +6,9 @@ import pytest
 from ntk_air.data import SymmetricNoise, load_dataset
 from ntk_air.dynamics.certificates.run_certificate import certify, first_certified_step
 from ntk_air.dynamics.certificates.tail_bounds import tail_basis
-from ntk_air.dynamics.closed_form.exact import exact_trajectory
-from ntk_air.dynamics.closed_form.filters import GradientDescent
-from ntk_air.dynamics.closed_form.scheduled_filters import HardPatternTail
+from ntk_air.dynamics.closed_form.exact import ClosedForm
+from ntk_air.dynamics.filters.scheduled import HardPatternTail
+from ntk_air.dynamics.filters.spectral import GradientDescent
 from ntk_air.dynamics.predictions.distance import (
     agreement_level,
     clustered_floor,
@@ -17,10 +17,11 @@ from ntk_air.dynamics.predictions.distance import (
     early_stopping_floor,
     memorisation_level,
 )
-from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision import Agreement, Constant, Hard, Harmonic, Supervision
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.spectrum.decomposition import decompose
+from tests.dynamics.runs import follow
 
 HARMONIC = Supervision(Hard(), Harmonic())
 TRIED = tuple(range(0, 105, 5))
@@ -54,7 +55,7 @@ def test_descent_stops_at_its_floor_and_ends_in_the_noise(clusters, rate, n_clas
     clean, noisy = dataset.clean_targets(), dataset.noisy_targets()
     descent = GradientDescent(spectrum.default_learning_rate)
     times = np.unique(np.round(np.geomspace(1, 1e8, 120)))
-    run = exact_trajectory(spectrum, noisy, descent, times=times, clean=clean)
+    run = follow(spectrum, noisy, descent, times, method=ClosedForm(), clean=clean)
     signal = 1 - rate * n_classes / (n_classes - 1)
     floor = early_stopping_floor(clean, signal=signal)
     if n_classes == 2:
@@ -81,7 +82,7 @@ def test_the_figures_that_theory_states(clusters):
     # Seen there with another draw of the points; the last digit is the draw's.
     for rate, best in ((0.2, 0.4006), (0.4, 0.8009)):
         clean, noisy = labels(rate)
-        run = exact_trajectory(spectrum, noisy, descent, times=times, clean=clean)
+        run = follow(spectrum, noisy, descent, times, method=ClosedForm(), clean=clean)
         assert run.best().train.rms_distance == pytest.approx(best, abs=2e-3)
 
 
@@ -92,14 +93,14 @@ def test_hard_labels_carry_the_signs_to_the_clean_labels(clusters, rate, n_class
     """(6b)–(6d): certified within 100 steps, then exactly the linear tail, to d < 0.02."""
     kernel, spectrum, basis = clusters
     clean, noisy = labels(rate, n_classes=n_classes)
-    run = simulate(
+    run = follow(
         kernel,
         noisy,
         HARMONIC,
-        times=[*TRIED, 1000, 2000],
+        [*TRIED, 1000, 2000],
+        method=Stepwise(),
         clean=clean,
         store_at=[*TRIED, 1000, 2000],
-        largest_eigenvalue=spectrum.lambda_max,
     )
     eta = run.learning_rate
     certificate = first_certified_step(
@@ -115,11 +116,12 @@ def test_hard_labels_carry_the_signs_to_the_clean_labels(clusters, rate, n_class
         assert run.train.margin_min[index] >= certificate.margin_bound(step)
         assert run.train.rms_distance[index] <= certificate.distance_bound(step)
     start = certificate.step
-    tail = exact_trajectory(
+    tail = follow(
         spectrum,
         noisy,
-        HardPatternTail(eta, HARMONIC.weights(np.arange(start, start + 100_000))),
-        times=[1000 - start, 100_000],
+        HardPatternTail(eta, HARMONIC.weights(np.arange(start, start + 100000))),
+        [1000 - start, 100000],
+        method=ClosedForm(),
         clean=clean,
         initial=run.stored.train[TRIED.index(start)],
     )
@@ -132,15 +134,7 @@ def test_more_than_half_flipped_goes_wrong_without_a_certificate(clusters):
     """(6e)."""
     kernel, spectrum, basis = clusters
     clean, noisy = labels(0.6)
-    run = simulate(
-        kernel,
-        noisy,
-        HARMONIC,
-        times=TRIED,
-        clean=clean,
-        store_at=TRIED,
-        largest_eigenvalue=spectrum.lambda_max,
-    )
+    run = follow(kernel, noisy, HARMONIC, TRIED, method=Stepwise(), clean=clean, store_at=TRIED)
     assert run.last().train.zero_one_error == 1
     for step, outputs in zip(TRIED, run.stored.train, strict=True):
         against = {"learning_rate": run.learning_rate, "step": step}
@@ -163,18 +157,18 @@ def test_constant_and_agreement_weights_end_at_their_levels(clusters):
     }
     for schedule, expected in ends.items():
         tail = HardPatternTail(eta, np.full(10**6, expected / memorisation_level(clean, noisy)))
-        end = exact_trajectory(
-            spectrum, noisy, tail, times=[2000, 10**6], clean=clean, initial=clean
+        end = follow(
+            spectrum, noisy, tail, [2000, 10**6], method=ClosedForm(), clean=clean, initial=clean
         )
         assert end.train.rms_distance[1] == pytest.approx(expected, rel=1e-6)
-        stepped = simulate(
+        stepped = follow(
             kernel,
             noisy,
             Supervision(Hard(), schedule),
-            times=[2000],
+            [2000],
+            method=Stepwise(),
             clean=clean,
             initial=clean,
-            largest_eigenvalue=spectrum.lambda_max,
         )
         assert stepped.train.rms_distance[0] == pytest.approx(
             float(end.train.rms_distance[0]), rel=1e-9

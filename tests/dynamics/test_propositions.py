@@ -3,23 +3,25 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ntk_air.dynamics.stepwise.distill import distill
 
 from ntk_air.dynamics import supervision as sv
-from ntk_air.dynamics.closed_form.distillation_filters import (
+from ntk_air.dynamics.closed_form.exact import ClosedForm
+from ntk_air.dynamics.filters.distillation import (
     DistillationRounds,
     LastEpochTeacher,
     RestartedStudent,
     StoppedTeacher,
 )
-from ntk_air.dynamics.closed_form.exact import exact_trajectory
-from ntk_air.dynamics.closed_form.filters import GradientDescent
-from ntk_air.dynamics.closed_form.momentum import HeavyBall
-from ntk_air.dynamics.closed_form.scheduled_filters import HardPatternTail, IdentityDistillation
-from ntk_air.dynamics.stepwise.distill import distill
-from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.dynamics.filters.momentum import HeavyBall
+from ntk_air.dynamics.filters.scheduled import HardPatternTail, IdentityDistillation
+from ntk_air.dynamics.filters.spectral import GradientDescent
+from ntk_air.dynamics.rules import Descent
+from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.problem import HeldOut
 from tests.dynamics import supervised
 from tests.dynamics.reference import SPECTRA, kernel_with, spectrum_of
+from tests.dynamics.runs import follow
 
 N, LAST = 24, 10_000
 TIMES = [0, 1, 2, 10, 37, 100, 1000, LAST]
@@ -93,17 +95,16 @@ CLOSED_FORMS["identity, average"] = (
 def test_ten_thousand_steps_agree_with_the_closed_form(name, problem):
     kernel, spectrum, options, noisy = problem
     supervision, rule, momentum = CLOSED_FORMS[name]
-    simulated = simulate(
+    simulated = follow(
         kernel,
         noisy,
         supervision,
-        times=TIMES,
-        learning_rate=RATE,
-        momentum=momentum,
-        largest_eigenvalue=1.0,
+        TIMES,
+        method=Stepwise(),
+        descent=Descent(RATE, momentum=momentum),
         **options,
     )
-    assert_same(simulated, exact_trajectory(spectrum, noisy, rule(), times=TIMES, **options))
+    assert_same(simulated, follow(spectrum, noisy, rule(), TIMES, method=ClosedForm(), **options))
 
 
 def test_5a_a_converged_student_is_its_stopped_teacher_on_every_input():
@@ -141,7 +142,7 @@ def test_5b_a_converged_teacher_passes_on_nothing():
         student_times=times,
         clean=clean,
     )
-    plain = simulate(kernel, noisy, sv.plain_descent(), times=times, clean=clean)
+    plain = follow(kernel, noisy, sv.plain_descent(), times, method=Stepwise(), clean=clean)
     for name, curve in plain.curves().items():
         np.testing.assert_allclose(
             got.student.curves()[name], curve, rtol=1e-10, atol=1e-12, err_msg=name
@@ -160,7 +161,7 @@ def test_5c_a_stopped_student_of_a_stopped_teacher_has_the_product_filter(proble
         largest_eigenvalue=1.0,
     )
     rule = StoppedTeacher(GradientDescent(RATE), teacher_steps=20)
-    exact = exact_trajectory(spectrum, noisy, rule, times=TIMES, clean=options["clean"])
+    exact = follow(spectrum, noisy, rule, TIMES, method=ClosedForm(), clean=options["clean"])
     assert_same(got.student, exact)
 
 
@@ -168,11 +169,12 @@ def test_5d_a_finite_sum_of_weights_is_a_stopping_time():
     """Identity self-distillation with Σα = 5 flow-like steps never goes beyond them."""
     kernel, clean, noisy, _ = supervised.a_problem(3)
     schedule = sv.Geometric(1 - 1e-3, start=5e-3)  # Σα = 5, each step so small that it is a flow
-    got = simulate(
+    got = follow(
         kernel,
         noisy,
         sv.Supervision(sv.Identity(), schedule),
-        times=[40_000],
+        [40000],
+        method=Stepwise(),
         clean=clean,
     )
     values, vectors = np.linalg.eigh(kernel)
@@ -184,8 +186,13 @@ def test_5d_a_finite_sum_of_weights_is_a_stopping_time():
 def test_6a_constant_weight_ends_at_its_share_of_the_noise():
     kernel, clean, noisy = supervised.clusters(0.2)
     kernel = kernel + np.eye(60)
-    got = simulate(
-        kernel, noisy, sv.Supervision(sv.Hard(), sv.Constant(0.3)), times=[2000], clean=clean
+    got = follow(
+        kernel,
+        noisy,
+        sv.Supervision(sv.Hard(), sv.Constant(0.3)),
+        [2000],
+        method=Stepwise(),
+        clean=clean,
     )
     np.testing.assert_allclose(
         got.final.predictions, clean + 0.3 * (noisy - clean), rtol=0, atol=1e-10
@@ -199,13 +206,16 @@ def test_6b_once_the_pattern_holds_the_run_is_linear_and_ends_at_the_clean_label
     supervision = sv.Supervision(sv.Hard(), sv.Harmonic(20.0))
     rate, held, last = 1 / spectrum.lambda_max, 100, LAST
     run = {"clean": clean, "learning_rate": rate}
-    whole = simulate(kernel, noisy, supervision, times=[held, 500, last], store_at=[held], **run)
+    whole = follow(
+        kernel, noisy, supervision, [held, 500, last], method=Stepwise(), store_at=[held], **run
+    )
     assert whole.train.zero_one_error[0] == 0
-    tail = exact_trajectory(
+    tail = follow(
         spectrum,
         noisy,
         HardPatternTail(rate, supervision.weights(np.arange(held, last))),
-        times=[0, 500 - held, last - held],
+        [0, 500 - held, last - held],
+        method=ClosedForm(),
         initial=whole.stored.train[0],
         clean=clean,
     )
@@ -222,8 +232,13 @@ def test_6b_modes_without_eigenvalue_never_move():
     _, clean, _, _ = supervised.a_problem(1, n=N)
     for _ in range(N):  # labels whose signs the modes that move can tell
         clean = np.sign(reached @ (reached.T @ clean))
-    got = simulate(
-        kernel, clean, sv.Supervision(sv.Hard(), sv.Harmonic(300.0)), times=[20_000], clean=clean
+    got = follow(
+        kernel,
+        clean,
+        sv.Supervision(sv.Hard(), sv.Harmonic(300.0)),
+        [20000],
+        method=Stepwise(),
+        clean=clean,
     )
     vectors = np.linalg.eigh(kernel)[1][:, : N // 2]
     assert np.linalg.norm(vectors.T @ clean) > 0.1
@@ -247,7 +262,9 @@ def test_6f_agreement_has_a_fixed_point_for_each_pattern_that_most_labels_agree_
     some = np.random.default_rng(1).normal(size=clean.shape)
 
     def end(initial):
-        got = simulate(kernel, noisy, supervision, times=[3000], clean=clean, initial=initial)
+        got = follow(
+            kernel, noisy, supervision, [3000], method=Stepwise(), clean=clean, initial=initial
+        )
         outputs = np.asarray(got.final.predictions)
         weight = np.mean(np.sign(outputs) != noisy)
         fixed = weight * noisy + (1 - weight) * np.sign(outputs)
@@ -266,11 +283,12 @@ def test_6g_only_a_label_function_that_sharpens_carries_signs_to_the_labels():
     floor, times = 2 * 0.4, [0, *np.unique(np.geomspace(1, LAST, 60).astype(int))]
 
     def distances(label_function, schedule, teacher=None):
-        got = simulate(
+        got = follow(
             kernel,
             noisy,
             sv.Supervision(label_function, schedule, teacher),
-            times=times,
+            times,
+            method=Stepwise(),
             clean=clean,
         )
         return np.asarray(got.train.rms_distance)
@@ -284,8 +302,13 @@ def test_6g_only_a_label_function_that_sharpens_carries_signs_to_the_labels():
 
 def test_a_majority_of_wrong_labels_wins():
     kernel, clean, noisy = supervised.clusters(0.6)
-    got = simulate(
-        kernel, noisy, sv.Supervision(sv.Hard(), sv.Harmonic(20.0)), times=[LAST], clean=clean
+    got = follow(
+        kernel,
+        noisy,
+        sv.Supervision(sv.Hard(), sv.Harmonic(20.0)),
+        [LAST],
+        method=Stepwise(),
+        clean=clean,
     )
     assert got.train.zero_one_error[0] == 1
     np.testing.assert_allclose(got.final.predictions, -clean, atol=0.1)

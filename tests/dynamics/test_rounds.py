@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.dynamics.rounds import Rounds, by_epoch, follow_rounds, make_frame, outputs_by_round
-from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.dynamics.rounds import ByRounds, Rounds, by_epoch, make_frame, outputs_by_round
+from ntk_air.dynamics.rules import Descent
+from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision import (
     Agreement,
     Constant,
@@ -27,6 +28,7 @@ from tests.dynamics.reference import (
     spectrum_of,
     step_by_step,
 )
+from tests.dynamics.runs import follow
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 
@@ -59,8 +61,10 @@ def test_each_round_is_that_of_plain_stepping(name, n_out):
     kernel, clean, noisy, initial, held_out = problem(n_out, "repeated")
     rounds = Rounds(SUPERVISIONS[name], N_ROUNDS)
     inputs = {"initial": initial, "clean": clean, "held_out": held_out}
-    followed = follow_rounds(spectrum_of(kernel), noisy, rounds, **inputs)
-    stepped = simulate(kernel, noisy, rounds.supervision, times=followed.times.tolist(), **inputs)
+    followed = follow(spectrum_of(kernel), noisy, rounds, method=ByRounds(), **inputs)
+    stepped = follow(
+        kernel, noisy, rounds.supervision, followed.times.tolist(), method=Stepwise(), **inputs
+    )
     for curve, plain in zip(
         jax.tree.leaves((followed.curves(), followed.final)),
         jax.tree.leaves((stepped.curves(), eqx.tree_at(_resume, stepped.final, None))),
@@ -79,8 +83,10 @@ def test_the_finish_is_the_limit_of_a_new_student(n_out):
     rounds = Rounds(SUPERVISIONS["restart"], N_ROUNDS, finish=Hard())
     spectrum = spectrum_of(kernel)
     inputs = {"initial": initial, "clean": clean, "held_out": held_out}
-    followed = follow_rounds(spectrum, noisy, rounds, **inputs)
-    before = follow_rounds(spectrum, noisy, Rounds(rounds.supervision, N_ROUNDS), **inputs)
+    followed = follow(spectrum, noisy, rounds, method=ByRounds(), **inputs)
+    before = follow(
+        spectrum, noisy, Rounds(rounds.supervision, N_ROUNDS), method=ByRounds(), **inputs
+    )
     supervision = rounds.finishing_supervision(before.final.predictions)
     target = np.asarray(Hard()(before.final.predictions))
     rate = 1.5 / spectrum.lambda_max
@@ -104,7 +110,7 @@ def test_modes_without_eigenvalue_stay_where_the_student_began():
     kernel, clean, noisy, initial, _ = problem(3, "rank_deficient")
     spectrum = spectrum_of(kernel)
     rounds = Rounds(SUPERVISIONS["restart"], 2, finish=Hard())
-    followed = follow_rounds(spectrum, noisy, rounds, initial=initial, clean=clean)
+    followed = follow(spectrum, noisy, rounds, method=ByRounds(), initial=initial, clean=clean)
     null = np.asarray(spectrum.eigenvectors)[:, N // 2 :]
     np.testing.assert_allclose(
         null.T @ (np.asarray(followed.final.predictions) - initial), 0, atol=1e-9
@@ -119,7 +125,9 @@ def test_outputs_by_round_are_those_of_the_trajectory():
     frame = make_frame(spectrum, supervision, spectrum.default_learning_rate)
     by_round = outputs_by_round(frame, by_epoch(supervision), jnp.asarray(noisy), N_ROUNDS)
     for n_rounds in (0, N_ROUNDS):
-        end = follow_rounds(spectrum, noisy, Rounds(supervision, n_rounds)).final.predictions
+        end = follow(
+            spectrum, noisy, Rounds(supervision, n_rounds), method=ByRounds()
+        ).final.predictions
         np.testing.assert_allclose(by_round[n_rounds], end, atol=1e-12)
 
 
@@ -131,7 +139,9 @@ def test_other_lengths_weights_and_temperatures_compile_nothing():
         supervision = Supervision(
             Sharpened(temperature), Constant(weight), Restart(length), warm_up=warm_up
         )
-        return follow_rounds(spectrum, noisy, Rounds(supervision, 3, Hard()), clean=clean)
+        return follow(
+            spectrum, noisy, Rounds(supervision, 3, Hard()), method=ByRounds(), clean=clean
+        )
 
     follow(0.2, 0.5, 10, 5)
     with count_compilations() as compiled:
@@ -153,7 +163,7 @@ def test_rounds_lower_for_every_platform():
 def test_a_truncated_spectrum_is_told():
     kernel, _, noisy, _, _ = problem(1)
     spectrum = spectrum_of(kernel, top_k=5)
-    notes = follow_rounds(spectrum, noisy, Rounds(SUPERVISIONS["restart"], 1)).notes
+    notes = follow(spectrum, noisy, Rounds(SUPERVISIONS["restart"], 1), method=ByRounds()).notes
     assert any("only 5 of 24 modes" in note for note in notes)
 
 
@@ -180,13 +190,14 @@ def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="finish must be a label function"):
         Rounds(supervision, 1).finishing_supervision(jnp.asarray(noisy))
     with pytest.raises(ValueError, match="noisy must have one row"):
-        follow_rounds(spectrum, noisy[:-1], Rounds(supervision, 1))
+        follow(spectrum, noisy[:-1], Rounds(supervision, 1), method=ByRounds())
     with pytest.raises(ValueError, match="h\\(0\\) = 0"):
-        follow_rounds(spectrum, noisy, Rounds(supervision, 1, finish=jnp.cos))
+        follow(spectrum, noisy, Rounds(supervision, 1, finish=jnp.cos), method=ByRounds())
     with pytest.raises(ValueError, match="learning_rate must lie below"):
-        follow_rounds(
+        follow(
             spectrum,
             noisy,
             Rounds(supervision, 1),
-            learning_rate=2.1 / spectrum.lambda_max,
+            method=ByRounds(),
+            descent=Descent(2.1 / spectrum.lambda_max),
         )

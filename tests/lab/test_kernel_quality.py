@@ -5,8 +5,8 @@ import pytest
 
 from ntk_air.air import air_summary, energy_in_top
 from ntk_air.data import SymmetricNoise, load_dataset
-from ntk_air.dynamics.closed_form.exact import exact_trajectory
-from ntk_air.dynamics.closed_form.filters import GradientDescent
+from ntk_air.dynamics.closed_form.exact import ClosedForm
+from ntk_air.dynamics.filters.spectral import GradientDescent
 from ntk_air.dynamics.label_noise.schedule_comparison import TIMES
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.lab.kernel_quality import kernel_quality
@@ -17,6 +17,7 @@ from ntk_air.lab.report.quality_results import (
     rank_correlations,
 )
 from ntk_air.problem import dataset_labels, make_problem
+from tests.dynamics.runs import follow
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +40,12 @@ def test_qualities_are_what_they_say(problem):
     square = np.asarray(problem.theta) * (problem.clean @ problem.clean.T)
     norms = np.linalg.norm(problem.theta) * np.linalg.norm(problem.clean @ problem.clean.T)
     assert found.alignment == pytest.approx(square.sum() / norms)
-    descent = exact_trajectory(
+    descent = follow(
         spectrum,
         problem.noisy,
         GradientDescent(problem.learning_rate),
-        times=TIMES,
+        TIMES,
+        method=ClosedForm(),
         clean=problem.clean,
         held_out=problem.held_out,
     )

@@ -106,16 +106,30 @@ class Certificate(eqx.Module):
         )
 
 
+class RunState(eqx.Module):
+    """Where a run stands at step T, as far as a certificate looks at it.
+
+    Args:
+        outputs: outputs f_T, (n_train, n_out).
+        noisy: given labels ỹ, (n_train, n_out).
+        step: step T, a whole number.
+        teacher_outputs: outputs f_τ(T) of a teacher that is not the current step, (n_train,
+            n_out); its later outputs must be convex combinations of it and of outputs from T on.
+    """
+
+    outputs: Targets
+    noisy: Targets
+    step: int = 0
+    teacher_outputs: Targets | None = None
+
+
 def certify_pattern(
     basis: TailBasis,
-    outputs: Targets,
-    noisy: Targets,
+    state: RunState,
     *,
     weights: float | Sequence[float] | AnyArray | WeightBound,
     learning_rate: float,
     pattern: Targets | None = None,
-    teacher_outputs: Targets | None = None,
-    step: int = 0,
     step_rounding: float | None = None,
 ) -> Certificate:
     """Prove that the hard labels of a run at step T are its labels for ever (theory.md 6c).
@@ -124,16 +138,12 @@ def certify_pattern(
     proved final, right or wrong.
 
     Args:
-        basis: from ``tail_basis``.
-        outputs: f_T, (n_train, n_out).
-        noisy: ỹ, (n_train, n_out).
-        weights: α from T on, never growing: one bound for all, or α_T, α_{T+1}, …, the last of
-            which bounds all later ones, or a function from an array of t − T to such weights.
-        learning_rate: η, absolute; ηλ₁ ≤ 1.
+        basis: eigenbasis of the kernel, from ``tail_basis``.
+        state: outputs and labels of the run at step T.
+        weights: weights α from T on, never growing: one bound for all, or α_T, α_{T+1}, …, the last
+            of which bounds all later ones, or a function from an array of t − T to such weights.
+        learning_rate: learning rate η, absolute; ηλ₁ ≤ 1.
         pattern: hard labels, (n_train, n_out); ``None`` is h(f_T).
-        teacher_outputs: f_τ(T) where the teacher is not the current step; its later outputs
-            must be convex combinations of it and of outputs from T on.
-        step: T.
         step_rounding: rounding of one step's residual to cover, in ℓ2 by column; ``None`` is
             6√n·ε·(‖f_T‖ + ‖ỹ‖), the largest over columns.
 
@@ -141,12 +151,12 @@ def certify_pattern(
         ValueError: for shapes that disagree, non-finite values, a rate or a rounding that is
             not a number of the right sign, weights outside [0, 1].
     """
-    _check_arrays(basis, outputs, noisy, pattern, teacher_outputs)
+    _check_arrays(basis, state, pattern)
     check_positive("learning_rate", learning_rate)
     weight_bound, growing = _checked_weights(weights)
     dtype = basis.eigenvectors.dtype
-    outputs, noisy = jnp.asarray(outputs, dtype), jnp.asarray(noisy, dtype)
-    hard = Hard()
+    outputs, noisy = jnp.asarray(state.outputs, dtype), jnp.asarray(state.noisy, dtype)
+    hard, step = Hard(), state.step
     held = hard(outputs) if pattern is None else jnp.asarray(pattern, dtype)
     if step_rounding is None:
         sizes = jnp.linalg.norm(outputs, axis=0) + jnp.linalg.norm(noisy, axis=0)
@@ -155,8 +165,8 @@ def certify_pattern(
 
     against = growing or _against_premises(basis, learning_rate)
     against = against or _against_pattern(held, hard(outputs), "the outputs")
-    if teacher_outputs is not None:
-        taught = hard(jnp.asarray(teacher_outputs, dtype))
+    if state.teacher_outputs is not None:
+        taught = hard(jnp.asarray(state.teacher_outputs, dtype))
         against = against or _against_pattern(held, taught, "the teacher's outputs")
     if against:
         return refused(basis, held, step=step, reason=against)
@@ -288,17 +298,12 @@ def refused(basis: TailBasis, pattern: Targets, *, step: int, reason: str) -> Ce
     )
 
 
-def _check_arrays(
-    basis: TailBasis,
-    outputs: Targets,
-    noisy: Targets,
-    pattern: Targets | None,
-    teacher_outputs: Targets | None,
-) -> None:
-    named = {"outputs": outputs, "noisy": noisy}
+def _check_arrays(basis: TailBasis, state: RunState, pattern: Targets | None) -> None:
+    named = {"outputs": state.outputs, "noisy": state.noisy}
     named |= {} if pattern is None else {"pattern": pattern}
-    named |= {} if teacher_outputs is None else {"teacher_outputs": teacher_outputs}
-    expected = (basis.n_train, noisy.shape[1])
+    if state.teacher_outputs is not None:
+        named |= {"teacher_outputs": state.teacher_outputs}
+    expected = (basis.n_train, state.noisy.shape[1])
     for name, array in named.items():
         if array.shape != expected:
             raise ValueError(f"{name} must have shape {expected}; got {array.shape}")

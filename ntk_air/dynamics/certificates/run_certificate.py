@@ -1,110 +1,79 @@
 """Certificates of supervised runs: what their supervision allows to be proved (theory.md 6c)."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
 from ntk_air._base.typing import Targets
 from ntk_air.dynamics.certificates.certificate import (
     Certificate,
+    RunState,
     WeightBound,
     certify_pattern,
     refused,
 )
-from ntk_air.dynamics.certificates.tail_bounds import TailBasis
-from ntk_air.dynamics.run.trajectory import StoredPredictions
+from ntk_air.dynamics.certificates.tail_bounds import tail_basis
+from ntk_air.dynamics.run.trajectory import StoredPredictions, Trajectory
 from ntk_air.dynamics.supervision import Agreement, CurrentStep, Hard, LastEpoch, Supervision
+from ntk_air.problem import Problem
 
 
-def certify(
-    basis: TailBasis,
-    outputs: Targets,
-    noisy: Targets,
-    supervision: Supervision,
-    *,
-    learning_rate: float,
-    step: int,
-    clean: Targets | None = None,
-    teacher_outputs: Targets | None = None,
-    step_rounding: float | None = None,
-) -> Certificate:
-    """The certificate of a run under ``supervision`` at step T (theory.md 6c).
+def certify(problem: Problem, supervision: Supervision, run: Trajectory) -> Certificate:
+    """The certificate of the earliest stored step that has one, or the last refusal.
+
+    It proves that the run goes to the problem's clean labels; where they are not known, that the
+    run's hard labels are final (theory.md 6c). A certificate once issued is issued at every later
+    step as well, up to rounding, so the first is found by bisection.
 
     Args:
-        basis: from ``tail_basis``.
-        outputs: f_T, (n_train, n_out).
-        noisy: ỹ, (n_train, n_out).
-        supervision: of the run.
-        learning_rate: η, absolute.
-        step: T.
-        clean: y; the certificate then says that the run converges to the clean labels. ``None``
-            asks only whether the current pattern is final.
-        teacher_outputs: f_τ(T), where the teacher is neither the current step nor renewed at T.
-        step_rounding: see ``certify_pattern``.
+        problem: kernel with its complete spectrum, noisy labels, clean ones where known.
+        supervision: what the run was trained under.
+        run: trajectory of ``solve`` with outputs kept at the steps to try.
 
     Raises:
-        ValueError: as ``certify_pattern``.
+        ValueError: for a run without kept outputs, and a truncated spectrum.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> theta = np.kron(np.eye(2), np.ones((5, 5))) + 0.01 * np.eye(10)
+    >>> clean = np.repeat([[1.0], [-1.0]], 5, axis=0)
+    >>> noisy = clean * np.where(np.arange(10) % 5 == 0, -1.0, 1.0)[:, None]
+    >>> problem = na.Problem(na.Labels(noisy, clean), theta, na.decompose(theta))
+    >>> taught = na.Supervision(na.label_functions.Hard(), na.weights.Power(1.5), warm_up=5)
+    >>> run = na.solve(problem, taught, [10, 100, 1000], store_at=[10, 100, 1000])
+    >>> certificate = na.certify(problem, taught, run)
+    >>> certificate.issued, certificate.distance_bound(float("inf")) < 1e-6
+    (True, True)
     """
-    held = Hard()(jnp.asarray(outputs)) if clean is None else clean
-    against, weights = _tail_weights(supervision, outputs, noisy, step)
-    teacher = supervision.teacher
-    renewed = isinstance(teacher, LastEpoch) and _is_renewed(supervision, teacher, step)
-    if not isinstance(supervision.label_function, Hard):
-        name = type(supervision.label_function).__name__
-        against = f"the label function is {name}: only hard labels stay put with their pattern"
-    elif teacher.restarts_student():
-        against = "the student restarts: its later steps do not follow from this one"
-    elif teacher_outputs is None and not (isinstance(teacher, CurrentStep) or renewed):
-        against = f"what the teacher {type(teacher).__name__} holds at step {step} was not given"
-    if against:
-        return refused(basis, held, step=step, reason=against)
-    return certify_pattern(
-        basis,
-        outputs,
-        noisy,
-        weights=weights,
-        learning_rate=learning_rate,
-        pattern=clean,
-        teacher_outputs=None if renewed else teacher_outputs,
-        step=step,
-        step_rounding=step_rounding,
-    )
+    if run.stored is None:
+        raise ValueError("run must have outputs kept, by store_at, at the steps to try; got none")
+    return first_certified_step(problem, supervision, run.stored, learning_rate=run.learning_rate)
 
 
 def first_certified_step(
-    basis: TailBasis,
-    stored: StoredPredictions,
-    noisy: Targets,
+    problem: Problem,
     supervision: Supervision,
+    stored: StoredPredictions,
     *,
     learning_rate: float,
-    clean: Targets | None = None,
 ) -> Certificate:
-    """The certificate of the earliest stored step that has one, or the last refusal.
-
-    A certificate once issued is issued at every later step as well, up to rounding, so the
-    first is found by bisection.
+    """The certificate of the earliest of some outputs that has one, or the last refusal.
 
     Args:
-        basis: from ``tail_basis``.
-        stored: predictions of the run at the steps to try.
-        noisy: ỹ, (n_train, n_out).
-        supervision: of the run.
-        learning_rate: η, absolute.
-        clean: y, see ``certify``.
+        problem: kernel with its complete spectrum, noisy labels, clean ones where known.
+        supervision: what the run was trained under.
+        stored: outputs of the run at the steps to try.
+        learning_rate: learning rate η, absolute.
     """
     steps = np.asarray(stored.times)
 
     def at(index: int) -> Certificate:
-        return certify(
-            basis,
-            stored.train[index],
-            noisy,
-            supervision,
-            learning_rate=learning_rate,
-            step=int(steps[index]),
-            clean=clean,
-            teacher_outputs=_stored_teacher(supervision, stored, int(steps[index])),
-        )
+        step = int(steps[index])
+        teacher = _stored_teacher(supervision, stored, step)
+        state = RunState(stored.train[index], problem.noisy, step, teacher)
+        return certify_state(problem, supervision, state, learning_rate=learning_rate)
 
     low, high = 0, len(steps) - 1
     found = at(high)
@@ -118,6 +87,53 @@ def first_certified_step(
         else:
             low = middle + 1
     return found
+
+
+def certify_state(
+    problem: Problem,
+    supervision: Supervision,
+    state: RunState,
+    *,
+    learning_rate: float,
+    step_rounding: float | None = None,
+) -> Certificate:
+    """The certificate of a run under ``supervision`` that stands where ``state`` says.
+
+    Args:
+        problem: kernel with its complete spectrum; clean labels where known: the certificate
+            then says that the run converges to them, else whether the current pattern is final.
+        supervision: what the run was trained under.
+        state: outputs and labels of the run at step T.
+        learning_rate: learning rate η, absolute.
+        step_rounding: rounding of one step's residual to cover, in ℓ2 by column; ``None`` is
+            6√n·ε·(‖f_T‖ + ‖ỹ‖), the largest over columns.
+    """
+    clean, outputs = problem.labels.clean, state.outputs
+    basis = problem.remember("tail basis", lambda: tail_basis(problem.spectrum))
+    held = Hard()(jnp.asarray(outputs)) if clean is None else clean
+    against, weights = _tail_weights(supervision, outputs, state.noisy, state.step)
+    teacher = supervision.teacher
+    renewed = isinstance(teacher, LastEpoch) and _is_renewed(supervision, teacher, state.step)
+    if not isinstance(supervision.label_function, Hard):
+        name = type(supervision.label_function).__name__
+        against = f"the label function is {name}: only hard labels stay put with their pattern"
+    elif teacher.restarts_student():
+        against = "the student restarts: its later steps do not follow from this one"
+    elif state.teacher_outputs is None and not (isinstance(teacher, CurrentStep) or renewed):
+        name = type(teacher).__name__
+        against = f"what the teacher {name} holds at step {state.step} was not given"
+    if against:
+        return refused(basis, held, step=state.step, reason=against)
+    if renewed:
+        state = dataclasses.replace(state, teacher_outputs=None)
+    return certify_pattern(
+        basis,
+        state,
+        weights=weights,
+        learning_rate=learning_rate,
+        pattern=clean,
+        step_rounding=step_rounding,
+    )
 
 
 def _tail_weights(

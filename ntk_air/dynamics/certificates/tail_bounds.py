@@ -162,7 +162,7 @@ def tail_basis(spectrum: Spectrum) -> TailBasis:
 def tail_bounds(basis: TailBasis, tail: Tail, moment: Moment) -> TailBounds:
     """Bounds at a moment of the tail: the best of the basis's partitions, entry by entry."""
     several = [
-        _bounds(basis.eigenvectors, basis.defects, partition, tail, moment)
+        _bounds(basis.eigenvectors, basis.defects, partition, tail=tail, moment=moment)
         for partition in basis.partitions
     ]
     best = min(several, key=lambda bounds: float(jnp.max(bounds.rows)))
@@ -202,6 +202,7 @@ def _bounds(
     eigenvectors: Float[Array, "n_train n_train"],
     defects: Defects,
     partition: Partition,
+    *,
     tail: Tail,
     moment: Moment,
 ) -> TailBounds:
@@ -224,14 +225,14 @@ def _bounds(
             key: jnp.minimum(part + slack[:, None] * whole[key], whole[key])
             for key, part in computed.items()
         }
-        by_group = _group_bounds(partition, true["error"], true["noise"], tail, moment)
+        by_group = _group_bounds(partition, true["error"], true["noise"], tail=tail, moment=moment)
         n_train, n_out = tail.error.shape
         # A step off by κ in its residual moves each mode by at most κ, and what is seen by κ
         # more; the factor 2 is for modes at the very edge, ηλ = 1 up to rounding.
         stepping = 2 * tail.step_rounding * (n_train**0.5 + 1)
         rows = (true["row"].T @ by_group) * (1 + 4 * sum_rounding) + stepping
         bare = computed["row"].T @ _group_bounds(
-            partition, computed["error"], computed["noise"], tail, moment
+            partition, computed["error"], computed["noise"], tail=tail, moment=moment
         )
         unmoved = jnp.where((partition.lowest <= 0)[:, None], true["error"], 0.0)
         root_n = n_train**0.5
@@ -256,6 +257,7 @@ def _group_bounds(
     partition: Partition,
     error: Float[Array, "n_mode n_out"],
     noise: Float[Array, "n_mode n_out"],
+    *,
     tail: Tail,
     moment: Moment,
 ) -> Float[Array, "n_mode n_out"]:

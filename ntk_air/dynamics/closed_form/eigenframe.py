@@ -5,11 +5,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air.dynamics.closed_form.filters import ModeLabels
+from ntk_air.dynamics.filters.spectral import ModeLabels
 from ntk_air.problem import HeldOut
 
 
-class Frame(eqx.Module):
+class EigenFrame(eqx.Module):
     """All arrays of a run, in one precision."""
 
     eigenvalues: Float[Array, " n_mode"]
@@ -45,7 +45,7 @@ class Basis(eqx.Module):
 
 
 @jax.jit
-def project(frame: Frame) -> Basis:
+def project(frame: EigenFrame) -> Basis:
     """Bring labels and held-out inputs into the eigenbasis, once for all that follows."""
     with jax.default_matmul_precision("highest"):
         vectors, n_out = frame.eigenvectors, frame.clean.shape[1]
@@ -62,7 +62,7 @@ def project(frame: Frame) -> Basis:
         )
 
 
-def _outside(frame: Frame, labels: ModeLabels) -> Outside:
+def _outside(frame: EigenFrame, labels: ModeLabels) -> Outside:
     n_train, n_mode = frame.eigenvectors.shape
     if n_mode == n_train:
         zero = jnp.zeros((), frame.clean.dtype)

@@ -5,89 +5,107 @@ Where metrics at many times are asked for, most predictions are combined from th
 to some 12 digits (``skeleton.py``), and none are kept.
 """
 
-from collections.abc import Sequence
-from typing import TypeAlias
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ntk_air._base.checks import check_at_least, check_finite
-from ntk_air._base.typing import AnyArray, Targets
-from ntk_air.dynamics.closed_form.eigenframe import Basis, Frame, project
+from ntk_air.dynamics.closed_form.eigenframe import Basis, EigenFrame, project
 from ntk_air.dynamics.closed_form.exact_curves import metric_curves, predictions_of
-from ntk_air.dynamics.closed_form.filters import SpectralRule
+from ntk_air.dynamics.filters.spectral import SpectralRule
+from ntk_air.dynamics.method import Method, Request, Rule, times_of
+from ntk_air.dynamics.rules import Descent, Flow
+from ntk_air.dynamics.run.inputs import RunInputs, Steps, spectrum_notes
 from ntk_air.dynamics.run.metrics import TrainMetrics
 from ntk_air.dynamics.run.trajectory import FinalState, StoredPredictions, Trajectory
-from ntk_air.problem import HeldOut
+from ntk_air.problem import Problem
 from ntk_air.spectrum.result import Spectrum
-
-Steps: TypeAlias = Sequence[float | int] | AnyArray
-"""Times as a user writes them: whole or not, in a list or an array."""
 
 # Below this share of −λ₁ an eigenvalue is not rounding, not even of a kernel built in float32.
 _NEGATIVE_SHARE = 1e-3
 
 
-def exact_trajectory(
-    spectrum: Spectrum,
-    noisy: Targets,
-    rule: SpectralRule,
-    *,
-    times: Steps,
-    initial: Targets | None = None,
-    clean: Targets | None = None,
-    held_out: HeldOut | None = None,
-    store_at: Steps = (),
-    allow_divergence: bool = False,
-    chunk_elements: int = 2**20,
-) -> Trajectory:
-    """Follow a spectral rule to any times, exactly up to rounding (theory.md section 1).
+class ClosedForm(Method):
+    """Exact up to rounding, in the eigenbasis of the kernel, at any times (theory.md section 1).
+
+    Follows ``Descent``, ``Flow`` and every ``SpectralRule``. Needs the problem's spectrum; modes
+    that a truncated spectrum lacks are held still, and a note says so. Times may be repeated,
+    and outputs may be kept at steps that are not among them.
 
     Args:
-        spectrum: of Θ. Modes that a truncated spectrum lacks are held still; a note says so.
-        noisy: ỹ, (n_train, n_out).
-        rule: for example ``GradientDescent(spectrum.default_learning_rate)``.
-        times: steps to record at, (n_time,), ascending, at least 0; as large as you like.
-        initial: f_0, (n_train, n_out); ``None`` is 0.
-        clean: y, (n_train, n_out), that metrics are against; ``None`` measures against ỹ.
-        held_out: held-out inputs to predict and measure on.
-        store_at: steps at which predictions are kept; they take n_stored·n·n_out numbers.
-        allow_divergence: accept a rate at or above the rule's bound.
-        chunk_elements: how many predictions are held at once while metrics are taken.
+        chunk_elements: number of predictions that are held at once while metrics are taken.
+        allow_divergence: whether a ``SpectralRule`` that carries a rate of its own may carry one
+            at or above its bound of stability.
 
-    Raises:
-        ValueError: for shapes that disagree, non-finite values, times that are not ascending or
-            that the rule does not define, a rate that diverges, a kernel that is indefinite.
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> theta, noisy = np.diag([2.0, 1.0]), np.array([[1.0], [-1.0]])
+    >>> problem = na.Problem(na.Labels(noisy), theta, na.decompose(theta))
+    >>> run = na.solve(problem, na.Descent(), [0, 10, 1000], method=na.ClosedForm())
+    >>> [round(float(d), 6) for d in run.train.rms_distance]
+    [1.0, 0.000691, 0.0]
     """
-    steps = _checked_times("times", times)
-    stored_steps = _checked_times("store_at", store_at, may_be_empty=True)
-    _check_spectrum(spectrum)
-    for asked in (steps, stored_steps):
-        rule.check(asked, spectrum.lambda_max, allow_divergence)
-    frame = _frame(spectrum, noisy, initial, clean, held_out)
-    basis = project(frame)
-    train, held = metric_curves(
-        rule, frame, basis, jnp.asarray(steps, frame.clean.dtype), chunk_elements=chunk_elements
-    )
-    final, stored = _kept(rule, frame, basis, steps[-1], stored_steps)
-    return Trajectory(
-        times=steps,
-        train=train,
-        held_out=held,
-        final=final,
-        stored=stored,
-        learning_rate=float(rule.learning_rate),
-        rule=rule.description,
-        notes=_notes(spectrum, float(rule.learning_rate), steps, train),
-    )
+
+    chunk_elements: int = 2**20
+    allow_divergence: bool = False
+
+    def obstacle(self, problem: Problem, rule: Rule, request: Request) -> str:
+        """What keeps a rule from being followed in closed form; empty if nothing."""
+        if not isinstance(rule, Descent | Flow | SpectralRule):
+            return "closed forms are those of Descent, Flow and spectral filters"
+        return "" if problem.has_spectrum else "the problem holds no spectrum"
+
+    def follow(self, problem: Problem, rule: Rule, request: Request) -> Trajectory:
+        """The trajectory of a rule; arguments and errors are those of ``solve``."""
+        steps = _checked_times("times", times_of(rule, request.times))
+        stored_steps = _checked_times("store_at", request.store_at, may_be_empty=True)
+        spectrum, allow_divergence = problem.spectrum, self.allow_divergence
+        if isinstance(rule, Descent):
+            allow_divergence = rule.allow_divergence
+        if isinstance(rule, Descent | Flow):
+            rule = rule.filter(largest_eigenvalue=spectrum.lambda_max)
+        assert isinstance(rule, SpectralRule)  # by obstacle
+        _check_spectrum(spectrum)
+        for asked in (steps, stored_steps):
+            rule.check(asked, spectrum.lambda_max, allow_divergence)
+        inputs = RunInputs(problem, spectrum.eigenvectors.dtype)
+        frame = EigenFrame(
+            eigenvalues=spectrum.eigenvalues,
+            eigenvectors=spectrum.eigenvectors,
+            initial=jnp.asarray(inputs.initial),
+            clean=jnp.asarray(inputs.labels.clean),
+            noisy=jnp.asarray(inputs.labels.noisy),
+            held_out=inputs.held_out,
+        )
+        basis = project(frame)
+        train, held = metric_curves(
+            rule,
+            frame,
+            basis,
+            jnp.asarray(steps, frame.clean.dtype),
+            chunk_elements=self.chunk_elements,
+        )
+        final, stored = _kept(rule, frame, basis, last_step=steps[-1], stored_steps=stored_steps)
+        rate = float(rule.learning_rate)
+        return Trajectory(
+            times=steps,
+            train=train,
+            held_out=held,
+            final=final,
+            stored=stored,
+            learning_rate=rate,
+            rule=rule.description,
+            notes=inputs.notes + _notes(spectrum, rate, steps, train),
+        )
 
 
 def _kept(
     rule: SpectralRule,
-    frame: Frame,
+    frame: EigenFrame,
     basis: Basis,
+    *,
     last_step: float,
     stored_steps: np.ndarray,
 ) -> tuple[FinalState, StoredPredictions | None]:
@@ -95,7 +113,7 @@ def _kept(
     wanted = np.union1d(stored_steps, [last_step])
     last, stored = np.searchsorted(wanted, last_step), np.searchsorted(wanted, stored_steps)
     train, held_out, dual = _predictions_at(
-        rule, frame, basis, jnp.asarray(wanted, frame.clean.dtype), jnp.asarray(last)
+        rule, frame, basis, jnp.asarray(wanted, frame.clean.dtype), last=jnp.asarray(last)
     )
     final = FinalState(
         predictions=train[last],
@@ -114,9 +132,10 @@ def _kept(
 @jax.jit
 def _predictions_at(
     rule: SpectralRule,
-    frame: Frame,
+    frame: EigenFrame,
     basis: Basis,
     steps: Float[Array, " n_step"],
+    *,
     last: Int[Array, ""],
 ) -> tuple[
     Float[Array, "n_step n_train n_out"],
@@ -156,39 +175,6 @@ def _check_spectrum(spectrum: Spectrum) -> None:
         )
 
 
-def _frame(
-    spectrum: Spectrum,
-    noisy: Targets,
-    initial: Targets | None,
-    clean: Targets | None,
-    held_out: HeldOut | None,
-) -> Frame:
-    """Check shapes and values and bring all arrays into the spectrum's precision."""
-    clean = noisy if clean is None else clean
-    initial = np.zeros(noisy.shape) if initial is None else initial
-    expected = (spectrum.n_train, noisy.shape[1])
-    for name, array in (("noisy", noisy), ("clean", clean), ("initial", initial)):
-        if array.shape != expected:
-            raise ValueError(
-                f"{name} must have shape {expected}, as the spectrum has n_train "
-                f"= {expected[0]}; got {array.shape}"
-            )
-        check_finite(name, array)
-    if held_out is not None:
-        got = (held_out.cross_kernel.shape[1], held_out.targets.shape[1])
-        if got != expected:
-            raise ValueError(f"held_out must have (n_train, n_out) = {expected}; got {got}")
-    dtype = spectrum.eigenvectors.dtype
-    return Frame(
-        eigenvalues=spectrum.eigenvalues,
-        eigenvectors=spectrum.eigenvectors,
-        initial=jnp.asarray(initial, dtype),
-        clean=jnp.asarray(clean, dtype),
-        noisy=jnp.asarray(noisy, dtype),
-        held_out=None if held_out is None else held_out.astype(dtype),
-    )
-
-
 def _notes(
     spectrum: Spectrum, learning_rate: float, steps: np.ndarray, train: TrainMetrics
 ) -> tuple[str, ...]:
@@ -198,10 +184,7 @@ def _notes(
             f"{spectrum.n_negative} of {spectrum.n_mode} eigenvalues are below 0 "
             f"(smallest {spectrum.lambda_min:.3g}) and count as 0",
         )
-    if not spectrum.complete:
-        notes += (
-            f"only {spectrum.n_mode} of {spectrum.n_train} modes are held: the others stand still",
-        )
+    notes += spectrum_notes(spectrum)
     # Where the modes below precision have moved by a hundredth, their motion is a matter of luck.
     noise_steps = 0.01 / (learning_rate * spectrum.precision_floor)
     if spectrum.n_below_precision and steps[-1] > noise_steps:

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntk_air.dynamics.closed_form.chunks import chunk_length, in_chunks
-from ntk_air.dynamics.closed_form.eigenframe import Basis, Frame
-from ntk_air.dynamics.closed_form.filters import ModeLabels, ModeStates, SpectralRule
+from ntk_air.dynamics.closed_form.eigenframe import Basis, EigenFrame
 from ntk_air.dynamics.closed_form.skeleton import Skeleton, find_skeleton, unit_duals
 from ntk_air.dynamics.closed_form.tally import Tally, no_rows, tally
+from ntk_air.dynamics.filters.spectral import ModeLabels, ModeStates, SpectralRule
 from ntk_air.dynamics.run import metrics
 from ntk_air.dynamics.run.metrics import HeldOutMetrics, TrainMetrics
 
@@ -48,7 +48,7 @@ class _Norms(eqx.Module):
 
 def metric_curves(
     rule: SpectralRule,
-    frame: Frame,
+    frame: EigenFrame,
     basis: Basis,
     times: Float[Array, " n_time"],
     *,
@@ -65,12 +65,12 @@ def metric_curves(
         curves = direct_curves(rule, frame, basis, chunks)
         return jax.tree.map(lambda curve: curve[: len(times)], curves)
     rows = chunk_length(n_train, min(chunk_elements, _CACHED) // (len(times) * n_out))
-    return skeleton_curves(rule, frame, basis, chunks, skeletons, rows=rows)
+    return skeleton_curves(rule, frame, basis, chunks, skeletons=skeletons, rows=rows)
 
 
 def find_skeletons(
     rule: SpectralRule,
-    frame: Frame,
+    frame: EigenFrame,
     basis: Basis,
     chunks: Float[Array, "n_chunk n_step"],
     *,
@@ -87,7 +87,7 @@ def find_skeletons(
 
 @jax.jit
 def direct_curves(
-    rule: SpectralRule, frame: Frame, basis: Basis, chunks: Float[Array, "n_chunk n_step"]
+    rule: SpectralRule, frame: EigenFrame, basis: Basis, chunks: Float[Array, "n_chunk n_step"]
 ) -> Curves:
     """Metrics at all times; predictions are made and dropped chunk by chunk of times."""
     with jax.default_matmul_precision("highest"):
@@ -106,7 +106,7 @@ def direct_curves(
 
 
 def predictions_of(
-    frame: Frame, basis: Basis, states: ModeStates
+    frame: EigenFrame, basis: Basis, states: ModeStates
 ) -> tuple[Float[Array, "n_step n_train n_out"], Float[Array, "n_step n_test n_out"] | None]:
     """f_0 + V·λ·Vᵀc_t on the training inputs, f_0 + Θ(x, X)·V·Vᵀc_t on held-out ones."""
     displacement = basis.values[None, :, None] * states.dual
@@ -120,11 +120,11 @@ def predictions_of(
 @functools.partial(jax.jit, static_argnames=("rows",))
 def skeleton_curves(
     rule: SpectralRule,
-    frame: Frame,
+    frame: EigenFrame,
     basis: Basis,
     chunks: Float[Array, "n_chunk n_step"],
-    skeletons: Skeletons,
     *,
+    skeletons: Skeletons,
     rows: int,
 ) -> Curves:
     """Metrics at all times; predictions are made at all times for ``rows`` rows at once."""
@@ -157,7 +157,7 @@ def skeleton_curves(
 
 def _picked_duals(
     rule: SpectralRule,
-    frame: Frame,
+    frame: EigenFrame,
     basis: Basis,
     skeleton: Skeleton,
     *,
@@ -219,7 +219,7 @@ def _norms(basis: Basis, states: ModeStates) -> _Norms:
     )
 
 
-def _curves(frame: Frame, norms: _Norms, train: Tally, held_out: Tally | None) -> Curves:
+def _curves(frame: EigenFrame, norms: _Norms, train: Tally, held_out: Tally | None) -> Curves:
     n_train = frame.clean.shape[0]
     noise_square = jnp.sum((frame.noisy - frame.clean) ** 2)
     divisor = jnp.where(noise_square > 0, noise_square, 1)

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 from scipy.linalg import interpolative
 
 from ntk_air.dynamics.closed_form.chunks import in_chunks
-from ntk_air.dynamics.closed_form.filters import ModeLabels, SpectralRule
+from ntk_air.dynamics.filters.spectral import ModeLabels, SpectralRule
 
 _BLOCKS = 8
 _SAMPLED_MODES = 64
@@ -90,7 +90,9 @@ def find_skeleton(
     epsilon = float(jnp.finfo(eigenvalues.dtype).eps)
     bounds = tuple(int(bound) for bound in np.linspace(0, n_mode, _BLOCKS + 1))
     modes = _sampled_modes(np.asarray(eigenvalues, np.float64), bounds)
-    curves, sizes = _sampled_curves(rule, eigenvalues, weights, jnp.asarray(modes), times)
+    curves, sizes = _sampled_curves(
+        rule, eigenvalues, weights, modes=jnp.asarray(modes), times=times
+    )
     if not np.isfinite(curves).all():
         return None
     parts = [interpolated(block, _TOLERANCE * epsilon) for block in np.asarray(curves, np.float64)]
@@ -99,7 +101,9 @@ def find_skeleton(
         return None
     skeleton = _assembled(parts, np.asarray(sizes, np.float64), np.asarray(times), bounds)
     skeleton = eqx.tree_at(
-        lambda s: s.error, skeleton, _largest_error(rule, eigenvalues, weights, chunks, skeleton)
+        lambda s: s.error,
+        skeleton,
+        _largest_error(rule, eigenvalues, weights, chunks, skeleton=skeleton),
     )
     return skeleton if float(skeleton.error) <= _LARGEST_ERROR * epsilon else None
 
@@ -152,6 +156,7 @@ def _sampled_curves(
     rule: SpectralRule,
     eigenvalues: Float[Array, " n_mode"],
     weights: Float[Array, " n_mode"],
+    *,
     modes: Int[Array, "n_block n_sample"],
     times: Float[Array, " n_time"],
 ) -> tuple[Float[Array, "n_block n_time n_curve"], Float[Array, "n_block n_time"]]:
@@ -193,6 +198,7 @@ def _largest_error(
     eigenvalues: Float[Array, " n_mode"],
     weights: Float[Array, " n_mode"],
     chunks: Float[Array, "n_chunk n_step"],
+    *,
     skeleton: Skeleton,
 ) -> Float[Array, ""]:
     """See ``Skeleton.error``; for the times of a skeleton in chunks of equal length."""

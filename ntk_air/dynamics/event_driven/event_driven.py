@@ -1,4 +1,4 @@
-"""Simulation in jumps: exactly the steps of ``simulate``, taken many at once in the eigenbasis."""
+"""Event-driven simulation: exactly the plain steps, taken many at once in the eigenbasis."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import Targets, TestTargets
 from ntk_air.dynamics.event_driven.events import CLOSE_CALL, EventFinder
 from ntk_air.dynamics.event_driven.modes import (
-    Frame,
+    ModeFrame,
     ModeState,
     advance_epochs,
     fixed_point,
@@ -21,8 +21,8 @@ from ntk_air.dynamics.event_driven.modes import (
     update_teacher,
     weight_of,
 )
-from ntk_air.dynamics.run.inputs import RunInputs, Steps, check_supervision, check_times
-from ntk_air.dynamics.run.learning_rate import DEFAULT_RATE, LearningRate, absolute_rate
+from ntk_air.dynamics.method import Method, Request, Rule, supervision_of, times_of
+from ntk_air.dynamics.run.inputs import RunInputs, check_supervision, check_times, spectrum_notes
 from ntk_air.dynamics.run.losses import SquareLoss
 from ntk_air.dynamics.run.recording import Recorder, View
 from ntk_air.dynamics.run.trajectory import FinalState, Trajectory
@@ -33,128 +33,121 @@ from ntk_air.dynamics.supervision import (
     CurrentStep,
     Hard,
     Pretrained,
+    Rounds,
     Supervision,
 )
 from ntk_air.dynamics.supervision.label_functions import trace_floats
-from ntk_air.problem import HeldOut
+from ntk_air.problem import HeldOut, Problem
 from ntk_air.spectrum.result import Spectrum
 
 IsFinal = Callable[[int, Targets], bool]
 
 
-def simulate_by_jumps(
-    spectrum: Spectrum,
-    noisy: Targets,
-    supervision: Supervision,
-    *,
-    times: Steps,
-    learning_rate: LearningRate = DEFAULT_RATE,
-    momentum: float | int = 0.0,
-    initial: Targets | None = None,
-    clean: Targets | None = None,
-    held_out: HeldOut | None = None,
-    store_at: Steps = (),
-    allow_divergence: bool = False,
-    is_final: IsFinal | None = None,
-    progress: Progress = no_progress,
-) -> Trajectory:
-    """Simulate on the square loss in jumps from one change of the taught labels to the next.
+class EventDriven(Method):
+    """Exactly the steps of ``Stepwise``, many at once: from one change of the taught labels on.
 
-    Between two changes a run is linear (theory.md section 6). They are known for ``LastEpoch``,
-    ``Restart`` and ``Pretrained``, with any label function; for ``CurrentStep`` the label function
-    must be ``Hard``, whose changes are found and none missed. Not for an exponential moving
-    average, nor for a label function of the current step that moves with it.
+    Between two changes a run on the square loss is linear (theory.md section 6). They are known
+    for ``LastEpoch``, ``Restart`` and ``Pretrained``, with any label function; for
+    ``CurrentStep`` the label function must be ``Hard``, whose changes are found and none missed.
+    Not for an exponential moving average, nor for a label function of the current step that
+    moves with it. Follows ``Descent``, such ``Supervision``, and ``Rounds`` without a finish.
+    Needs the problem's spectrum; modes that a truncated spectrum lacks are held still, and a
+    note says so. The last of the times may be infinite where the labels are final.
+
+    ``notes`` of the trajectory say where a label was decided by less than rounding, where plain
+    steps may decide otherwise; ``final.resume`` lets ``Stepwise`` go on from it.
 
     Args:
-        spectrum: of Θ. Modes that a truncated spectrum lacks are held still; a note says so.
-        noisy: as the others, see ``simulate``.
-        supervision: what each step is trained on.
-        times: steps to record at, ascending; the last may be infinite where the labels are final.
-        learning_rate: η, or ``RelativeRate`` as a fraction of 1/λ₁.
-        momentum: β of heavy ball, in [0, 1).
-        initial: f_0, (n_train, n_out); ``None`` is 0.
-        clean: y, (n_train, n_out), that metrics are against; ``None`` measures against ỹ.
-        held_out: held-out inputs to predict and measure on.
-        store_at: those of ``times`` at which outputs are kept.
-        allow_divergence: accept a rate at or above the bound of stability.
         is_final: ``is_final(step, outputs)`` says that it is proved that the hard labels of these
-            outputs never change again: they are then watched no more. Asked at doubling steps.
-        progress: called after each jump.
+            outputs (n_train, n_out) never change again: they are then watched no more. Asked at
+            doubling steps; ``None`` proves nothing.
+        progress: callback after each interval.
 
-    Returns:
-        The trajectory that ``simulate`` gives, to rounding; ``final.resume`` lets ``simulate`` go
-        on from it. ``notes`` say where a label was decided by less than rounding, where plain
-        steps may decide otherwise.
-
-    Raises:
-        ValueError: as ``simulate``; for a supervision that cannot jump; for an infinite time
-            before the labels are final or with a weight whose limit is not known.
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> theta, noisy = np.diag([2.0, 1.0]), np.array([[1.0], [-1.0]])
+    >>> problem = na.Problem(na.Labels(noisy), theta, na.decompose(theta))
+    >>> taught = na.Supervision(na.label_functions.Hard(), na.weights.Power(1.5), warm_up=5)
+    >>> run = na.solve(problem, taught, [0, 10, 10**6], method=na.EventDriven())
+    >>> float(run.last().train.rms_distance) < 1e-9
+    True
     """
-    recorded, stored = check_times(times, store_at, may_be_infinite=True)
-    setup = RunInputs(
-        spectrum.n_train,
-        spectrum.eigenvectors.dtype,
-        noisy=noisy,
-        clean=clean,
-        initial=initial,
-        held_out=held_out,
-    )
-    last = max((step for step in recorded if np.isfinite(step)), default=0.0)
-    check_supervision(supervision, setup.labels.noisy, SquareLoss(), int(last))
-    _check_can_jump(supervision)
-    rate = absolute_rate(
-        learning_rate,
-        largest_eigenvalue=spectrum.lambda_max,
-        momentum=momentum,
-        allow_divergence=allow_divergence,
-    )
-    frame = make_frame(
-        spectrum.eigenvalues,
-        spectrum.eigenvectors,
-        initial=setup.initial,
-        noisy=setup.labels.noisy,
-        supervision=trace_floats(supervision),
-        learning_rate=rate,
-        momentum=momentum,
-    )
-    run = _Run(frame, supervision, spectrum, is_final)
-    recorder = Recorder(SquareLoss(), setup.labels, store_at=stored)
-    held_basis = _held_basis(frame, setup.held_out)
-    for step in recorded:
-        if not run.move_to(step):
-            break
-        recorder.record(step, _view(frame, setup.held_out, held_basis, run.state))
-        progress("jumping", int(min(step, last)), int(last))
-    seen = _view(frame, setup.held_out, held_basis, run.state)
-    return recorder.trajectory(
-        _final_state(frame, run.state, seen.held_out),
-        learning_rate=rate,
-        rule=f"{describe(supervision, SquareLoss(), momentum)} in {run.jumps} jumps",
-        notes=setup.notes + run.all_notes(),
-    )
+
+    is_final: IsFinal | None = eqx.field(default=None, static=True)
+    progress: Progress = eqx.field(default=no_progress, static=True)
+
+    def obstacle(self, problem: Problem, rule: Rule, request: Request) -> str:
+        """What keeps a rule from being followed event by event; empty if nothing."""
+        supervision = supervision_of(rule)
+        if supervision is None:
+            return "events are changes of taught labels, of Descent, Supervision and Rounds"
+        if isinstance(rule, Rounds) and rule.finish is not None:
+            return "a finish to convergence is no event"
+        if not problem.has_spectrum:
+            return "the problem holds no spectrum"
+        return _without_events(supervision)
+
+    def follow(self, problem: Problem, rule: Rule, request: Request) -> Trajectory:
+        """The trajectory of a rule; arguments and errors are those of ``solve``."""
+        supervision, descent, spectrum = supervision_of(rule), request.descent, problem.spectrum
+        assert supervision is not None  # by obstacle
+        recorded, stored = check_times(
+            times_of(rule, request.times), request.store_at, may_be_infinite=True
+        )
+        inputs = RunInputs(problem, spectrum.eigenvectors.dtype)
+        last = max((step for step in recorded if np.isfinite(step)), default=0.0)
+        check_supervision(supervision, inputs.labels.noisy, SquareLoss(), int(last))
+        rate = descent.absolute_rate(largest_eigenvalue=spectrum.lambda_max)
+        frame = make_frame(
+            spectrum,
+            initial=inputs.initial,
+            noisy=inputs.labels.noisy,
+            supervision=trace_floats(supervision),
+            learning_rate=rate,
+            momentum=descent.momentum,
+        )
+        run = _Run(frame, supervision, spectrum, self.is_final)
+        recorder = Recorder(SquareLoss(), inputs.labels, store_at=stored)
+        held_basis = _held_basis(frame, inputs.held_out)
+        for step in recorded:
+            if not run.move_to(step):
+                break
+            recorder.record(step, _view(frame, inputs.held_out, held_basis, run.state))
+            self.progress("event by event", int(min(step, last)), int(last))
+        seen = _view(frame, inputs.held_out, held_basis, run.state)
+        described = describe(supervision, SquareLoss(), descent.momentum)
+        return recorder.trajectory(
+            _final_state(frame, run.state, seen.held_out),
+            learning_rate=rate,
+            rule=f"{described} in {run.n_intervals} intervals",
+            notes=inputs.notes + run.all_notes(),
+        )
 
 
-def _check_can_jump(supervision: Supervision) -> None:
+def _without_events(supervision: Supervision) -> str:
+    """Why the changes of what a supervision teaches cannot be known; empty if they can."""
     teacher, label_function = supervision.teacher, supervision.label_function
     if not _teaches(supervision) or teacher.steps_per_epoch() is not None:
-        return
+        return ""
     if isinstance(teacher, Pretrained):
-        return
+        return ""
     if not isinstance(teacher, CurrentStep):
-        raise ValueError(
-            "supervision cannot jump with this teacher, which changes at every step: expected "
-            f"CurrentStep, LastEpoch, Restart or Pretrained; got {type(teacher).__name__}"
+        return (
+            "its teacher changes at every step: expected CurrentStep, LastEpoch, Restart or "
+            f"Pretrained, got {type(teacher).__name__}"
         )
     if not isinstance(label_function, Hard):
-        raise ValueError(
-            "supervision by the current step can jump with the label function Hard alone, others "
-            f"move with the outputs; got {label_function}"
+        return (
+            "of the current step only Hard labels stand still, others move with the outputs: "
+            f"got {label_function}"
         )
     if supervision.schedule.depends_on() == "outputs":
-        raise ValueError(
-            "supervision by the current step cannot jump with a schedule that depends on the "
-            f"outputs; got {type(supervision.schedule).__name__}"
+        return (
+            "with the current step as teacher its weight moves with the outputs: got "
+            f"{type(supervision.schedule).__name__}"
         )
+    return ""
 
 
 def _teaches(supervision: Supervision) -> bool:
@@ -166,10 +159,14 @@ class _Run:
     """A run on its way from record to record; where it rests, the teacher has not looked yet."""
 
     def __init__(
-        self, frame: Frame, supervision: Supervision, spectrum: Spectrum, is_final: IsFinal | None
+        self,
+        frame: ModeFrame,
+        supervision: Supervision,
+        spectrum: Spectrum,
+        is_final: IsFinal | None,
     ):
         self.state = start(frame)
-        self.jumps = 0
+        self.n_intervals = 0
         self.notes: tuple[str, ...] = ()
         self._frame = frame
         self._supervision = supervision
@@ -200,7 +197,7 @@ class _Run:
     def _advance_epochs_to(self, target: int) -> int:
         advanced = advance_epochs(self._frame, self.state, jnp.asarray(target, jnp.int32))
         self.state = advanced.state
-        self.jumps += int(advanced.events)
+        self.n_intervals += int(advanced.events)
         return int(advanced.status)
 
     def _advance_to_event(self, target: int) -> int:
@@ -209,7 +206,7 @@ class _Run:
         status = int(run_status(self._frame, taught, moved))
         if status == RUNNING:
             self.state = moved
-            self.jumps += 1
+            self.n_intervals += 1
         return status
 
     def _proved_final(self, step: int) -> bool:
@@ -243,12 +240,7 @@ class _Run:
 
     def all_notes(self) -> tuple[str, ...]:
         """What fell short, in full."""
-        notes = self.notes
-        if not self._spectrum.complete:
-            notes += (
-                f"only {self._spectrum.n_mode} of {self._spectrum.n_train} modes are held: "
-                "the others stand still",
-            )
+        notes = self.notes + spectrum_notes(self._spectrum)
         if self._finder.closest < CLOSE_CALL:
             notes += (
                 f"a label was decided by {self._finder.closest:.1e} of the largest output, "
@@ -257,7 +249,7 @@ class _Run:
         return notes
 
 
-def _final_state(frame: Frame, state: ModeState, held_out: TestTargets | None) -> FinalState:
+def _final_state(frame: ModeFrame, state: ModeState, held_out: TestTargets | None) -> FinalState:
     dual, velocity = (
         jnp.asarray(frame.eigenvectors) @ modes for modes in (state.dual, state.velocity)
     )
@@ -275,7 +267,7 @@ def _final_state(frame: Frame, state: ModeState, held_out: TestTargets | None) -
 
 
 @eqx.filter_jit
-def _held_basis(frame: Frame, held_out: HeldOut | None) -> Float[Array, "n_test n_mode"] | None:
+def _held_basis(frame: ModeFrame, held_out: HeldOut | None) -> Float[Array, "n_test n_mode"] | None:
     """Θ(x, X)·V, from the modes of c to held-out predictions."""
     if held_out is None:
         return None
@@ -284,7 +276,7 @@ def _held_basis(frame: Frame, held_out: HeldOut | None) -> Float[Array, "n_test 
 
 @eqx.filter_jit
 def _view(
-    frame: Frame,
+    frame: ModeFrame,
     held_out: HeldOut | None,
     held_basis: Float[Array, "n_test n_mode"] | None,
     state: ModeState,

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ntk_air._base.typing import Targets
 from ntk_air.dynamics.event_driven.modes import (
-    Frame,
+    ModeFrame,
     ModeState,
     Propagator,
     Sources,
@@ -76,7 +76,7 @@ class EventFinder:
             by, relative to the largest output.
     """
 
-    def __init__(self, frame: Frame, *, rows_in_doubt: int = ROWS_IN_DOUBT):
+    def __init__(self, frame: ModeFrame, *, rows_in_doubt: int = ROWS_IN_DOUBT):
         self.closest = np.inf
         self._frame = frame
         self._length = 1
@@ -105,7 +105,7 @@ class EventFinder:
 
 @eqx.filter_jit
 def bracket_events(
-    frame: Frame, state: ModeState, length: Int[Array, ""], *, rows: int
+    frame: ModeFrame, state: ModeState, length: Int[Array, ""], *, rows: int
 ) -> Interval:
     """Prove of as many rows as possible that they keep their label over ``length`` steps."""
     origin = initial_propagator(frame)
@@ -131,7 +131,7 @@ def bracket_events(
 
 @eqx.filter_jit
 def first_change(
-    frame: Frame, state: ModeState, rows: Int[Array, " n_row"], length: Int[Array, ""]
+    frame: ModeFrame, state: ModeState, rows: Int[Array, " n_row"], length: Int[Array, ""]
 ) -> Change:
     """The first of the next ``length`` steps at which one of ``rows`` has changed its label."""
     hard, labels = Hard(), jnp.asarray(state.labels)[rows]
@@ -179,7 +179,7 @@ class _RowSamples(eqx.Module):
         return self.taught + moved.reshape(-1, *self.taught.shape)
 
 
-def _sight(frame: Frame, state: ModeState, rows: Int[Array, " n_row"]) -> _RowSamples:
+def _sight(frame: ModeFrame, state: ModeState, rows: Int[Array, " n_row"]) -> _RowSamples:
     basis = jnp.asarray(frame.eigenvectors)[rows]
     driven = sources(frame, state)
     moving = _moving_parts(frame, driven)
@@ -206,7 +206,7 @@ def _count(steps: int) -> Int[Array, ""]:
 
 
 def _stray(
-    frame: Frame, state: ModeState, deviation: Float[Array, "4 n_mode"]
+    frame: ModeFrame, state: ModeState, deviation: Float[Array, "4 n_mode"]
 ) -> Float[Array, "n_train n_out"]:
     """How far each output can stray from the straight line between its ends."""
     driven, values = sources(frame, state), jnp.asarray(frame.eigenvalues)[:, None]
@@ -218,7 +218,7 @@ def _stray(
     return frame.row_bounds(modes) + rounding
 
 
-def _moving_parts(frame: Frame, driven: Sources) -> Float[Array, "3 n_mode n_out"]:
+def _moving_parts(frame: ModeFrame, driven: Sources) -> Float[Array, "3 n_mode n_out"]:
     """What the columns ``_MOVING`` multiply in the modes of f, once these are at their target.
 
     A steady target's response is G = (1 − D)/λ, D being that of c: taking both together, a mode's

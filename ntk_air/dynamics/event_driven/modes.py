@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ntk_air._base.typing import Eigenvalues, Eigenvectors, Targets
 from ntk_air.dynamics.stepwise.stepping import BAD_WEIGHT, NOT_FINITE, RUNNING
 from ntk_air.dynamics.supervision import Supervision
+from ntk_air.spectrum.result import Spectrum
 
 _SINGLE_GROUPS = 32
 _LARGEST_GROUPS = 96
@@ -22,7 +23,7 @@ _FEW_ROWS = 64
 ModeBlock = Float[Array, "n_mode n_out"]
 
 
-class Frame(eqx.Module):
+class ModeFrame(eqx.Module):
     """What stays fixed during a run, in the eigenbasis.
 
     Attributes:
@@ -105,16 +106,16 @@ class Sources(eqx.Module):
 
 
 def make_frame(
-    eigenvalues: Eigenvalues,
-    eigenvectors: Eigenvectors,
+    spectrum: Spectrum,
     *,
     initial: Targets,
     noisy: Targets,
     supervision: Supervision,
     learning_rate: float,
     momentum: float | int,
-) -> Frame:
+) -> ModeFrame:
     """Project what is fixed, once."""
+    eigenvalues, eigenvectors = spectrum.eigenvalues, spectrum.eigenvectors
     n_mode, dtype = eigenvalues.shape[0], eigenvalues.dtype
     single = min(_SINGLE_GROUPS, n_mode)
     rest = np.arange(n_mode - single) * _LARGEST_GROUPS // max(n_mode - single, 1)
@@ -123,7 +124,7 @@ def make_frame(
     norms, initial_modes, noisy_modes = _project(
         jnp.asarray(eigenvectors), groups, jnp.asarray(initial), jnp.asarray(noisy)
     )
-    return Frame(
+    return ModeFrame(
         eigenvalues=jnp.maximum(jnp.asarray(eigenvalues), 0),
         eigenvectors=eigenvectors,
         groups=groups,
@@ -138,7 +139,7 @@ def make_frame(
     )
 
 
-def start(frame: Frame) -> ModeState:
+def start(frame: ModeFrame) -> ModeState:
     """Step 0, before anything is taught."""
     zero = jnp.zeros_like(frame.initial_modes)
     initial = jnp.asarray(frame.initial)
@@ -154,7 +155,7 @@ def start(frame: Frame) -> ModeState:
 
 
 @eqx.filter_jit
-def update_teacher(frame: Frame, state: ModeState) -> ModeState:
+def update_teacher(frame: ModeFrame, state: ModeState) -> ModeState:
     """Let the teacher see the outputs of this step, and restart the student where it says so."""
     supervision, step = frame.supervision, state.step
     remembered = supervision.observe(state.remembered, state.outputs, step)
@@ -186,7 +187,7 @@ class EpochAdvance(eqx.Module):
 
 
 @eqx.filter_jit
-def advance_epochs(frame: Frame, state: ModeState, until: Int[Array, ""]) -> EpochAdvance:
+def advance_epochs(frame: ModeFrame, state: ModeState, until: Int[Array, ""]) -> EpochAdvance:
     """Go to step ``until``, the labels changing at the clock's epochs and at no other time."""
 
     def unfinished(advance: EpochAdvance) -> Array:
@@ -216,7 +217,7 @@ def next_epoch(supervision: Supervision, step: Int[Array, ""]) -> Int[Array, ""]
 
 
 @eqx.filter_jit
-def run_status(frame: Frame, taught: ModeState, moved: ModeState) -> Int[Array, ""]:
+def run_status(frame: ModeFrame, taught: ModeState, moved: ModeState) -> Int[Array, ""]:
     """``RUNNING``, or what is wrong with an interval: its first weight, or its end."""
     weight = weight_of(frame, taught)
     finite = jnp.all(jnp.isfinite(moved.outputs))
@@ -226,7 +227,7 @@ def run_status(frame: Frame, taught: ModeState, moved: ModeState) -> Int[Array, 
 
 
 @eqx.filter_jit
-def advance_modes(frame: Frame, state: ModeState, length: Int[Array, ""]) -> ModeState:
+def advance_modes(frame: ModeFrame, state: ModeState, length: Int[Array, ""]) -> ModeState:
     """The state ``length`` steps on, under the labels it has."""
 
     def step(s: Int[Array, ""], propagator: Propagator) -> Propagator:
@@ -239,7 +240,7 @@ def advance_modes(frame: Frame, state: ModeState, length: Int[Array, ""]) -> Mod
 
 @eqx.filter_jit
 def fixed_point(
-    frame: Frame, state: ModeState, weight: Float[Array, ""], resolved: Bool[Array, " n_mode"]
+    frame: ModeFrame, state: ModeState, weight: Float[Array, ""], resolved: Bool[Array, " n_mode"]
 ) -> ModeState:
     """The limit of a stable run under the labels it has; modes that are not resolved stay put."""
     target = state.label_modes + weight * (frame.noisy_modes - state.label_modes)
@@ -251,7 +252,7 @@ def fixed_point(
     return eqx.tree_at(lambda s: s.outputs, arrived, frame.outputs(dual))
 
 
-def initial_propagator(frame: Frame) -> Propagator:
+def initial_propagator(frame: ModeFrame) -> Propagator:
     """After no step: c and its velocity are there, nothing else."""
     sources = jnp.eye(4, dtype=frame.noisy_modes.dtype)
     ones = jnp.ones_like(frame.eigenvalues)
@@ -259,7 +260,7 @@ def initial_propagator(frame: Frame) -> Propagator:
 
 
 def step_propagator(
-    frame: Frame, state: ModeState, propagator: Propagator, s: Int[Array, ""]
+    frame: ModeFrame, state: ModeState, propagator: Propagator, s: Int[Array, ""]
 ) -> Propagator:
     """The propagator after step ``state.step + s``."""
     weight = frame.supervision.weight(state.remembered, frame.noisy, state.step + s)
@@ -272,7 +273,7 @@ def step_propagator(
     return Propagator(value=propagator.value + velocity, velocity=velocity)
 
 
-def sources(frame: Frame, state: ModeState) -> Sources:
+def sources(frame: ModeFrame, state: ModeState) -> Sources:
     """What drives the modes from this state on."""
     excess = frame.noisy_modes - state.label_modes
     target = state.label_modes + weight_of(frame, state) * excess
@@ -285,7 +286,7 @@ def sources(frame: Frame, state: ModeState) -> Sources:
 
 
 def reconstruct_state(
-    frame: Frame, state: ModeState, propagator: Propagator, length: Int[Array, ""]
+    frame: ModeFrame, state: ModeState, propagator: Propagator, length: Int[Array, ""]
 ) -> ModeState:
     """The state after the steps that the propagator has seen; one product V·(n × C)."""
     driven = sources(frame, state)
@@ -302,12 +303,12 @@ def reconstruct_state(
 
 
 @eqx.filter_jit
-def weight_of(frame: Frame, state: ModeState) -> Float[Array, ""]:
+def weight_of(frame: ModeFrame, state: ModeState) -> Float[Array, ""]:
     """α_t at a state that the teacher has seen."""
     return frame.supervision.weight(state.remembered, frame.noisy, state.step)
 
 
-def _relabelled(frame: Frame, state: ModeState, labels: Targets) -> ModeBlock:
+def _relabelled(frame: ModeFrame, state: ModeState, labels: Targets) -> ModeBlock:
     """VᵀP for new labels: by the rows that changed if they are few."""
     change = jnp.asarray(labels) - state.labels
     changed = jnp.any(change != 0, axis=1)

@@ -14,14 +14,15 @@ from ntk_air._base.typing import Targets
 from ntk_air.dynamics.label_noise.flip_likelihood import FlipFit, class_shares, fit_flips
 from ntk_air.dynamics.label_noise.noise_estimate import NoiseEstimate, check_noisy, estimate_noise
 from ntk_air.dynamics.rounds import (
-    Frame,
     Rounds,
+    RoundsFrame,
     by_epoch,
     last_outputs,
     make_frame,
     outputs_by_round,
 )
 from ntk_air.dynamics.supervision import Constant, Hard, Restart, Sharpened, Supervision
+from ntk_air.problem import Problem
 from ntk_air.spectrum.result import Spectrum
 
 WEIGHT = 0.5
@@ -38,7 +39,7 @@ class DefaultSchedule(eqx.Module):
     """What to train under, and why.
 
     Attributes:
-        rounds: warm-up, rounds and finish, for ``follow_rounds`` or a finite network.
+        rounds: warm-up, rounds and finish, for ``solve`` or a finite network.
         noise: the estimate that warm-up and temperature come from.
         epoch_lengths: those judged, in steps, (n_candidate,).
         hidden_log_likelihoods: of the hidden noisy labels under each, mean, in nats.
@@ -56,9 +57,7 @@ class DefaultSchedule(eqx.Module):
     notes: tuple[str, ...] = eqx.field(static=True)
 
 
-def default_schedule(
-    spectrum: Spectrum, noisy: Targets, *, folds: int = 5, seed: int = 0
-) -> DefaultSchedule:
+def default_schedule(problem: Problem, *, folds: int = 5, seed: int = 0) -> DefaultSchedule:
     """Choose warm-up, epoch length, label function and number of rounds from (Θ, ỹ) alone.
 
     The target is ½ỹ + ½·softmax(f/T) of the last epoch, each epoch a new student from 0; the
@@ -75,15 +74,27 @@ def default_schedule(
       than by plain descent. Never past a round that loses a class.
 
     Args:
-        spectrum: of Θ, complete.
-        noisy: ỹ in the target coding, (n_train, n_out).
-        folds: into how many parts the labels are hidden, at least 2.
-        seed: of the choice of folds.
+        problem: kernel with its complete spectrum, and noisy labels; no clean label is looked at.
+        folds: number of parts that the labels are hidden by, at least 2.
+        seed: seed of the choice of folds.
+
+    Returns:
+        The rounds to train under, with the reason for each choice and what was judged.
 
     Raises:
-        ValueError: as ``estimate_noise``; for ``folds`` out of range.
+        ValueError: for a truncated spectrum, labels that are not in the target coding or all
+            alike, and ``folds`` out of range.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import ntk_air as na
+    >>> data = na.load_dataset("digits", n_train=60).normalised()
+    >>> data = data.with_label_noise(na.SymmetricNoise(0.4), seed=0)
+    >>> schedule = na.default_schedule(na.make_problem(data, na.DenseNTK(depth=3)))
+    >>> schedule.rounds.supervision.label_function
+    Sharpened(temperature=...)
     """
-    labels = check_noisy(spectrum, noisy)
+    spectrum = problem.spectrum
+    labels = check_noisy(spectrum, problem.noisy)
     check_at_least("folds", folds, 2)
     if folds > labels.shape[0]:
         raise ValueError(f"folds must be at most the {labels.shape[0]} inputs; got {folds}")
@@ -91,10 +102,10 @@ def default_schedule(
     fold_of = np.random.default_rng(seed).permutation(labels.shape[0]) % folds
     lengths = sorted({max(1, round(factor * noise.steps)) for factor in EPOCH_FACTORS})
     fits = [
-        _judge(spectrum, _supervision(noise, length), labels, fold_of, _MOST_ROUNDS)
+        _judge(spectrum, _supervision(noise, length), labels, fold_of, n_rounds=_MOST_ROUNDS)
         for length in lengths
     ]
-    plain = _judge(spectrum, _supervision(noise, lengths[0]), labels, fold_of, 0)
+    plain = _judge(spectrum, _supervision(noise, lengths[0]), labels, fold_of, n_rounds=0)
     scores = [fit.log_likelihood for fit in fits]
     best = int(np.argmax(scores))
     supervision, finish = _supervision(noise, lengths[best]), fits[best]
@@ -109,7 +120,14 @@ def default_schedule(
         epoch_lengths=tuple(lengths),
         hidden_log_likelihoods=tuple(scores),
         plain_log_likelihood=plain.log_likelihood,
-        reasons=_reasons(noise, lengths[best], max(scores), n_rounds, why, finish),
+        reasons=_reasons(
+            noise,
+            length=lengths[best],
+            score=max(scores),
+            n_rounds=n_rounds,
+            why=why,
+            finish=finish,
+        ),
         notes=noise.notes + notes,
     )
 
@@ -125,21 +143,23 @@ def _judge(
     supervision: Supervision,
     noisy: Targets,
     fold_of: np.ndarray,
+    *,
     n_rounds: int,
 ) -> FlipFit:
     """How well labels are predicted by the rounds that they were hidden from."""
     frame = make_frame(spectrum, supervision, spectrum.default_learning_rate)
     shown = jnp.asarray(fold_of[None, :] != np.arange(fold_of.max() + 1)[:, None], noisy.dtype)
-    outputs = _hidden_outputs(frame, by_epoch(supervision), noisy, shown, n_rounds)
+    outputs = _hidden_outputs(frame, by_epoch(supervision), noisy, shown, n_rounds=n_rounds)
     return fit_flips(outputs, noisy)
 
 
 @eqx.filter_jit
 def _hidden_outputs(
-    frame: Frame,
+    frame: RoundsFrame,
     supervision: Supervision,
     noisy: Targets,
     shown: Float[Array, "n_fold n_train"],
+    *,
     n_rounds: int,
 ) -> Float[Array, "n_train n_out"]:
     """Each row's outputs in the run that its label was hidden from."""
@@ -201,7 +221,7 @@ def _least_shares(noisy: Targets, noise: NoiseEstimate) -> Float[np.ndarray, " n
 
 
 def _reasons(
-    noise: NoiseEstimate, length: int, score: float, n_rounds: int, why: str, finish: FlipFit
+    noise: NoiseEstimate, *, length: int, score: float, n_rounds: int, why: str, finish: FlipFit
 ) -> tuple[str, ...]:
     return (
         f"warm-up {noise.steps} steps, temperature {noise.temperature:.3g}, noise rate "

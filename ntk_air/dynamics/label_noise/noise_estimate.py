@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from ntk_air._base.checks import check_finite, check_floating, check_positive
 from ntk_air._base.typing import Targets
-from ntk_air.dynamics.closed_form.filters import GradientDescent
+from ntk_air.dynamics.filters.spectral import GradientDescent
 from ntk_air.dynamics.label_noise.flip_likelihood import (
     best_on_grid,
     class_shares,
@@ -86,8 +86,8 @@ def leave_one_out(
         spectrum.eigenvalues,
         spectrum.eigenvectors,
         noisy,
-        jnp.asarray(rate, noisy.dtype),
-        jnp.asarray(steps, noisy.dtype),
+        rate=jnp.asarray(rate, noisy.dtype),
+        steps=jnp.asarray(steps, noisy.dtype),
     )
 
 
@@ -200,6 +200,7 @@ def _leave_one_out(
     eigenvalues: Float[Array, " n_mode"],
     eigenvectors: Float[Array, "n_train n_mode"],
     noisy: Float[Array, "n_train n_out"],
+    *,
     rate: Float[Array, ""],
     steps: Float[Array, ""],
 ) -> Float[Array, "n_train n_out"]:

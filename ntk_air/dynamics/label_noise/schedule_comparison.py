@@ -10,31 +10,31 @@ from jaxtyping import Array, Float
 
 from ntk_air._base.checks import check_fraction
 from ntk_air._base.typing import Targets
-from ntk_air.dynamics.closed_form.exact import exact_trajectory
-from ntk_air.dynamics.closed_form.filters import GradientDescent
 from ntk_air.dynamics.label_noise.default_schedule import DefaultSchedule, default_schedule
 from ntk_air.dynamics.label_noise.noise_estimate import NoiseEstimate
 from ntk_air.dynamics.rounds import (
-    Frame,
-    Rounds,
+    RoundsFrame,
     by_epoch,
     converged,
-    follow_rounds,
     last_outputs,
     make_frame,
 )
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run import metrics
+from ntk_air.dynamics.run.inputs import RunInputs
 from ntk_air.dynamics.run.trajectory import Trajectory
+from ntk_air.dynamics.solve import solve
 from ntk_air.dynamics.supervision import (
     Constant,
     Hard,
     LastEpoch,
     Power,
     Restart,
+    Rounds,
     Sharpened,
     Supervision,
 )
-from ntk_air.problem import HeldOut
+from ntk_air.problem import HeldOut, Labels, Problem
 from ntk_air.spectrum.result import Spectrum
 
 TIMES = np.unique(np.round(2.0 ** np.arange(0, 22.1, 0.25)))
@@ -101,15 +101,7 @@ def split_rows(n: int, share: float, *, seed: int) -> tuple[np.ndarray, np.ndarr
     return np.sort(order[count:]), np.sort(order[:count])
 
 
-def compare_schedules(
-    spectrum: Spectrum,
-    noisy: Targets,
-    *,
-    clean: Targets,
-    held_out: HeldOut,
-    validation: Validation,
-    seed: int = 0,
-) -> Comparison:
+def compare_schedules(problem: Problem, *, validation: Validation, seed: int = 0) -> Comparison:
     """Run every method on the same kernel and labels.
 
     Methods that see no clean label: ``default``; ``first_try``, that of theory.md (6h): hard labels
@@ -121,28 +113,24 @@ def compare_schedules(
     ``clean_labels``, plain descent on the clean labels themselves, stopped at its best.
 
     Args:
-        spectrum: of Θ, complete.
-        noisy: ỹ, (n_train, n_out).
-        clean: y, (n_train, n_out).
-        held_out: held-out inputs with clean labels.
-        validation: the split for early stopping.
-        seed: of the default schedule's folds.
+        problem: kernel with its complete spectrum, noisy and clean labels, held-out inputs.
+        validation: split of the training inputs for early stopping.
+        seed: seed of the default schedule's folds.
     """
-    beside = compare_with_descent(spectrum, noisy, clean=clean, held_out=held_out, seed=seed)
+    beside = compare_with_descent(problem, seed=seed)
     schedule, scores = beside.schedule, dict(beside.scores)
     stops = {
-        "validation": _best_on_validation(validation, noisy),
+        "validation": _best_on_validation(validation, problem.noisy),
         "leave_one_out": int(np.argmin(np.abs(np.log(TIMES / schedule.noise.steps)))),
     }
     scores |= {name: _score(beside.descent, index, TIMES[index]) for name, index in stops.items()}
     first_try = _first_try(schedule.noise.steps)
-    run = follow_rounds(spectrum, noisy, first_try, clean=clean, held_out=held_out)
+    run = solve(problem, first_try)
     scores["first_try"] = _score(run, -1, float(first_try.epoch_length))
-    rule = GradientDescent(spectrum.default_learning_rate)
-    taught_clean = exact_trajectory(spectrum, clean, rule, times=TIMES, held_out=held_out)
+    taught_clean = solve(problem.replace(labels=Labels(problem.clean)), Descent(), TIMES)
     best = int(np.argmax(_curves(taught_clean)[0]))
     scores["clean_labels"] = _score(taught_clean, best, TIMES[best])
-    scores["grid"] = grid_oracle(spectrum, noisy, schedule.noise, clean=clean, held_out=held_out)
+    scores["grid"] = grid_oracle(problem, schedule.noise)
     return Comparison(
         scores=scores,
         schedule=schedule,
@@ -151,18 +139,19 @@ def compare_schedules(
     )
 
 
-def compare_with_descent(
-    spectrum: Spectrum, noisy: Targets, *, clean: Targets, held_out: HeldOut, seed: int = 0
-) -> Comparison:
+def compare_with_descent(problem: Problem, *, seed: int = 0) -> Comparison:
     """Run the default schedule and plain descent alone on the same kernel and labels.
 
-    Scores: ``default``; plain descent as ``memorised``, ``oracle`` and ``closest``: see
-    ``compare_schedules``, whose arguments these are.
+    Scores: ``default``; plain descent, ``memorised`` where it is not stopped, ``oracle`` at its
+    best test accuracy, ``closest`` at its smallest distance to the clean labels.
+
+    Args:
+        problem: kernel with its complete spectrum, noisy and clean labels, held-out inputs.
+        seed: seed of the default schedule's folds.
     """
-    rule = GradientDescent(spectrum.default_learning_rate)
-    descent = exact_trajectory(spectrum, noisy, rule, times=TIMES, clean=clean, held_out=held_out)
-    schedule = default_schedule(spectrum, noisy, seed=seed)
-    default_run = follow_rounds(spectrum, noisy, schedule.rounds, clean=clean, held_out=held_out)
+    descent = solve(problem, Descent(), TIMES)
+    schedule = default_schedule(problem, seed=seed)
+    default_run = solve(problem, schedule.rounds)
     accuracy, distance = _curves(descent)
     stops = {
         "memorised": len(TIMES) - 1,
@@ -174,14 +163,7 @@ def compare_with_descent(
     return Comparison(scores=scores, schedule=schedule, descent=descent, default_run=default_run)
 
 
-def grid_oracle(
-    spectrum: Spectrum,
-    noisy: Targets,
-    noise: NoiseEstimate,
-    *,
-    clean: Targets,
-    held_out: HeldOut,
-) -> Score:
+def grid_oracle(problem: Problem, noise: NoiseEstimate) -> Score:
     """The schedule of a grid that is best on the held-out inputs' clean labels.
 
     Restarted students with ``GRID_FACTORS`` × warm-up as epoch, ``GRID_WEIGHTS``,
@@ -196,17 +178,16 @@ def grid_oracle(
         lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0],
         *map(by_epoch, supervisions),
     )
-    dtype = spectrum.eigenvectors.dtype
-    given, wanted = (jnp.asarray(labels, dtype) for labels in (noisy, clean))
+    spectrum = problem.spectrum
+    inputs = RunInputs(problem, spectrum.eigenvectors.dtype)
+    assert inputs.held_out is not None  # of which the best is asked for
     best = Score(-1.0, np.inf, 0.0)
     for factor in GRID_FACTORS:
         length = max(1, round(factor * noise.steps))
         timed = Supervision(Hard(), Constant(1.0), Restart(length), warm_up=noise.steps)
         frame = make_frame(spectrum, timed, spectrum.default_learning_rate)
         resolved = jnp.asarray(spectrum.resolved)
-        accuracy, distance = _grid_scores(
-            frame, resolved, stacked, given, wanted, held_out.astype(dtype)
-        )
+        accuracy, distance = _grid_scores(frame, resolved, stacked, inputs)
         index = np.unravel_index(int(np.argmax(accuracy)), accuracy.shape)
         if accuracy[index] > best.test_accuracy:
             best = Score(float(accuracy[index]), float(distance[index]), float(length))
@@ -215,14 +196,14 @@ def grid_oracle(
 
 @eqx.filter_jit
 def _grid_scores(
-    frame: Frame,
+    frame: RoundsFrame,
     resolved: Array,
     supervisions: Supervision,
-    noisy: Float[Array, "n_train n_out"],
-    clean: Float[Array, "n_train n_out"],
-    held_out: HeldOut,
+    inputs: RunInputs,
 ) -> tuple[Float[Array, "n_grid 2"], Float[Array, "n_grid 2"]]:
     """Test accuracy and distance of each grid point, finished hard and sharpened."""
+    held_out, noisy, clean = inputs.held_out, inputs.labels.noisy, inputs.labels.clean
+    assert held_out is not None
     basis = jnp.matmul(held_out.cross_kernel, frame.eigenvectors, precision="highest")
 
     def one(supervision: Supervision) -> tuple[Array, Array]:
@@ -246,13 +227,12 @@ def _first_try(steps: int) -> Rounds:
 def _best_on_validation(validation: Validation, noisy: Targets) -> int:
     """The index into ``TIMES`` at which noisy validation labels are predicted best."""
     labels = np.asarray(noisy)
-    descent = exact_trajectory(
-        validation.spectrum,
-        labels[validation.fitted],
-        GradientDescent(validation.spectrum.default_learning_rate),
-        times=TIMES,
+    fitted = Problem(
+        Labels(labels[validation.fitted]),
+        spectrum=validation.spectrum,
         held_out=HeldOut(validation.cross_kernel, labels[validation.held_back]),
     )
+    descent = solve(fitted, Descent(), TIMES)
     return int(np.argmax(_curves(descent)[0]))
 
 
@@ -284,21 +264,15 @@ class Outcome(eqx.Module):
     descent_error: float
 
 
-def training_outcome(
-    spectrum: Spectrum, noisy: Targets, *, clean: Targets, seed: int = 0
-) -> Outcome:
-    """Run the default schedule and plain descent, without held-out inputs.
+def training_outcome(problem: Problem, *, seed: int = 0) -> Outcome:
+    """Run the default schedule and plain descent; held-out inputs are not looked at.
 
     Args:
-        spectrum: of Θ, complete.
-        noisy: ỹ, (n_train, n_out).
-        clean: y, (n_train, n_out).
-        seed: of the default schedule's folds.
+        problem: kernel with its complete spectrum, noisy and clean labels.
+        seed: seed of the default schedule's folds.
     """
-    rounds = default_schedule(spectrum, noisy, seed=seed).rounds
-    end = follow_rounds(spectrum, noisy, rounds, clean=clean).last().train
-    rule = GradientDescent(spectrum.default_learning_rate)
-    descent = exact_trajectory(spectrum, noisy, rule, times=TIMES, clean=clean).train
+    end = solve(problem, default_schedule(problem, seed=seed).rounds).last().train
+    descent = solve(problem, Descent(), TIMES).train
     return Outcome(
         distance=float(end.rms_distance),
         error=float(end.zero_one_error),

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ntk_air._base.typing import AnyArray, Curve, Targets, Times
-from ntk_air.dynamics.closed_form.filters import SpectralFilter
+from ntk_air.dynamics.filters.spectral import SpectralFilter
 from ntk_air.dynamics.run.metrics import flipped_rows
 from ntk_air.spectrum.result import Spectrum
 
@@ -38,7 +38,7 @@ def descent_distance(
         )
     signal, noise = spectrum.project(clean), spectrum.project(noisy - np.asarray(clean))
     steps = jnp.asarray(times, signal.dtype)
-    return _descent_distance(rule, spectrum.eigenvalues, signal, noise, steps)
+    return _descent_distance(rule, spectrum.eigenvalues, signal, noise, times=steps)
 
 
 def early_stopping_floor(clean: Targets, *, signal: float) -> float:
@@ -104,6 +104,7 @@ def _descent_distance(
     eigenvalues: Float[Array, " n_mode"],
     signal: Float[Array, "n_mode n_out"],
     noise: Float[Array, "n_mode n_out"],
+    *,
     times: Float[Array, " n_time"],
 ) -> Float[Array, " n_time"]:
     def at(step: Float[Array, ""]) -> Float[Array, ""]:

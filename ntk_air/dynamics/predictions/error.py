@@ -4,6 +4,7 @@ f_t = g_t(Θ)ỹ is a sum over many independent flips: its mean and variance say
 ends on the wrong side. Needs spectrum, clean labels and noise rates; no simulation.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,32 +59,44 @@ def predicted_error(
     member = np.zeros((n, 0)) if groups is None else np.eye(int(np.max(groups)) + 1)[groups]
     sizes = np.maximum(member.sum(axis=0), 2)
     dtype = spectrum.eigenvectors.dtype
+    flips = _Flips(
+        classes=jnp.asarray(clean_classes),
+        probabilities=jnp.asarray(noise_probabilities, dtype),
+        group_basis=jnp.asarray(member / np.sqrt(sizes), dtype),
+        # Drawn without replacement, m flips vary as m/(m − 1) independent ones about their mean.
+        inflation=jnp.asarray(member @ (sizes / (sizes - 1)) + (groups is None), dtype),
+    )
     return _predicted_error(
         jnp.asarray(spectrum.eigenvalues),
         jnp.asarray(spectrum.eigenvectors),
-        jnp.asarray(clean_classes),
-        jnp.asarray(noise_probabilities, dtype),
-        jnp.asarray(member / np.sqrt(sizes), dtype),
-        # Drawn without replacement, m flips vary as m/(m − 1) independent ones about their mean.
-        jnp.asarray(member @ (sizes / (sizes - 1)) + (groups is None), dtype),
-        jnp.asarray(_normal_quadrature(), dtype),
-        jnp.asarray(spectrum.default_learning_rate, dtype),
-        jnp.asarray(steps, dtype),
+        flips,
+        quadrature=jnp.asarray(_normal_quadrature(), dtype),
+        rate=jnp.asarray(spectrum.default_learning_rate, dtype),
+        steps=jnp.asarray(steps, dtype),
     )
+
+
+class _Flips(eqx.Module):
+    """The law of the noise, row by row."""
+
+    classes: Int[Array, " n_train"]
+    probabilities: Float[Array, "n_train n_classes"]
+    group_basis: Float[Array, "n_train n_group"]
+    inflation: Float[Array, " n_train"]
 
 
 @jax.jit
 def _predicted_error(
     eigenvalues: Float[Array, " n_mode"],
     eigenvectors: Float[Array, "n_train n_mode"],
-    classes: Int[Array, " n_train"],
-    probabilities: Float[Array, "n_train n_classes"],
-    group_basis: Float[Array, "n_train n_group"],
-    inflation: Float[Array, " n_train"],
+    flips: _Flips,
+    *,
     quadrature: Float[Array, "2 n_node"],
     rate: Float[Array, ""],
     steps: Float[Array, " n_time"],
 ) -> Float[Array, " n_time"]:
+    classes, probabilities = flips.classes, flips.probabilities
+    group_basis, inflation = flips.group_basis, flips.inflation
     difference = probabilities[:, :, None] - probabilities[:, None, :]
     total = probabilities[:, :, None] + probabilities[:, None, :]
     variances = inflation[:, None, None] * (total - difference**2)

@@ -7,56 +7,57 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ntk_air._base.checks import check_finite, check_floating
 from ntk_air._base.typing import Targets
 from ntk_air.dynamics.run.losses import Loss
-from ntk_air.dynamics.run.recording import Labels
+from ntk_air.dynamics.run.recording import ReferenceLabels
 from ntk_air.dynamics.supervision import Supervision
 from ntk_air.dynamics.supervision.label_functions import check_label_function
-from ntk_air.problem import HeldOut
+from ntk_air.problem import HeldOut, Problem
+from ntk_air.spectrum.result import Spectrum
 
 Steps: TypeAlias = Sequence[Any] | np.ndarray
-"""Numbers of steps, whole, of any kind of number."""
+"""Numbers of steps of any kind of number, in a list or an array."""
 
 # The schedule is checked at all steps up to here, beyond it at these and at the recorded ones.
 _STEPS_CHECKED = 1_000_000
 
 
 class RunInputs(eqx.Module):
-    """A run's labels and inputs in its precision.
+    """A problem's labels and held-out inputs in the precision of one run.
 
     Attributes:
         initial: f_0, (n_train, n_out).
-        labels: what it is measured against; ``labels.noisy`` is ỹ.
+        labels: what the run is measured against; ``labels.noisy`` is ỹ.
         held_out: held-out inputs, if any.
         notes: what needs saying of the arguments.
     """
 
     initial: Targets
-    labels: Labels
+    labels: ReferenceLabels
     held_out: HeldOut | None
     notes: tuple[str, ...] = eqx.field(static=True)
 
-    def __init__(
-        self,
-        n_train: int,
-        dtype: np.dtype,
-        *,
-        noisy: Targets,
-        clean: Targets | None,
-        initial: Targets | None,
-        held_out: HeldOut | None,
-    ):
-        _check_shapes(n_train, noisy, clean, initial, held_out)
-        noisy = jnp.asarray(noisy, dtype)
-        self.initial = jnp.zeros_like(noisy) if initial is None else jnp.asarray(initial, dtype)
+    def __init__(self, problem: Problem, dtype: np.dtype):
+        given, held_out = problem.labels, problem.held_out
+        noisy = jnp.asarray(given.noisy, dtype)
+        clean = noisy if given.clean is None else jnp.asarray(given.clean, dtype)
+        zero = given.initial is None
+        self.initial = jnp.zeros_like(noisy) if zero else jnp.asarray(given.initial, dtype)
         self.held_out = None if held_out is None else held_out.astype(dtype)
-        self.labels = Labels(
-            clean=noisy if clean is None else jnp.asarray(clean, dtype),
+        self.labels = ReferenceLabels(
+            clean=clean,
             noisy=noisy,
             held_out=None if self.held_out is None else self.held_out.targets,
         )
-        self.notes = ("no clean labels given: measured against the noisy ones",) * (clean is None)
+        unknown = given.clean is None
+        self.notes = ("no clean labels given: measured against the noisy ones",) * unknown
+
+
+def spectrum_notes(spectrum: Spectrum) -> tuple[str, ...]:
+    """What a run in the eigenbasis of a truncated spectrum lacks."""
+    if spectrum.complete:
+        return ()
+    return (f"only {spectrum.n_mode} of {spectrum.n_train} modes are held: the others stand still",)
 
 
 def check_times(
@@ -116,33 +117,3 @@ def check_supervision(supervision: Supervision, noisy: Targets, loss: Loss, n_st
     if supervision.schedule.depends_on() == "index":
         supervision.weights(np.arange(min(n_steps + 1, _STEPS_CHECKED)))
         supervision.weights(np.array([n_steps]))
-
-
-def _check_shapes(
-    n_train: int,
-    noisy: Targets,
-    clean: Targets | None,
-    initial: Targets | None,
-    held_out: HeldOut | None,
-) -> None:
-    if noisy.shape[0] != n_train:
-        raise ValueError(
-            f"noisy must have one row for each of the kernel's {n_train} inputs; "
-            f"got shape {noisy.shape}"
-        )
-    for name, array in (("noisy", noisy), ("clean", clean), ("initial", initial)):
-        if array is None:
-            continue
-        if array.shape != noisy.shape:
-            raise ValueError(f"{name} must have noisy's shape {noisy.shape}; got {array.shape}")
-        check_floating(name, array)
-        check_finite(name, array)
-    if held_out is None:
-        return
-    wanted = (held_out.targets.shape[0], n_train), (held_out.targets.shape[0], noisy.shape[1])
-    got = held_out.cross_kernel.shape, held_out.targets.shape
-    if got != wanted:
-        raise ValueError(
-            f"held_out must have a cross_kernel {wanted[0]} and targets {wanted[1]}; "
-            f"got {got[0]} and {got[1]}"
-        )

@@ -33,7 +33,7 @@ class View(eqx.Module):
     held_out: TestTargets | None
 
 
-class Labels(eqx.Module):
+class ReferenceLabels(eqx.Module):
     """What a run is measured against: y and ỹ on the training inputs, y on the held-out ones."""
 
     clean: Targets
@@ -54,7 +54,7 @@ class Recorder:
     def __init__(
         self,
         loss: Loss,
-        labels: Labels,
+        labels: ReferenceLabels,
         *,
         store_at: Collection[float] = (),
         resume: Trajectory | None = None,
@@ -125,7 +125,9 @@ def _join(*parts):
 
 
 @eqx.filter_jit
-def _measure(loss: Loss, view: View, labels: Labels) -> tuple[TrainMetrics, HeldOutMetrics | None]:
+def _measure(
+    loss: Loss, view: View, labels: ReferenceLabels
+) -> tuple[TrainMetrics, HeldOutMetrics | None]:
     train = train_metrics(
         loss.predictions(view.outputs),
         labels.clean,

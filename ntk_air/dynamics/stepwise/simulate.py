@@ -9,9 +9,9 @@ from jaxtyping import Array, Float
 
 from ntk_air._base.checks import check_at_least, check_positive
 from ntk_air._base.progress import Progress, no_progress
-from ntk_air._base.typing import KernelMatrix, Targets, TestTargets
-from ntk_air.dynamics.run.inputs import RunInputs, Steps, check_supervision, check_times, stop_steps
-from ntk_air.dynamics.run.learning_rate import DEFAULT_RATE, LearningRate, absolute_rate
+from ntk_air._base.typing import Targets, TestTargets
+from ntk_air.dynamics.method import Method, Request, Rule, supervision_of, times_of
+from ntk_air.dynamics.run.inputs import RunInputs, check_supervision, check_times, stop_steps
 from ntk_air.dynamics.run.losses import Loss, SquareLoss
 from ntk_air.dynamics.run.metrics import parameter_distance
 from ntk_air.dynamics.run.recording import Recorder, View
@@ -25,121 +25,87 @@ from ntk_air.dynamics.stepwise.stepping import (
     advance,
     start,
 )
-from ntk_air.dynamics.supervision import Supervision
+from ntk_air.dynamics.supervision import Rounds, Supervision
 from ntk_air.dynamics.supervision.label_functions import trace_floats
-from ntk_air.kernels.operators.operator import KernelOperator, as_operator
-from ntk_air.problem import HeldOut
-from ntk_air.spectrum.decomposition import decompose
+from ntk_air.kernels.operators.operator import KernelOperator
+from ntk_air.problem import HeldOut, Problem
 
 
-def simulate(
-    kernel: KernelOperator | KernelMatrix,
-    noisy: Targets,
-    supervision: Supervision,
-    *,
-    times: Steps,
-    learning_rate: LearningRate = DEFAULT_RATE,
-    momentum: float | int = 0.0,
-    loss: Loss | None = None,
-    initial: Targets | None = None,
-    clean: Targets | None = None,
-    held_out: HeldOut | None = None,
-    store_at: Steps = (),
-    largest_eigenvalue: float | None = None,
-    allow_divergence: bool = False,
-    converged_below: float | None = None,
-    resume: Trajectory | None = None,
-    checkpoint: Callable[[Trajectory], None] | None = None,
-    checkpoint_every: int | None = None,
-    progress: Progress = no_progress,
-) -> Trajectory:
-    """Simulate f_t = f_0 + Θc_t, c_{t+1} = c_t − η(f_t − target_t) (theory.md sections 0 and 6).
+class Stepwise(Method):
+    """f_t = f_0 + Θc_t, c_{t+1} = c_t − η(f_t − target_t) (theory.md sections 0 and 6), each step.
 
-    One product Θ·(n × C) a step, in the kernel's precision, on the device from one record to the
-    next. An operator whose products JAX cannot trace runs the same steps from the host.
+    Follows ``Descent``, every ``Supervision``, and ``Rounds`` without a finish. One product
+    Θ·(n × C) a step, in the kernel's precision, on the device from one record to the next. An
+    operator whose products JAX cannot trace runs the same steps from the host.
 
     Args:
-        kernel: an operator, or the (n_train, n_train) matrix itself.
-        noisy: the given labels ỹ, (n_train, n_out), in the target coding.
-        supervision: what each step is trained on; ``plain_descent()`` for ỹ alone.
-        times: steps to record at, ascending whole numbers; the run ends at the last.
-        learning_rate: η, or ``RelativeRate`` as a fraction of 1/λ₁.
-        momentum: β of heavy ball, in [0, 1).
-        loss: ``SquareLoss()``, the default, or ``CrossEntropy()``.
-        initial: f_0, (n_train, n_out); ``None`` is 0.
-        clean: y, (n_train, n_out), that metrics are against; ``None`` measures against ỹ.
-        held_out: held-out inputs to predict and measure on.
-        store_at: those of ``times`` at which outputs are kept.
-        largest_eigenvalue: λ₁ where it is known; else found by Lanczos.
-        allow_divergence: accept a rate at or above the bound of stability.
-        converged_below: stop once ‖∇L‖_F ≤ this · ‖target‖_F; a note says if that never came.
-        resume: a trajectory of this very run, to go on from where it ended.
-        checkpoint: called with the trajectory so far after each stretch.
-        checkpoint_every: the most steps in a stretch; ``None`` is from record to record.
-        progress: called after each stretch.
+        loss: loss that is descended on, ``SquareLoss()`` or ``CrossEntropy()``.
+        converged_below: bound: the run stops once ‖∇L‖_F ≤ this · ‖target‖_F, and a note says if
+            that never came; ``None`` never stops it.
+        resume: trajectory of this very run, to go on from where it ended.
+        checkpoint: callback that is given the trajectory so far after each stretch; ``None`` keeps
+            nothing.
+        checkpoint_every: most steps in a stretch; ``None`` is from record to record.
+        progress: callback after each stretch.
 
-    Returns:
-        The trajectory. ``notes`` says why a run ended before the last of ``times``: it is then
-        recorded at its last good step. ``final.resume`` is the state that it goes on from.
-
-    Raises:
-        ValueError: for arguments of the wrong shape, kind or range, a rate that diverges, and a
-            schedule that leaves [0, 1].
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> problem = na.Problem(na.Labels(np.array([[1.0], [-1.0]])), np.diag([2.0, 1.0]))
+    >>> run = na.solve(problem, na.Descent(), [0, 10], method=na.Stepwise(converged_below=1e-9))
+    >>> run.notes[-1]
+    'not converged: the gradient is above converged_below at step 10'
     """
-    operator = as_operator(kernel)
-    loss = SquareLoss() if loss is None else loss
-    recorded, stored = check_times(times, store_at)
-    steps = tuple(int(step) for step in recorded)
-    setup = RunInputs(
-        operator.shape[0],
-        operator.dtype,
-        noisy=noisy,
-        clean=clean,
-        initial=initial,
-        held_out=held_out,
-    )
-    check_supervision(supervision, setup.labels.noisy, loss, steps[-1])
-    if checkpoint_every is not None:
-        check_at_least("checkpoint_every", checkpoint_every, 1)
-    if converged_below is not None:
-        check_positive("converged_below", converged_below)
-    rate = absolute_rate(
-        learning_rate,
-        largest_eigenvalue=largest_eigenvalue or find_largest_eigenvalue(operator),
-        momentum=momentum,
-        curvature=loss.curvature(noisy.shape[1]),
-        allow_divergence=allow_divergence,
-    )
-    data = StepData(
-        operator=operator,
-        initial=setup.initial,
-        noisy=setup.labels.noisy,
-        supervision=trace_floats(loss.supervise(supervision)),
-        loss=loss,
-        learning_rate=jnp.asarray(rate, operator.dtype),
-        momentum=jnp.asarray(momentum, operator.dtype),
-        converged_below=jnp.asarray(
-            -1.0 if converged_below is None else converged_below, operator.dtype
-        ),
-    )
-    run = _Run(
-        data,
-        setup,
-        recorder=Recorder(loss, setup.labels, store_at=stored, resume=resume),
-        rule=describe(supervision, loss, momentum),
-        compiled=_traceable(operator, setup.initial),
-    )
-    state = start(data) if resume is None else _resumed(resume, setup, steps)
-    return run.follow(
-        state, steps, checkpoint=checkpoint, checkpoint_every=checkpoint_every, progress=progress
-    )
 
+    loss: Loss = SquareLoss()
+    converged_below: float | None = None
+    resume: Trajectory | None = None
+    checkpoint: Callable[[Trajectory], None] | None = eqx.field(default=None, static=True)
+    checkpoint_every: int | None = eqx.field(default=None, static=True)
+    progress: Progress = eqx.field(default=no_progress, static=True)
 
-def find_largest_eigenvalue(operator: KernelOperator) -> float:
-    """λ₁ by Lanczos, from products alone."""
-    precision = "float64" if operator.dtype == jnp.float64 else "float32"
-    method = "iterative" if operator.shape[0] > 1 else "dense"
-    return decompose(operator, top_k=1, precision=precision, method=method).lambda_max
+    def __check_init__(self):
+        if self.checkpoint_every is not None:
+            check_at_least("checkpoint_every", self.checkpoint_every, 1)
+        if self.converged_below is not None:
+            check_positive("converged_below", self.converged_below)
+
+    def obstacle(self, problem: Problem, rule: Rule, request: Request) -> str:
+        """What keeps a rule from being followed step by step; empty if nothing."""
+        if supervision_of(rule) is None:
+            return "steps are those of Descent, Supervision and Rounds"
+        if isinstance(rule, Rounds) and rule.finish is not None:
+            return "a finish to convergence takes more steps than there are"
+        return "" if problem.has_operator else "the problem holds a spectrum and no operator"
+
+    def follow(self, problem: Problem, rule: Rule, request: Request) -> Trajectory:
+        """The trajectory of a rule; arguments and errors are those of ``solve``."""
+        supervision, descent, operator = supervision_of(rule), request.descent, problem.operator
+        assert supervision is not None  # by obstacle
+        recorded, stored = check_times(times_of(rule, request.times), request.store_at)
+        steps = tuple(int(step) for step in recorded)
+        inputs = RunInputs(problem, operator.dtype)
+        check_supervision(supervision, inputs.labels.noisy, self.loss, steps[-1])
+        rate = descent.absolute_rate(
+            largest_eigenvalue=problem.largest_eigenvalue,
+            curvature=self.loss.curvature(problem.n_out),
+        )
+        below = -1.0 if self.converged_below is None else self.converged_below
+        data = StepData(
+            operator=operator,
+            initial=inputs.initial,
+            noisy=inputs.labels.noisy,
+            supervision=trace_floats(self.loss.supervise(supervision)),
+            loss=self.loss,
+            learning_rate=jnp.asarray(rate, operator.dtype),
+            momentum=jnp.asarray(descent.momentum, operator.dtype),
+            converged_below=jnp.asarray(below, operator.dtype),
+        )
+        recorder = Recorder(self.loss, inputs.labels, store_at=stored, resume=self.resume)
+        described = describe(supervision, self.loss, descent.momentum)
+        run = _Run(data, inputs, recorder=recorder, rule=described, method=self)
+        resume = self.resume
+        return run.follow(start(data) if resume is None else _resumed(resume, inputs, steps), steps)
 
 
 def describe(supervision: Supervision, loss: Loss, momentum: float | int) -> str:
@@ -155,39 +121,38 @@ class _Run:
     """A simulation on its way from record to record."""
 
     def __init__(
-        self, data: StepData, setup: RunInputs, *, recorder: Recorder, rule: str, compiled: bool
+        self,
+        data: StepData,
+        inputs: RunInputs,
+        *,
+        recorder: Recorder,
+        rule: str,
+        method: Stepwise,
     ):
         self._data = data
-        self._setup = setup
+        self._inputs = inputs
         self._recorder = recorder
         self._rule = rule
-        self._compiled = compiled
-        self._notes = setup.notes
+        self._method = method
+        self._compiled = _traceable(data.operator, inputs.initial)
+        self._notes = inputs.notes
         if not isinstance(data.loss, SquareLoss):
             self._notes += ("metrics are of the outputs' probabilities in the target coding",)
-        if not compiled:
+        if not self._compiled:
             self._notes += ("stepped from the host: JAX cannot trace the kernel's products",)
 
-    def follow(
-        self,
-        state: SimulationState,
-        steps: tuple[int, ...],
-        *,
-        checkpoint: Callable[[Trajectory], None] | None,
-        checkpoint_every: int | None,
-        progress: Progress,
-    ) -> Trajectory:
+    def follow(self, state: SimulationState, steps: tuple[int, ...]) -> Trajectory:
         """Step through ``steps``, recording each."""
-        recorded = frozenset(steps)
-        for stop in stop_steps(int(state.step), steps, checkpoint_every):
+        recorded, method = frozenset(steps), self._method
+        for stop in stop_steps(int(state.step), steps, method.checkpoint_every):
             state = advance(self._data, state, stop, compiled=self._compiled)
             if int(state.status) != RUNNING:
                 break
             if stop in recorded and stop > self._recorder.last_step:
                 self._recorder.record(stop, self._view(state))
-            if checkpoint is not None:
-                checkpoint(self._trajectory(state))
-            progress("simulating", stop, steps[-1])
+            if method.checkpoint is not None:
+                method.checkpoint(self._trajectory(state))
+            method.progress("simulating", stop, steps[-1])
         if int(state.status) == RUNNING:
             return self._trajectory(state, *self._not_converged(state))
         if self._recorder.last_step < int(state.step):
@@ -201,11 +166,11 @@ class _Run:
         return (f"not converged: the gradient is above converged_below at step {int(state.step)}",)
 
     def _view(self, state: SimulationState) -> View:
-        distance, held_out = _see(self._data.initial, self._setup.held_out, state)
+        distance, held_out = _see(self._data.initial, self._inputs.held_out, state)
         return View(outputs=state.outputs, parameter_distance=distance, held_out=held_out)
 
     def _trajectory(self, state: SimulationState, *notes: str) -> Trajectory:
-        held_out = self._setup.held_out
+        held_out = self._inputs.held_out
         final = FinalState(
             predictions=state.outputs,
             dual=state.dual,
@@ -228,7 +193,7 @@ def _see(
     return distance, None if held_out is None else held_out.predictions(state.dual)
 
 
-def _resumed(trajectory: Trajectory, setup: RunInputs, steps: tuple[int, ...]) -> SimulationState:
+def _resumed(trajectory: Trajectory, inputs: RunInputs, steps: tuple[int, ...]) -> SimulationState:
     state = trajectory.final.resume
     if not isinstance(state, SimulationState):
         raise ValueError("resume must be a trajectory that simulate returned: it holds no state")
@@ -237,9 +202,9 @@ def _resumed(trajectory: Trajectory, setup: RunInputs, steps: tuple[int, ...]) -
             f"resume must be a run that can go on; it ended at step {int(state.step)}: "
             + "; ".join(trajectory.notes)
         )
-    if state.outputs.shape != setup.initial.shape or state.outputs.dtype != setup.initial.dtype:
+    if state.outputs.shape != inputs.initial.shape or state.outputs.dtype != inputs.initial.dtype:
         raise ValueError(
-            f"resume must be a run of shape {setup.initial.shape} {setup.initial.dtype}; got "
+            f"resume must be a run of shape {inputs.initial.shape} {inputs.initial.dtype}; got "
             f"{state.outputs.shape} {state.outputs.dtype}"
         )
     if steps[-1] < int(state.step):

@@ -5,16 +5,7 @@ finite networks.
 """
 
 from ntk_air.dynamics.supervision.label_functions import Hard, Identity, LabelFunction, Sharpened
-from ntk_air.dynamics.supervision.schedules import (
-    Agreement,
-    Constant,
-    FunctionOfIndex,
-    Geometric,
-    Harmonic,
-    Linear,
-    Power,
-    WeightSchedule,
-)
+from ntk_air.dynamics.supervision.rounds import Rounds
 from ntk_air.dynamics.supervision.supervision import Supervision, Target, plain_descent
 from ntk_air.dynamics.supervision.teachers import (
     CurrentStep,
@@ -23,6 +14,16 @@ from ntk_air.dynamics.supervision.teachers import (
     Pretrained,
     Restart,
     Teacher,
+)
+from ntk_air.dynamics.supervision.weights import (
+    Agreement,
+    Constant,
+    FunctionOfIndex,
+    Geometric,
+    Harmonic,
+    Linear,
+    Power,
+    WeightSchedule,
 )
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Power",
     "Pretrained",
     "Restart",
+    "Rounds",
     "Sharpened",
     "Supervision",
     "Target",

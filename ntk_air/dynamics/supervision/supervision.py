@@ -15,8 +15,8 @@ from ntk_air.dynamics.supervision.label_functions import (
     Rows,
     trace_floats,
 )
-from ntk_air.dynamics.supervision.schedules import Constant, FunctionOfIndex, WeightSchedule
 from ntk_air.dynamics.supervision.teachers import Clock, CurrentStep, Teacher
+from ntk_air.dynamics.supervision.weights import Constant, FunctionOfIndex, WeightSchedule
 
 _CHUNK = 4096
 """Weights are made for so many steps at once: one program for any number of steps."""

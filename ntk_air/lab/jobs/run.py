@@ -12,13 +12,15 @@ import numpy as np
 from ntk_air._base import files
 from ntk_air._base.progress import Progress
 from ntk_air.dynamics.run.trajectory import Trajectory
+from ntk_air.dynamics.solve import solve
 from ntk_air.dynamics.stepwise.checkpoints import SimulationFile
-from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision import Supervision
 from ntk_air.kernels.operators.operator import KernelOperator
 from ntk_air.lab.jobs.job import Job
 from ntk_air.lab.measuring import StageMeter
 from ntk_air.lab.run_folder import RunFolder
+from ntk_air.problem import Labels, Problem
 from ntk_air.spectrum.krylov.checkpoint import Checkpoint
 from ntk_air.spectrum.krylov.quadrature import LabelQuadrature, label_quadrature
 from ntk_air.spectrum.krylov.top_modes import TopModes, top_modes
@@ -93,20 +95,19 @@ class JobRun:
     ) -> Trajectory:
         """Self-distillation from products alone, kept every few steps."""
         file = SimulationFile(self._run.stage_path("descent") / "state.npz", self._belongs_to)
-        precision = operator.dtype
+        labels = Labels(
+            noisy=self.job.labels["noisy"].astype(operator.dtype),
+            clean=self.job.labels["signal"].astype(operator.dtype),
+        )
+        problem = Problem(labels, operator).with_largest_eigenvalue(largest_eigenvalue)
         with self._measured("descent"):
-            return simulate(
-                operator,
-                self.job.labels["noisy"].astype(precision),
-                supervision,
-                clean=self.job.labels["signal"].astype(precision),
-                times=times,
-                largest_eigenvalue=largest_eigenvalue,
+            method = Stepwise(
                 resume=file.load(),
                 checkpoint=file.save,
                 checkpoint_every=5,
                 progress=self._progress,
             )
+            return solve(problem, supervision, times, method)
 
     def stages(self) -> Mapping[str, Any]:
         """Seconds and peak bytes by stage; of one that was interrupted, those of its last piece.

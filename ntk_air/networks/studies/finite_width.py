@@ -9,15 +9,18 @@ from scipy.stats import t as student
 
 from ntk_air._base.checks import check_finite, check_inputs
 from ntk_air._base.typing import AnyArray, Curve, Inputs, KernelMatrix, Targets
+from ntk_air.dynamics.rules import Descent as KernelDescent
 from ntk_air.dynamics.run.inputs import Steps
 from ntk_air.dynamics.run.trajectory import Trajectory
-from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.dynamics.solve import solve
+from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision import Supervision
 from ntk_air.kernels.empirical import empirical_ntk
 from ntk_air.networks.models.dense import DenseNetwork
 from ntk_air.networks.training.optimisers import Descent
 from ntk_air.networks.training.stepping import TrainingState
 from ntk_air.networks.training.train import train
+from ntk_air.problem import Labels, Problem
 
 
 class PowerLaw(eqx.Module):
@@ -143,13 +146,12 @@ def compare_with_kernel(
         clean=clean,
         store_at=times,
     )
-    followed = simulate(
-        theta,
-        noisy,
+    followed = solve(
+        Problem(Labels(noisy, clean), theta),
         supervision,
-        times=times,
-        learning_rate=learning_rate,
-        clean=clean,
+        times,
+        Stepwise(),
+        descent=KernelDescent(learning_rate),
         store_at=times,
     )
     state = trained.final.resume

@@ -113,7 +113,7 @@ def train_rounds(
 ) -> RoundsRun:
     """Train a network under ``rounds``, each student from the same θ_0, on the square loss.
 
-    The finite counterpart of ``dynamics.rounds.follow_rounds`` (theory.md section 6): outputs are
+    The finite counterpart of ``solve`` under the same rounds (theory.md section 6): outputs are
     f − f_0, as f_0 = 0 there.
 
     Args:

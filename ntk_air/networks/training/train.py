@@ -21,7 +21,7 @@ from ntk_air._base.typing import (
 )
 from ntk_air.dynamics.run.inputs import Steps, check_supervision, check_times, stop_steps
 from ntk_air.dynamics.run.losses import Loss, SquareLoss
-from ntk_air.dynamics.run.recording import Labels, Recorder, View
+from ntk_air.dynamics.run.recording import Recorder, ReferenceLabels, View
 from ntk_air.dynamics.run.trajectory import FinalState, Trajectory
 from ntk_air.dynamics.supervision import Supervision
 from ntk_air.dynamics.supervision.label_functions import trace_floats
@@ -178,7 +178,7 @@ class _Run:
         measured = rule.measured(params)
         dtype = _output_dtype(apply_fn, measured, inputs, noisy)
         _check_labels(inputs, noisy, clean, held_out)
-        labels = Labels(
+        labels = ReferenceLabels(
             clean=jnp.asarray(noisy if clean is None else clean, dtype),
             noisy=jnp.asarray(noisy, dtype),
             held_out=None if held_out is None else jnp.asarray(held_out.targets, dtype),

@@ -8,18 +8,18 @@ import pytest
 
 from ntk_air.dynamics.closed_form import exact
 from ntk_air.dynamics.closed_form.chunks import in_chunks
-from ntk_air.dynamics.closed_form.distillation_filters import (
+from ntk_air.dynamics.closed_form.eigenframe import project
+from ntk_air.dynamics.closed_form.exact import ClosedForm
+from ntk_air.dynamics.closed_form.exact_curves import direct_curves
+from ntk_air.dynamics.filters.distillation import (
     DistillationRounds,
     LastEpochTeacher,
     RestartedStudent,
     StoppedTeacher,
 )
-from ntk_air.dynamics.closed_form.eigenframe import project
-from ntk_air.dynamics.closed_form.exact import exact_trajectory
-from ntk_air.dynamics.closed_form.exact_curves import direct_curves
-from ntk_air.dynamics.closed_form.filters import GradientDescent, GradientFlow, ModeLabels
-from ntk_air.dynamics.closed_form.momentum import HeavyBall
-from ntk_air.dynamics.closed_form.scheduled_filters import HardPatternTail, IdentityDistillation
+from ntk_air.dynamics.filters.momentum import HeavyBall
+from ntk_air.dynamics.filters.scheduled import HardPatternTail, IdentityDistillation
+from ntk_air.dynamics.filters.spectral import GradientDescent, GradientFlow, ModeLabels
 from ntk_air.dynamics.run import metrics
 from ntk_air.problem import HeldOut
 from tests.dynamics.reference import (
@@ -29,6 +29,7 @@ from tests.dynamics.reference import (
     spectrum_of,
     step_by_step,
 )
+from tests.dynamics.runs import follow
 from tests.helpers.lowering import assert_lowers
 
 N = 40
@@ -42,7 +43,7 @@ reference_metrics = jax.jit(metrics.train_metrics)
 def follow(spectrum, noisy, rule, *, times=STEPS, **options):
     """The exact run with all predictions kept: eight times in every test, to compile once."""
     assert len(times) == len(STEPS)
-    return exact_trajectory(spectrum, noisy, rule, times=times, store_at=times, **options)
+    return follow(spectrum, noisy, rule, times, method=ClosedForm(), store_at=times, **options)
 
 
 def labels_and_start(n_out, seed=0):
@@ -255,8 +256,8 @@ def test_modes_that_a_truncated_spectrum_lacks_stand_still_and_are_counted():
     kernel = kernel_with(SPECTRA["power_law"](N))
     full, top = spectrum_of(kernel), spectrum_of(kernel, top_k=5)
     clean, noisy, initial = labels_and_start(3)
-    truncated = exact_trajectory(
-        top, noisy, GradientDescent(1.0), times=[0, 30], clean=clean, initial=initial
+    truncated = follow(
+        top, noisy, GradientDescent(1.0), [0, 30], method=ClosedForm(), clean=clean, initial=initial
     )
     basis = np.asarray(full.eigenvectors[:, :5])
     kept = 1 - (1 - np.asarray(full.eigenvalues[:5])) ** 30
@@ -275,14 +276,14 @@ def test_metrics_do_not_depend_on_the_chunks():
     clean, noisy, initial = labels_and_start(3)
     weighted = IdentityDistillation(1.0, WEIGHTS)
     runs = [
-        exact_trajectory(
+        follow(
             spectrum,
             noisy,
             weighted,
-            times=np.arange(23.0),
+            np.arange(23.0),
+            method=ClosedForm(chunk_elements=size),
             clean=clean,
             initial=initial,
-            chunk_elements=size,
         )
         for size in (5 * N * 3, 10**6)
     ]
@@ -374,7 +375,7 @@ def test_divergence_is_refused_with_the_bound_or_shown_when_asked_for():
     _, noisy, _ = labels_and_start(3)
     for rule, bound in ((GradientDescent(2.1), "2,"), (HeavyBall(3.9, 0.9), "3.8,")):
         with pytest.raises(ValueError, match=f"learning_rate must lie below {bound}"):
-            exact_trajectory(spectrum, noisy, rule, times=[1])
+            follow(spectrum, noisy, rule, [1], method=ClosedForm())
     diverging = follow(
         spectrum,
         noisy,
@@ -412,18 +413,25 @@ def test_bad_arguments_are_refused_by_name(changed, message):
     arguments = {"noisy": np.ones((N, 1)), "rule": GradientDescent(1.0), "times": [0, 2]}
     arguments |= changed
     with pytest.raises(ValueError, match=message):
-        exact_trajectory(spectrum, arguments.pop("noisy"), arguments.pop("rule"), **arguments)
+        follow(
+            spectrum,
+            arguments.pop("noisy"),
+            arguments.pop("rule"),
+            method=ClosedForm(),
+            **arguments,
+        )
 
 
 def test_an_indefinite_kernel_is_refused_and_rounding_is_noted():
     eigenvalues = SPECTRA["power_law"](N)
     labels = np.ones((N, 3))
     with pytest.raises(ValueError, match=r"semi-definite kernel; its smallest .* is -0\.1"):
-        exact_trajectory(
+        follow(
             spectrum_of(kernel_with(np.append(eigenvalues[:-1], -0.1))),
             labels,
             GradientDescent(1.0),
-            times=[1],
+            [1],
+            method=ClosedForm(),
         )
     rounded = follow(
         spectrum_of(kernel_with(np.append(eigenvalues[:-1], -1e-12))),

@@ -8,16 +8,16 @@ import pytest
 
 from ntk_air.dynamics.closed_form import skeleton as sk
 from ntk_air.dynamics.closed_form.chunks import chunk_length, in_chunks
-from ntk_air.dynamics.closed_form.eigenframe import Frame, project
+from ntk_air.dynamics.closed_form.eigenframe import EigenFrame, project
 from ntk_air.dynamics.closed_form.exact_curves import (
     Skeletons,
     direct_curves,
     find_skeletons,
     skeleton_curves,
 )
-from ntk_air.dynamics.closed_form.filters import GradientDescent, GradientFlow
-from ntk_air.dynamics.closed_form.momentum import HeavyBall
-from ntk_air.dynamics.closed_form.scheduled_filters import HardPatternTail
+from ntk_air.dynamics.filters.momentum import HeavyBall
+from ntk_air.dynamics.filters.scheduled import HardPatternTail
+from ntk_air.dynamics.filters.spectral import GradientDescent, GradientFlow
 from ntk_air.problem import HeldOut
 from tests.dynamics.reference import noisy_problem
 from tests.helpers.lowering import assert_lowers
@@ -38,7 +38,7 @@ def a_frame(*, with_held_out=True, n_out=3):
     held_out = HeldOut(
         cross, noisy_problem(N_TEST, n_out, seed=2)[0], initial=rng.normal(size=(N_TEST, n_out))
     )
-    return Frame(
+    return EigenFrame(
         eigenvalues=jnp.asarray(EIGENVALUES),
         eigenvectors=jnp.asarray(vectors),
         initial=jnp.asarray(0.1 * rng.normal(size=clean.shape)),

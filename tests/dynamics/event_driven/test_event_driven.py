@@ -9,14 +9,16 @@ from ntk_air.dynamics import supervision as sv
 from ntk_air.dynamics.certificates.run_certificate import certify
 from ntk_air.dynamics.certificates.tail_bounds import tail_basis
 from ntk_air.dynamics.event_driven import modes
-from ntk_air.dynamics.event_driven.event_driven import simulate_by_jumps
+from ntk_air.dynamics.event_driven.event_driven import EventDriven
 from ntk_air.dynamics.event_driven.events import EventFinder, _stray, bracket_events, first_change
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.learning_rate import RelativeRate
-from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision.label_functions import trace_floats
 from ntk_air.problem import HeldOut
 from tests.dynamics import supervised
 from tests.dynamics.reference import SPECTRA, kernel_with, spectrum_of
+from tests.dynamics.runs import follow
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 
@@ -187,8 +189,8 @@ def test_ten_thousand_steps_are_those_of_plain_stepping(teacher, spectrum):
         "held_out": HeldOut(kernel[:20], clean[:20], initial=0.5 * initial[:20]),
         "store_at": [20, 1000],
     }
-    plain = simulate(kernel, noisy, supervision, **arguments)
-    jumped = simulate_by_jumps(spectrum_of(kernel), noisy, supervision, **arguments)
+    plain = follow(kernel, noisy, supervision, method=Stepwise(), **arguments)
+    jumped = follow(spectrum_of(kernel), noisy, supervision, method=EventDriven(), **arguments)
     assert jumped.notes == ()
     for name, curve in plain.curves().items():
         np.testing.assert_allclose(
@@ -206,9 +208,9 @@ def test_plain_steps_go_on_from_jumps():
     kernel, clean, noisy, _ = a_restless_problem(3)
     supervision = sv.Supervision(sv.Sharpened(0.3), sv.Harmonic(10.0), sv.LastEpoch(7))
     run = {"learning_rate": 0.9, "momentum": 0.5, "clean": clean}
-    jumped = simulate_by_jumps(spectrum_of(kernel), noisy, supervision, times=[0, 250], **run)
-    mixed = simulate(kernel, noisy, supervision, times=[0, 250, 400], resume=jumped, **run)
-    plain = simulate(kernel, noisy, supervision, times=[0, 250, 400], **run)
+    jumped = follow(spectrum_of(kernel), noisy, supervision, [0, 250], method=EventDriven(), **run)
+    mixed = follow(kernel, noisy, supervision, [0, 250, 400], method=Stepwise(resume=jumped), **run)
+    plain = follow(kernel, noisy, supervision, [0, 250, 400], method=Stepwise(), **run)
     for name, curve in plain.curves().items():
         np.testing.assert_allclose(mixed.curves()[name], curve, rtol=1e-9, atol=1e-11, err_msg=name)
 
@@ -226,8 +228,8 @@ def test_infinity_is_reached_once_the_labels_are_final():
 
     spectrum = spectrum_of(kernel)
     run = {"clean": clean, "initial": initial, "learning_rate": 1.0}
-    got = simulate_by_jumps(
-        spectrum, noisy, supervision, times=[2000, np.inf], is_final=is_final, **run
+    got = follow(
+        spectrum, noisy, supervision, [2000, np.inf], method=EventDriven(is_final=is_final), **run
     )
     pattern = supervised.hard(np.asarray(got.final.predictions))
     target = 0.6 * noisy + 0.4 * pattern
@@ -264,8 +266,13 @@ def test_infinity_is_reached_once_the_labels_are_final():
 )
 def test_infinity_is_refused_with_its_reason(supervision, is_final, why):
     kernel, clean, noisy, _ = a_restless_problem(3)
-    got = simulate_by_jumps(
-        spectrum_of(kernel), noisy, supervision, times=[50, np.inf], clean=clean, is_final=is_final
+    got = follow(
+        spectrum_of(kernel),
+        noisy,
+        supervision,
+        [50, np.inf],
+        method=EventDriven(is_final=is_final),
+        clean=clean,
     )
     np.testing.assert_array_equal(got.times, [50])
     assert got.notes == (f"stopped at step 50, before infinity: {why}",)
@@ -273,8 +280,13 @@ def test_infinity_is_refused_with_its_reason(supervision, is_final, why):
 
 def test_plain_descent_needs_no_labels_and_goes_to_infinity():
     kernel, clean, noisy, _ = a_restless_problem(3)
-    got = simulate_by_jumps(
-        spectrum_of(kernel), noisy, sv.plain_descent(), times=[0, 10**4, np.inf], clean=clean
+    got = follow(
+        spectrum_of(kernel),
+        noisy,
+        sv.plain_descent(),
+        [0, 10**4, np.inf],
+        method=EventDriven(),
+        clean=clean,
     )
     np.testing.assert_allclose(got.final.predictions, noisy, atol=1e-10)
     assert got.rule.endswith("simulated in 1 jumps")
@@ -282,8 +294,13 @@ def test_plain_descent_needs_no_labels_and_goes_to_infinity():
 
 def test_a_truncated_spectrum_and_a_label_decided_by_rounding_are_noted():
     kernel, clean, noisy, _ = a_restless_problem(1)
-    got = simulate_by_jumps(
-        spectrum_of(kernel, top_k=20), noisy, sv.plain_descent(), times=[100], clean=clean
+    got = follow(
+        spectrum_of(kernel, top_k=20),
+        noisy,
+        sv.plain_descent(),
+        [100],
+        method=EventDriven(),
+        clean=clean,
     )
     assert got.notes == ("only 20 of 60 modes are held: the others stand still",)
     # Two rows in one place with opposite labels: their sign is made of rounding.
@@ -292,20 +309,20 @@ def test_a_truncated_spectrum_and_a_label_decided_by_rounding_are_noted():
     noisy = np.array([[1.0], [-1.0], [1.0], [1.0], [-1.0], [1.0]])
     inputs[2:] -= inputs[2:] @ np.outer(inputs[0], inputs[0]) / (inputs[0] @ inputs[0])
     supervision = sv.Supervision(sv.Hard(), sv.Constant(0.5))
-    got = simulate_by_jumps(spectrum_of(inputs @ inputs.T), noisy, supervision, times=[100])
+    got = follow(spectrum_of(inputs @ inputs.T), noisy, supervision, [100], method=EventDriven())
     assert "which is within rounding: plain steps may decide otherwise" in got.notes[-1]
 
 
 def test_a_diverging_run_stops_and_says_so():
     kernel, clean, noisy, _ = a_restless_problem(1)
-    got = simulate_by_jumps(
+    got = follow(
         spectrum_of(kernel),
         noisy,
         sv.plain_descent(),
-        times=[0, 100, 10**5],
+        [0, 100, 10**5],
+        method=EventDriven(),
+        descent=Descent(RelativeRate(2.5), allow_divergence=True),
         clean=clean,
-        learning_rate=RelativeRate(2.5),
-        allow_divergence=True,
     )
     np.testing.assert_array_equal(got.times, [0, 100])
     assert got.notes[0].startswith("stopped at step 100: the next outputs are not finite")
@@ -335,7 +352,7 @@ def test_what_cannot_jump_is_refused(changes, match):
     kernel, clean, noisy, _ = a_restless_problem(3)
     arguments = {"supervision": sv.Supervision(sv.Hard(), sv.Constant(0.5)), "times": [9]}
     with pytest.raises(ValueError, match=match):
-        simulate_by_jumps(spectrum_of(kernel), noisy, clean=clean, **(arguments | changes))
+        follow(spectrum_of(kernel), noisy, method=EventDriven(), clean=clean, **arguments | changes)
 
 
 def test_every_part_lowers_for_every_platform():
@@ -363,8 +380,14 @@ def test_other_times_and_rates_compile_nothing():
 
     def run(scale, rate, times):
         supervision = sv.Supervision(sv.Hard(), sv.Harmonic(scale))
-        simulate_by_jumps(
-            spectrum, noisy, supervision, times=times, learning_rate=rate, clean=clean
+        follow(
+            spectrum,
+            noisy,
+            supervision,
+            times,
+            method=EventDriven(),
+            descent=Descent(rate),
+            clean=clean,
         )
 
     run(10.0, 0.5, [0, 3, 500])
@@ -384,12 +407,17 @@ def test_a_certificate_ends_the_watch_and_opens_the_way_to_infinity():
         proved.append((step, bool(found.issued)))
         return proved[-1][1]
 
-    got = simulate_by_jumps(
-        spectrum, noisy, supervision, times=[3000, np.inf], clean=clean, is_final=is_final
+    got = follow(
+        spectrum,
+        noisy,
+        supervision,
+        [3000, np.inf],
+        method=EventDriven(is_final=is_final),
+        clean=clean,
     )
     assert not proved[0][1]
     assert proved[-1][1]
     assert proved[-1][0] < 3000
     np.testing.assert_allclose(got.train.rms_distance[1], 0, atol=1e-10)
-    plain = simulate(kernel, noisy, supervision, times=[3000], clean=clean)
+    plain = follow(kernel, noisy, supervision, [3000], method=Stepwise(), clean=clean)
     np.testing.assert_allclose(got.train.rms_distance[0], plain.train.rms_distance[0], rtol=1e-9)

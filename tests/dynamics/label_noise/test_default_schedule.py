@@ -7,16 +7,17 @@ import pytest
 
 from ntk_air.data.catalogue import load_dataset
 from ntk_air.data.noise import SymmetricNoise
-from ntk_air.dynamics.closed_form.exact import exact_trajectory
-from ntk_air.dynamics.closed_form.filters import GradientDescent
+from ntk_air.dynamics.closed_form.exact import ClosedForm
+from ntk_air.dynamics.filters.spectral import GradientDescent
 from ntk_air.dynamics.label_noise import default_schedule as module
 from ntk_air.dynamics.label_noise.default_schedule import default_schedule
-from ntk_air.dynamics.rounds import Rounds, by_epoch, follow_rounds, last_outputs, make_frame
+from ntk_air.dynamics.rounds import ByRounds, Rounds, by_epoch, last_outputs, make_frame
 from ntk_air.dynamics.supervision import Restart, Sharpened, Supervision
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.problem import HeldOut
 from ntk_air.spectrum.decomposition import decompose
 from tests.dynamics.reference import kernel_with, one_hot, spectrum_of
+from tests.dynamics.runs import follow
 
 SEEDS = range(6)
 
@@ -49,12 +50,15 @@ def schedules(digits):
 def test_it_beats_the_best_early_stopping_on_digits(digits, schedules):
     gains = []
     for (spectrum, clean, noisy, held_out), schedule in zip(digits, schedules, strict=True):
-        run = follow_rounds(spectrum, noisy, schedule.rounds, clean=clean, held_out=held_out)
-        descent = exact_trajectory(
+        run = follow(
+            spectrum, noisy, schedule.rounds, method=ByRounds(), clean=clean, held_out=held_out
+        )
+        descent = follow(
             spectrum,
             noisy,
             GradientDescent(spectrum.default_learning_rate),
-            times=np.unique(np.round(2.0 ** np.arange(0, 20, 0.25))),
+            np.unique(np.round(2.0 ** np.arange(0, 20, 0.25))),
+            method=ClosedForm(),
             clean=clean,
             held_out=held_out,
         )
@@ -119,7 +123,10 @@ def test_rounds_end_before_a_class_is_lost():
     ends = [
         np.bincount(
             np.argmax(
-                follow_rounds(spectrum, noisy, Rounds(drifting, count)).final.predictions, axis=1
+                follow(
+                    spectrum, noisy, Rounds(drifting, count), method=ByRounds()
+                ).final.predictions,
+                axis=1,
             ),
             minlength=n_classes,
         )

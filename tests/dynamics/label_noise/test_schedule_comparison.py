@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ntk_air.dynamics.closed_form.exact import exact_trajectory
-from ntk_air.dynamics.closed_form.filters import GradientDescent
+from ntk_air.dynamics.closed_form.exact import ClosedForm
+from ntk_air.dynamics.filters.spectral import GradientDescent
 from ntk_air.dynamics.label_noise.schedule_comparison import (
     GRID_FACTORS,
     GRID_TEMPERATURES,
@@ -15,10 +15,11 @@ from ntk_air.dynamics.label_noise.schedule_comparison import (
     split_rows,
     training_outcome,
 )
-from ntk_air.dynamics.rounds import Rounds, follow_rounds
+from ntk_air.dynamics.rounds import ByRounds, Rounds
 from ntk_air.dynamics.supervision import Constant, Hard, Restart, Sharpened, Supervision
 from ntk_air.problem import HeldOut
 from tests.dynamics.reference import one_hot, spectrum_of
+from tests.dynamics.runs import follow
 
 N, N_TEST, N_CLASSES = 60, 40, 3
 
@@ -64,11 +65,12 @@ def test_stops_are_points_of_plain_descent(problem, comparison):
         "clean_labels",
     ):
         score = comparison.scores[name]
-        run = exact_trajectory(
+        run = follow(
             problem["spectrum"],
             problem["clean" if name == "clean_labels" else "noisy"],
             rule,
-            times=[score.steps],
+            [score.steps],
+            method=ClosedForm(),
             clean=problem["clean"],
             held_out=problem["held_out"],
         )
@@ -109,10 +111,11 @@ def test_the_grid_oracle_is_the_best_of_runs_one_by_one(problem, comparison):
                     warm_up=warm_up,
                 )
                 for finish in (Hard(), label_function):
-                    run = follow_rounds(
+                    run = follow(
                         problem["spectrum"],
                         problem["noisy"],
                         Rounds(supervision, 25, finish=finish),
+                        method=ByRounds(),
                         held_out=problem["held_out"],
                     )
                     best = max(best, float(run.held_out.accuracy[-1]))

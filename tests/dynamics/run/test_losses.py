@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from ntk_air.dynamics import supervision as sv
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.learning_rate import RelativeRate
 from ntk_air.dynamics.run.losses import CrossEntropy, SquareLoss
-from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.dynamics.stepwise.simulate import Stepwise
 from tests.dynamics import supervised
+from tests.dynamics.runs import follow
 from tests.helpers.type_checks import without_type_checks
 
 
@@ -79,15 +81,15 @@ def test_simulation_is_the_plain_loop(n_out, label, teacher):
         link=probabilities,
     )
     supervision = sv.Supervision(ours, sv.Power(1.5, scale=3), supervised.TEACHERS[teacher])
-    got = simulate(
+    got = follow(
         kernel,
         noisy,
         supervision,
-        times=[0, 25, 60],
-        learning_rate=rate,
+        [0, 25, 60],
+        method=Stepwise(loss=CrossEntropy()),
+        descent=Descent(rate),
         initial=initial,
         clean=clean,
-        loss=CrossEntropy(),
         store_at=[25],
     )
     np.testing.assert_allclose(got.stored.train[0], outputs[25], rtol=1e-11, atol=1e-12)
@@ -104,13 +106,25 @@ def test_below_its_bound_the_loss_on_a_fixed_target_falls_at_every_step(n_out):
     kernel, _, noisy, _ = supervised.a_problem(n_out)
     bound = 8.0 if n_out == 1 else 4.0
     run = {"loss": CrossEntropy(), "times": np.arange(60), "store_at": np.arange(60)}
-    got = simulate(
-        kernel, noisy, sv.plain_descent(), learning_rate=RelativeRate(0.99 * bound), **run
+    got = follow(
+        kernel,
+        noisy,
+        sv.plain_descent(),
+        method=Stepwise(),
+        descent=Descent(RelativeRate(0.99 * bound)),
+        **run,
     )
     losses = [float(cross_entropy(jnp.asarray(f), jnp.asarray(noisy))) for f in got.stored.train]
     assert (np.diff(losses) < 0).all()
     with pytest.raises(ValueError, match="learning_rate must lie below"):
-        simulate(kernel, noisy, sv.plain_descent(), learning_rate=RelativeRate(bound), **run)
+        follow(
+            kernel,
+            noisy,
+            sv.plain_descent(),
+            method=Stepwise(),
+            descent=Descent(RelativeRate(bound)),
+            **run,
+        )
 
 
 def test_self_distillation_on_cross_entropy_refines_noisy_labels():
@@ -119,8 +133,10 @@ def test_self_distillation_on_cross_entropy_refines_noisy_labels():
     kernel = np.outer(clean, clean) + 0.05 * kernel  # one direction is the signal
     noisy = np.where(flips[:, None], -clean, clean)
     run = {"times": [4000], "loss": CrossEntropy(), "clean": clean}
-    plain = simulate(kernel, noisy, sv.plain_descent(), **run)
-    taught = simulate(kernel, noisy, sv.Supervision(sv.Hard(), sv.Harmonic(50.0)), **run)
+    plain = follow(kernel, noisy, sv.plain_descent(), method=Stepwise(), **run)
+    taught = follow(
+        kernel, noisy, sv.Supervision(sv.Hard(), sv.Harmonic(50.0)), method=Stepwise(), **run
+    )
     assert taught.train.zero_one_error[0] == 0
     assert taught.train.rms_distance[0] < 0.5 * plain.train.rms_distance[0]
 
@@ -147,4 +163,4 @@ def test_self_distillation_on_cross_entropy_refines_noisy_labels():
 )
 def test_labels_that_are_no_probabilities_are_refused(noisy, supervision, match):
     with pytest.raises(ValueError, match=match), without_type_checks():
-        simulate(np.eye(2), noisy, supervision, times=[1], loss=CrossEntropy())
+        follow(np.eye(2), noisy, supervision, [1], method=Stepwise(loss=CrossEntropy()))

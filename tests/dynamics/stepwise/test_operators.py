@@ -6,12 +6,13 @@ import pytest
 
 from ntk_air.dynamics import supervision as sv
 from ntk_air.dynamics.stepwise.checkpoints import SimulationFile
-from ntk_air.dynamics.stepwise.simulate import simulate
+from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.operators.sharded import build_sharded_kernel
 from ntk_air.kernels.tiles.recomputed import RecomputedKernel
 from ntk_air.kernels.tiles.tiled import build_tiled_kernel
 from ntk_air.problem import HeldOut
+from tests.dynamics.runs import follow
 
 N, N_TEST = 24, 4
 TIMES = (0, 3, 12)
@@ -34,15 +35,15 @@ def problem():
 
 def run(kernel, problem, **options):
     _, theta, clean, noisy = problem
-    return simulate(
+    return follow(
         kernel,
         noisy,
         sv.Supervision(sv.Hard(), sv.Power(1.5), sv.LastEpoch(4), warm_up=2),
-        times=TIMES,
+        TIMES,
+        method=Stepwise(),
         clean=clean[:N],
         held_out=HeldOut(theta[N:, :N], clean[N:]),
         store_at=(3, 12),
-        largest_eigenvalue=float(np.linalg.eigvalsh(theta[:N, :N])[-1]),
         **options,
     )
 

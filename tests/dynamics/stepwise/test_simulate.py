@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from ntk_air.dynamics import supervision as sv
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.learning_rate import RelativeRate
 from ntk_air.dynamics.run.losses import CrossEntropy, SquareLoss
-from ntk_air.dynamics.stepwise.simulate import find_largest_eigenvalue, simulate
+from ntk_air.dynamics.stepwise.simulate import Stepwise, find_largest_eigenvalue
 from ntk_air.dynamics.stepwise.stepping import Problem, SimulationState, _advance_on_device, start
 from ntk_air.kernels.operators.operator import DenseKernel, KernelOperator
 from ntk_air.problem import HeldOut
 from tests.dynamics import supervised
+from tests.dynamics.runs import follow
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.type_checks import without_type_checks
@@ -89,13 +91,13 @@ def test_simulation_is_the_plain_loop(label, schedule, teacher, momentum, n_out)
         warm_up=3,
     )
     times = [0, 1, 7, 39, 40]
-    got = simulate(
+    got = follow(
         kernel,
         noisy,
         sv.Supervision(ours, weight, taught_by, warm_up=3),
-        times=times,
-        learning_rate=rate,
-        momentum=momentum,
+        times,
+        method=Stepwise(),
+        descent=Descent(rate, momentum=momentum),
         initial=initial,
         clean=clean,
         store_at=times,
@@ -120,8 +122,8 @@ def test_simulation_is_the_plain_loop(label, schedule, teacher, momentum, n_out)
 def test_an_operator_known_by_its_products_gives_the_same(kind):
     kernel, clean, noisy, _ = supervised.a_problem(3)
     operator = factored(kind, kernel)
-    dense = simulate(kernel, noisy, self_distillation(), times=[0, 9, 30], clean=clean)
-    got = simulate(operator, noisy, self_distillation(), times=[0, 9, 30], clean=clean)
+    dense = follow(kernel, noisy, self_distillation(), [0, 9, 30], method=Stepwise(), clean=clean)
+    got = follow(operator, noisy, self_distillation(), [0, 9, 30], method=Stepwise(), clean=clean)
     np.testing.assert_allclose(got.final.predictions, dense.final.predictions, rtol=1e-10)
     for name, curve in got.curves().items():
         np.testing.assert_allclose(curve, dense.curves()[name], rtol=1e-9, err_msg=name)
@@ -133,11 +135,12 @@ def test_held_out_predictions_follow_the_dual_variables():
     kernel, clean, noisy, initial = supervised.a_problem(3)
     keep = slice(0, 16)
     held_out = HeldOut(kernel[16:, keep], clean[16:], initial=initial[16:])
-    got = simulate(
+    got = follow(
         kernel[keep, keep],
         noisy[keep],
         self_distillation(),
-        times=[5, 20],
+        [5, 20],
+        method=Stepwise(),
         initial=initial[keep],
         held_out=held_out,
         store_at=[20],
@@ -155,28 +158,29 @@ def test_a_run_cut_short_goes_on_as_if_it_had_not_been(teacher):
     kernel, clean, noisy, initial = supervised.a_problem(3)
     supervision = sv.Supervision(sv.Hard(), sv.Harmonic(), supervised.TEACHERS[teacher])
     options = {"momentum": 0.5, "initial": initial, "clean": clean, "learning_rate": 0.1}
-    whole = simulate(kernel, noisy, supervision, times=[0, 6, 13, 30], store_at=[6, 30], **options)
+    whole = follow(
+        kernel, noisy, supervision, [0, 6, 13, 30], method=Stepwise(), store_at=[6, 30], **options
+    )
     kept = []
-    simulate(
+    follow(
         kernel,
         noisy,
         supervision,
-        times=[0, 6, 13, 30],
+        [0, 6, 13, 30],
+        method=Stepwise(checkpoint=kept.append, checkpoint_every=5),
         store_at=[6, 30],
-        checkpoint=kept.append,
-        checkpoint_every=5,
         **options,
     )
     stops = [int(part.final.resume.step) for part in kept]
     assert stops == [0, 5, 6, 11, 13, 18, 23, 28, 30]
     for part in (kept[1], kept[3], kept[4]):
-        rest = simulate(
+        rest = follow(
             kernel,
             noisy,
             supervision,
-            times=[0, 6, 13, 30],
+            [0, 6, 13, 30],
+            method=Stepwise(resume=part),
             store_at=[6, 30],
-            resume=part,
             **options,
         )
         assert eqx.tree_equal(rest, whole)
@@ -184,14 +188,14 @@ def test_a_run_cut_short_goes_on_as_if_it_had_not_been(teacher):
 
 def test_a_diverging_run_stops_and_says_so():
     kernel, clean, noisy, _ = supervised.a_problem(3)
-    got = simulate(
+    got = follow(
         kernel,
         noisy,
         sv.plain_descent(),
-        times=[0, 10, 10**6],
-        learning_rate=RelativeRate(3.0),
+        [0, 10, 10**6],
+        method=Stepwise(),
+        descent=Descent(RelativeRate(3.0), allow_divergence=True),
         clean=clean,
-        allow_divergence=True,
     )
     stopped = got.times[-1]
     assert 900 < stopped < 1100  # 2^1024 overflows
@@ -201,19 +205,19 @@ def test_a_diverging_run_stops_and_says_so():
     )
     assert np.isfinite(got.final.predictions).all()
     with pytest.raises(ValueError, match=f"resume must be a run that can go on.*{stopped:.0f}"):
-        simulate(kernel, noisy, sv.plain_descent(), times=[10**7], resume=got)
+        follow(kernel, noisy, sv.plain_descent(), [10**7], method=Stepwise(resume=got))
 
 
 def test_a_schedule_that_leaves_its_range_during_the_run_stops_it():
     kernel, clean, noisy, _ = supervised.a_problem(3)
     supervision = sv.Supervision(sv.Hard(), OutputNorm())
-    got = simulate(kernel, noisy, supervision, times=[0, 99], clean=clean)
+    got = follow(kernel, noisy, supervision, [0, 99], method=Stepwise(), clean=clean)
     stopped = int(got.times[-1])
     assert got.notes == (
         f"stopped at step {stopped} of 99: its schedule gave a weight outside [0, 1]",
     )
     assert np.linalg.norm(got.final.predictions) > 1
-    before = simulate(kernel, noisy, supervision, times=[stopped - 1], clean=clean)
+    before = follow(kernel, noisy, supervision, [stopped - 1], method=Stepwise(), clean=clean)
     assert np.linalg.norm(before.final.predictions) <= 1
 
 
@@ -240,15 +244,15 @@ def test_a_converged_run_stops_and_one_that_has_not_says_so():
     kernel, clean, noisy, _ = supervised.a_problem(3)
     kernel = kernel + 2 * np.eye(24)
     run = {"clean": clean, "converged_below": 1e-6}
-    got = simulate(kernel, noisy, sv.plain_descent(), times=[0, 10**5], **run)
+    got = follow(kernel, noisy, sv.plain_descent(), [0, 10**5], method=Stepwise(), **run)
     assert got.times[-1] < 10**3
     assert "converged: the gradient is below converged_below" in got.notes[0]
     assert got.train.residual_norm[-1] <= 1e-6 * np.linalg.norm(noisy)
-    before = simulate(
-        kernel, noisy, sv.plain_descent(), times=[int(got.times[-1]) - 1], clean=clean
+    before = follow(
+        kernel, noisy, sv.plain_descent(), [int(got.times[-1]) - 1], method=Stepwise(), clean=clean
     )
     assert before.train.residual_norm[-1] > 1e-6 * np.linalg.norm(noisy)
-    short = simulate(kernel, noisy, sv.plain_descent(), times=[3], **run)
+    short = follow(kernel, noisy, sv.plain_descent(), [3], method=Stepwise(), **run)
     assert short.notes == ("not converged: the gradient is above converged_below at step 3",)
 
 
@@ -257,7 +261,7 @@ def test_the_default_rate_and_lambda_max_are_found():
     largest = np.linalg.eigvalsh(kernel)[-1]
     np.testing.assert_allclose(find_largest_eigenvalue(DenseKernel(kernel)), largest, rtol=1e-12)
     np.testing.assert_allclose(find_largest_eigenvalue(DenseKernel(np.array([[3.0]]))), 3.0)
-    got = simulate(kernel, noisy, sv.plain_descent(), times=[1])
+    got = follow(kernel, noisy, sv.plain_descent(), [1], method=Stepwise())
     np.testing.assert_allclose(got.learning_rate, 1 / largest, rtol=1e-12)
     assert got.rule == "SquareLoss, gradient descent, Identity × Constant × CurrentStep, simulated"
 
@@ -265,13 +269,14 @@ def test_the_default_rate_and_lambda_max_are_found():
 def test_float32_follows_float64():
     kernel, clean, noisy, _ = supervised.a_problem(3)
     runs = [
-        simulate(
+        follow(
             kernel.astype(dtype),
             noisy,
             sv.Supervision(sv.Sharpened(0.2), sv.Power(1.5), sv.ExponentialMovingAverage(0.5)),
-            times=[0, 50],
+            [0, 50],
+            method=Stepwise(),
+            descent=Descent(momentum=0.3),
             clean=clean,
-            momentum=0.3,
         )
         for dtype in (np.float32, np.float64)
     ]
@@ -311,14 +316,14 @@ def test_other_times_temperatures_and_rates_compile_nothing():
 
     def run(temperature, rate, times):
         supervision = sv.Supervision(sv.Sharpened(temperature), sv.Agreement())
-        simulate(
+        follow(
             DenseKernel(kernel),
             noisy,
             supervision,
-            times=times,
+            times,
+            method=Stepwise(),
+            descent=Descent(rate),
             clean=clean,
-            learning_rate=rate,
-            largest_eigenvalue=5.0,
         )
 
     run(0.1, 0.01, [0, 3, 50])
@@ -369,19 +374,19 @@ def test_bad_arguments_are_refused(changes, match):
         "initial": initial,
     }
     with pytest.raises(ValueError, match=match), without_type_checks():
-        simulate(kernel, **(arguments | changes))
+        follow(kernel, method=Stepwise(), **arguments | changes)
 
 
 def test_what_cannot_be_resumed_is_refused():
     kernel, clean, noisy, _ = supervised.a_problem(3)
-    done = simulate(kernel, noisy, sv.plain_descent(), times=[9], clean=clean)
+    done = follow(kernel, noisy, sv.plain_descent(), [9], method=Stepwise(), clean=clean)
     with pytest.raises(ValueError, match=r"times must reach step 9.*the last is 8"):
-        simulate(kernel, noisy, sv.plain_descent(), times=[8], resume=done)
+        follow(kernel, noisy, sv.plain_descent(), [8], method=Stepwise(resume=done))
     with pytest.raises(ValueError, match=r"resume must be a run of shape \(24, 1\) float64"):
-        simulate(kernel, noisy[:, :1], sv.plain_descent(), times=[10], resume=done)
+        follow(kernel, noisy[:, :1], sv.plain_descent(), [10], method=Stepwise(resume=done))
     stateless = eqx.tree_at(lambda t: t.final.resume, done, None)
     with pytest.raises(ValueError, match="resume must be a trajectory that simulate returned"):
-        simulate(kernel, noisy, sv.plain_descent(), times=[10], resume=stateless)
+        follow(kernel, noisy, sv.plain_descent(), [10], method=Stepwise(resume=stateless))
     assert isinstance(done.final.resume, SimulationState)
 
 

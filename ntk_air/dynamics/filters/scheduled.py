@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from ntk_air._base.checks import check_fraction
 from ntk_air._base.typing import AnyArray
-from ntk_air.dynamics.closed_form.filters import (
+from ntk_air.dynamics.filters.spectral import (
     ModeLabels,
     ModeStates,
     Response,

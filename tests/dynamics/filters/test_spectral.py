@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntk_air.dynamics.closed_form.filters import (
+from ntk_air.dynamics.filters.momentum import HeavyBall
+from ntk_air.dynamics.filters.spectral import (
     GradientDescent,
     GradientFlow,
     decay,
     exponential_mean,
     geometric_sum,
 )
-from ntk_air.dynamics.closed_form.momentum import HeavyBall
 from tests.helpers.lowering import assert_lowers
 
 HUGE = 1e15

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ntk_air._base.checks import check_fraction
-from ntk_air.dynamics.closed_form.filters import (
+from ntk_air.dynamics.filters.spectral import (
     Response,
     SpectralFilter,
     Values,
@@ -86,7 +86,8 @@ class HeavyBall(SpectralFilter):
         residual = after - momentum * now
         return Response(
             residual=residual,
-            dual=self.learning_rate * _impulse_sum(rate, momentum, roots, steps, residual),
+            dual=self.learning_rate
+            * _impulse_sum(rate, momentum, roots, steps=steps, residual=residual),
         )
 
 
@@ -125,6 +126,7 @@ def _impulse_sum(
     rate: Float[Array, "..."],
     momentum: Float[Array, ""],
     roots: _Roots,
+    *,
     steps: Float[Array, "..."],
     residual: Float[Array, "..."],
 ) -> Float[Array, "..."]:

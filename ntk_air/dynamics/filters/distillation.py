@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_air._base.checks import check_at_least, check_fraction
-from ntk_air.dynamics.closed_form.filters import (
+from ntk_air.dynamics.filters.spectral import (
     Response,
     SpectralFilter,
     Values,

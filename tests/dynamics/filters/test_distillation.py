@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from ntk_air.dynamics.closed_form.distillation_filters import (
+from ntk_air.dynamics.filters.distillation import (
     DistillationRounds,
     LastEpochTeacher,
     RestartedStudent,
     StoppedTeacher,
 )
-from ntk_air.dynamics.closed_form.filters import GradientDescent, GradientFlow
-from ntk_air.dynamics.closed_form.scheduled_filters import HardPatternTail, IdentityDistillation
+from ntk_air.dynamics.filters.scheduled import HardPatternTail, IdentityDistillation
+from ntk_air.dynamics.filters.spectral import GradientDescent, GradientFlow
 
 EIGENVALUES = np.array([1.0, 0.6, 0.1, 1e-2, 1e-5, 0.0])
 DESCENT = GradientDescent(1.0)
