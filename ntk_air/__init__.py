@@ -1,13 +1,186 @@
 """ntk_air: see whether a claim about neural tangent kernels holds.
 
-Importing this package changes no JAX setting and does not import neural-tangents.
+``import ntk_air as na`` gives the names below; each is imported when it is first used. Importing
+changes no JAX setting, and does not import neural-tangents.
+
+Data: ``load_dataset``, ``Dataset``, label noise. Kernels: ``DenseNTK``, ``EmpiricalNTK``, … and
+operators that hold no matrix. Spectra: ``decompose``, ``top_modes``, ``label_quadrature``. AIR:
+``air_summary``. One problem and one verb: ``make_problem``, ``solve``. Verdicts: ``certify``,
+``verify``. Families: ``label_functions``, ``weights``, ``teachers``, ``filters``, ``losses``,
+``networks``, ``noisy_labels``, ``adapters``.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+import importlib
+from typing import TYPE_CHECKING, Any
 
-try:
-    __version__ = version("ntk-air")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+if TYPE_CHECKING:
+    from ntk_air.air import air_curve, air_summary, energy_in_top, kernel_target_alignment
+    from ntk_air.claims import Claim, verify
+    from ntk_air.data import (
+        Dataset,
+        HumanNoise,
+        InstanceDependentNoise,
+        PairFlipNoise,
+        SymmetricNoise,
+        TransitionNoise,
+        load_dataset,
+    )
+    from ntk_air.dynamics import filters
+    from ntk_air.dynamics.certificates.certificate import Certificate
+    from ntk_air.dynamics.certificates.run_certificate import certify
+    from ntk_air.dynamics.closed_form.exact import ClosedForm
+    from ntk_air.dynamics.event_driven.event_driven import EventDriven
+    from ntk_air.dynamics.label_noise.default_schedule import default_schedule
+    from ntk_air.dynamics.rounds import ByRounds
+    from ntk_air.dynamics.rules import Descent, Flow
+    from ntk_air.dynamics.run import losses
+    from ntk_air.dynamics.run.learning_rate import RelativeRate
+    from ntk_air.dynamics.run.trajectory import Trajectory
+    from ntk_air.dynamics.solve import Auto, solve
+    from ntk_air.dynamics.stepwise.simulate import Stepwise
+    from ntk_air.dynamics.supervision import Rounds, Supervision, label_functions, teachers, weights
+    from ntk_air.kernels.empirical import EmpiricalNTK, empirical_ntk, empirical_ntk_plan
+    from ntk_air.kernels.gram import gram_matrix
+    from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
+    from ntk_air.kernels.infinite.dense import DenseNTK
+    from ntk_air.kernels.operators.operator import KernelOperator
+    from ntk_air.networks import adapters, noisy_labels
+    from ntk_air.problem import HeldOut, Labels, Problem, make_problem
+    from ntk_air.spectrum.decomposition import decompose
+    from ntk_air.spectrum.krylov.enclosure import Enclosure
+    from ntk_air.spectrum.krylov.quadrature import label_quadrature
+    from ntk_air.spectrum.krylov.top_modes import top_modes
+    from ntk_air.spectrum.result import Spectrum
 
-__all__ = ["__version__"]
+_HOMES = {
+    "air": ("air_curve", "air_summary", "energy_in_top", "kernel_target_alignment"),
+    "claims": ("Claim", "verify"),
+    "data": (
+        "Dataset",
+        "HumanNoise",
+        "InstanceDependentNoise",
+        "PairFlipNoise",
+        "SymmetricNoise",
+        "TransitionNoise",
+        "load_dataset",
+    ),
+    "dynamics.certificates.certificate": ("Certificate",),
+    "dynamics.certificates.run_certificate": ("certify",),
+    "dynamics.closed_form.exact": ("ClosedForm",),
+    "dynamics.event_driven.event_driven": ("EventDriven",),
+    "dynamics.label_noise.default_schedule": ("default_schedule",),
+    "dynamics.rounds": ("ByRounds",),
+    "dynamics.rules": ("Descent", "Flow"),
+    "dynamics.run.learning_rate": ("RelativeRate",),
+    "dynamics.run.trajectory": ("Trajectory",),
+    "dynamics.solve": ("Auto", "solve"),
+    "dynamics.stepwise.simulate": ("Stepwise",),
+    "dynamics.supervision": ("Rounds", "Supervision"),
+    "kernels.empirical": ("EmpiricalNTK", "empirical_ntk", "empirical_ntk_plan"),
+    "kernels.gram": ("gram_matrix",),
+    "kernels.infinite.convolutional": ("ConvolutionalNTK",),
+    "kernels.infinite.dense": ("DenseNTK",),
+    "kernels.operators.operator": ("KernelOperator",),
+    "problem": ("HeldOut", "Labels", "Problem", "make_problem"),
+    "spectrum.decomposition": ("decompose",),
+    "spectrum.krylov.enclosure": ("Enclosure",),
+    "spectrum.krylov.quadrature": ("label_quadrature",),
+    "spectrum.krylov.top_modes": ("top_modes",),
+    "spectrum.result": ("Spectrum",),
+}
+"""Where each exported name lives."""
+
+_FAMILIES = {
+    "adapters": "networks.adapters",
+    "filters": "dynamics.filters",
+    "label_functions": "dynamics.supervision.label_functions",
+    "losses": "dynamics.run.losses",
+    "networks": "networks",
+    "noisy_labels": "networks.noisy_labels",
+    "teachers": "dynamics.supervision.teachers",
+    "weights": "dynamics.supervision.weights",
+}
+"""Where each exported family lives."""
+
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Auto",
+    "ByRounds",
+    "Certificate",
+    "Claim",
+    "ClosedForm",
+    "ConvolutionalNTK",
+    "Dataset",
+    "DenseNTK",
+    "Descent",
+    "EmpiricalNTK",
+    "Enclosure",
+    "EventDriven",
+    "Flow",
+    "HeldOut",
+    "HumanNoise",
+    "InstanceDependentNoise",
+    "KernelOperator",
+    "Labels",
+    "PairFlipNoise",
+    "Problem",
+    "RelativeRate",
+    "Rounds",
+    "Spectrum",
+    "Stepwise",
+    "Supervision",
+    "SymmetricNoise",
+    "Trajectory",
+    "TransitionNoise",
+    "adapters",
+    "air_curve",
+    "air_summary",
+    "certify",
+    "decompose",
+    "default_schedule",
+    "empirical_ntk",
+    "empirical_ntk_plan",
+    "energy_in_top",
+    "filters",
+    "gram_matrix",
+    "kernel_target_alignment",
+    "label_functions",
+    "label_quadrature",
+    "load_dataset",
+    "losses",
+    "make_problem",
+    "networks",
+    "noisy_labels",
+    "solve",
+    "teachers",
+    "top_modes",
+    "verify",
+    "weights",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _MODULE_OF:
+        value = getattr(importlib.import_module(f"ntk_air.{_MODULE_OF[name]}"), name)
+    elif name in _FAMILIES:
+        value = importlib.import_module(f"ntk_air.{_FAMILIES[name]}")
+    else:
+        raise AttributeError(f"module 'ntk_air' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("ntk-air")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"
