@@ -1,4 +1,4 @@
-"""AIR at the size of whole data sets: brackets from a few products, and the top eigenspace.
+"""AIR at the size of whole data sets: bounds from a few products, and the top eigenspace.
 
 Needs neither the kernel in memory nor its decomposition. Says what it will take before it starts,
 refuses what cannot fit, and goes on where it was killed.
@@ -182,20 +182,20 @@ def air_of(quadrature: LabelQuadrature, arrays: dict[str, Any]) -> dict[str, Any
     measures = quadrature.measures()
     air = air_curve_enclosure(measures["signal"], measures["noise"])
     by_products = {
-        fewer: brackets(quadrature.measures(n_products=fewer), air.times, air.learning_rate)
+        fewer: enclosures(quadrature.measures(n_products=fewer), air.times, air.learning_rate)
         for fewer in sorted({m, *(2**i for i in range(10) if 2**i < m)})
     }
-    arrays |= saved.air_bracket_arrays(air)
+    arrays |= saved.air_enclosure_arrays(air)
     arrays |= saved.training_curve_arrays(measures["noisy"], air.times)
     return {
         "learning_rate": air.learning_rate,
         "lambda_max": measures["noisy"].largest_eigenvalue,
-        "air": saved.air_bracket_numbers(air, n_products=m),
+        "air": saved.air_enclosure_numbers(air, n_products=m),
         "width_by_products": saved.width_by_products(by_products),
     }
 
 
-def brackets(
+def enclosures(
     measures: Mapping[str, SpectralMeasure], steps: np.ndarray, learning_rate: float
 ) -> dict[str, Enclosure]:
     """Shares retrieved by the same times at the same learning rate, whatever the products."""

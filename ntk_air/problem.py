@@ -18,8 +18,9 @@ from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray, CrossKernel, KernelMatrix, Targets, TestTargets
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.noise import LabelNoise
-from ntk_air.kernels.gram import Kernel, gram_matrix
+from ntk_air.kernels.gram import gram_matrix
 from ntk_air.kernels.operators.operator import KernelOperator, as_operator
+from ntk_air.kernels.protocols import Kernel
 from ntk_air.spectrum.decomposition import decompose, require_decomposition_memory
 from ntk_air.spectrum.result import Spectrum
 from ntk_air.spectrum.storage import spectrum_from_arrays, spectrum_to_arrays

@@ -1,9 +1,9 @@
-"""How narrow label quadrature's brackets are after m products, and whether they hold the truth.
+"""How narrow label quadrature's enclosures are after m products, and whether they hold the truth.
 
 A kernel of n inputs is decomposed densely; label quadrature multiplies with it m times, in float64
 and in float32. Asked for are decays at times from 0 to ∞, by descent and by flow, of clean labels
 and of centred noise, and the AIR-AUC: each with its width and with whether the truth lies inside.
-Beside the brackets stands the width of each column's own Gauss and Gauss-Radau rules alone.
+Beside them stands the width of each column's own Gauss and Gauss-Radau rules alone.
 
 Cases: ``mnist``, the infinite-width ReLU kernel of depth 3 with 40 % symmetric noise, where the
 files are there; ``power_law``, eigenvalues j^-1.5 with labels that live in the large ones and
@@ -179,7 +179,7 @@ def decay_row(
 def area_row(
     problem: Problem, measures: dict[str, SpectralMeasure], dynamics: Dynamics
 ) -> dict[str, Any]:
-    """The bracket of the AIR-AUC, against the truth."""
+    """The enclosure of the AIR-AUC, against the truth."""
     rate = 1 / problem.eigenvalues[-1]
     found = air_curve_enclosure(
         measures["signal"], measures["noise"], learning_rate=rate, dynamics=dynamics

@@ -2,7 +2,7 @@
 
 What falls with the number of devices is counted, not timed: rows held, operations of a product as
 the compiler counts them, numbers sent between devices. All devices are those of one processor, so
-that seconds would say nothing. AIR brackets and top eigenvalues are computed on each mesh and
+that seconds would say nothing. AIR enclosures and top eigenvalues are computed on each mesh and
 compared with those of one device.
 """
 

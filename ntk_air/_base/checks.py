@@ -81,3 +81,12 @@ def check_same_dtype(name1: str, array1: AnyArray, name2: str, array2: AnyArray)
         raise ValueError(
             f"{name1} and {name2} must have the same dtype; got {array1.dtype} and {array2.dtype}"
         )
+
+
+def check_pair(x1: AnyArray, x2: AnyArray | None) -> None:
+    """Check the inputs of a kernel, the entire sets at once."""
+    check_inputs("x1", x1)
+    if x2 is not None:
+        check_inputs("x2", x2)
+        check_same_features("x1", x1, "x2", x2)
+        check_same_dtype("x1", x1, "x2", x2)

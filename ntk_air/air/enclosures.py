@@ -20,7 +20,7 @@ from ntk_air._base.checks import check_at_least
 from ntk_air.air.area import area_under_curve
 from ntk_air.air.curve import curve_times
 from ntk_air.air.rates import Dynamics, ModeRates, rates_of
-from ntk_air.spectrum.krylov.enclosure import Enclosure, bracket
+from ntk_air.spectrum.krylov.enclosure import Enclosure, enclosure_within_one
 from ntk_air.spectrum.krylov.measure import SpectralMeasure
 
 _POINTS = 400
@@ -68,7 +68,7 @@ def retrieved_share_enclosure(
     (lower, lower_twice), (upper, upper_twice), (estimate, estimate_twice) = (
         np.split(values, 2) for values in (decay.lower, decay.upper, decay.estimate)
     )
-    return bracket(
+    return enclosure_within_one(
         np.maximum(1 - 2 * upper + lower_twice, (1 - upper) ** 2),
         np.minimum(1 - 2 * lower + upper_twice, 1 - lower),
         1 - 2 * estimate + estimate_twice,
@@ -115,7 +115,7 @@ def air_curve_enclosure(
         times=times,
         signal=ours,
         noise=theirs,
-        area=bracket(*(np.array([value]) for value in (lower, upper, area))),
+        area=enclosure_within_one(*(np.array([value]) for value in (lower, upper, area))),
         learning_rate=rate,
         dynamics=dynamics,
     )
@@ -125,7 +125,7 @@ def _rising(share: Enclosure) -> Enclosure:
     """A share never falls with time: a bound at one time holds at those behind, or before it."""
     lower = np.maximum.accumulate(share.lower)
     upper = np.minimum.accumulate(share.upper[::-1])[::-1]
-    return bracket(lower, upper, share.estimate)
+    return enclosure_within_one(lower, upper, share.estimate)
 
 
 def _estimated_area(

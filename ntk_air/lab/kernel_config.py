@@ -9,9 +9,9 @@ from ntk_air._base.checks import check_at_least, check_choice
 from ntk_air._base.precision import Precision
 from ntk_air.data.dataset import Dataset
 from ntk_air.kernels.empirical import EmpiricalNTK
-from ntk_air.kernels.gram import Kernel
 from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
 from ntk_air.kernels.infinite.dense import DenseNTK
+from ntk_air.kernels.protocols import Kernel
 from ntk_air.networks.models.convolutional import ConvolutionalNetwork
 from ntk_air.networks.models.dense import DenseNetwork
 from ntk_air.networks.models.layers import Parametrisation

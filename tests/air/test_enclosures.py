@@ -34,7 +34,7 @@ WIDTHS = {
 
 @pytest.mark.parametrize("dynamics", DYNAMICS)
 @pytest.mark.parametrize("name", SPECTRA)
-def test_brackets_hold_the_curve_and_its_area(name, dynamics):
+def test_enclosures_hold_the_curve_and_its_area(name, dynamics):
     matrix, (signal, noise) = spectral_problem(name).matrix, signal_and_noise()
     spectrum = decompose(matrix)
     options = {"learning_rate": 0.999 * spectrum.default_learning_rate, "dynamics": dynamics}
@@ -46,13 +46,13 @@ def test_brackets_hold_the_curve_and_its_area(name, dynamics):
         turned = air.air_curve_enclosure(measures["noise"], measures["signal"], **options)
         assert turned.area.contains(np.array([1 - truth.area])), (turned.area, 1 - truth.area)
         widths.append(float(found.area.width[0]))
-        for bracket, u in ((found.signal, signal), (found.noise, noise)):
+        for enclosure, u in ((found.signal, signal), (found.noise, noise)):
             shares = air.retrieved_share(spectrum, u, found.times, **options)
             # The reference, a sum of eigenvectors' shares, has rounding of its own.
-            assert np.all(bracket.lower - 1e-12 <= shares)
-            assert np.all(shares <= bracket.upper + 1e-12)
-            assert np.all(np.diff(bracket.lower) >= 0)
-            assert np.all(np.diff(bracket.upper) >= 0)
+            assert np.all(enclosure.lower - 1e-12 <= shares)
+            assert np.all(shares <= enclosure.upper + 1e-12)
+            assert np.all(np.diff(enclosure.lower) >= 0)
+            assert np.all(np.diff(enclosure.upper) >= 0)
         assert found.times[0] == found.noise.upper[0] == 0
     assert np.all(np.array(widths) <= WIDTHS[name]), widths
 

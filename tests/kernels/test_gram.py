@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 from ntk_air._base.memory import MemoryBudgetError
-from ntk_air.kernels.gram import (
-    ASSUMED_TEMPORARIES,
-    HOST_TILES,
-    TILES_IN_FLIGHT,
-    assemble,
-    gram_matrix,
-)
+from ntk_air.kernels._tiling import ASSUMED_TEMPORARIES, HOST_TILES, TILES_IN_FLIGHT, assemble
+from ntk_air.kernels.gram import gram_matrix
 from ntk_air.kernels.infinite.dense import DenseNTK
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers

@@ -2,10 +2,10 @@
 
 from ntk_air.kernels.empirical.by_parameter import ParameterKernels, empirical_ntk_by_parameter
 from ntk_air.kernels.empirical.layerwise.description import ParameterContraction
+from ntk_air.kernels.empirical.methods import Outputs
 from ntk_air.kernels.empirical.ntk import EmpiricalNTK, empirical_ntk, empirical_ntk_plan
 from ntk_air.kernels.empirical.planning import EmpiricalNTKPlan, MethodEstimate
 from ntk_air.kernels.empirical.products import MatrixFreeKernel
-from ntk_air.kernels.empirical.reductions import Outputs
 
 __all__ = [
     "EmpiricalNTK",

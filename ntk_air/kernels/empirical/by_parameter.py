@@ -8,12 +8,12 @@ from jaxtyping import Float
 
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
+from ntk_air.kernels._tiling import assemble
 from ntk_air.kernels.empirical.layerwise.tile import BY_PARAMETER
+from ntk_air.kernels.empirical.methods import Outputs
 from ntk_air.kernels.empirical.network import parameter_names
 from ntk_air.kernels.empirical.planning import choose
-from ntk_air.kernels.empirical.reductions import Outputs
-from ntk_air.kernels.empirical.task import make_job
-from ntk_air.kernels.gram import assemble
+from ntk_air.kernels.empirical.task import make_task
 
 
 class ParameterKernels(eqx.Module):
@@ -67,21 +67,21 @@ def empirical_ntk_by_parameter(
         MemoryBudgetError: the results and a tile of one example cannot fit.
         ValueError: as ``empirical_ntk``.
     """
-    job = make_job(apply_fn, params, x1, x2, outputs)
-    names = parameter_names(job.network)
-    job = job._replace(part_axes=(len(names),))
+    task = make_task(apply_fn, params, x1, x2, outputs)
+    names = parameter_names(task.network)
+    task = task._replace(part_axes=(len(names),))
     chosen, plan = choose(
-        job,
+        task,
         BY_PARAMETER.name,
         max_memory_bytes=max_memory_bytes,
         methods={BY_PARAMETER.name: BY_PARAMETER},
     )
     kernels = assemble(
-        job.tile_at(chosen),
-        job.shape + job.output_axes,
+        task.tile_at(chosen),
+        task.shape + task.output_axes,
         tile=plan.tile,
         symmetric=x2 is None,
-        dtype=job.dtype,
+        dtype=task.dtype,
         progress=functools.partial(progress, "empirical NTK by parameter"),
     )
     return ParameterKernels(names, np.moveaxis(kernels, -1, 0))

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntk_air._base.typing import AnyArray, Parameters
-from ntk_air.kernels.empirical.method import Method
+from ntk_air.kernels.empirical.methods import Method, Outputs, output_cotangents
 from ntk_air.kernels.empirical.network import Network
-from ntk_air.kernels.empirical.reductions import Outputs, output_cotangents
 
 
 @functools.partial(jax.jit, static_argnames=("outputs", "n_out"))

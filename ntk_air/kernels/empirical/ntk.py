@@ -10,10 +10,10 @@ from jaxtyping import Float
 from ntk_air._base.kinds import kind
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
+from ntk_air.kernels._tiling import assemble
+from ntk_air.kernels.empirical.methods import Outputs
 from ntk_air.kernels.empirical.planning import EmpiricalNTKPlan, choose
-from ntk_air.kernels.empirical.reductions import Outputs
-from ntk_air.kernels.empirical.task import Job, make_job
-from ntk_air.kernels.gram import assemble
+from ntk_air.kernels.empirical.task import Task, make_task
 
 
 @kind("empirical_ntk_function")
@@ -65,25 +65,25 @@ def empirical_ntk(
             a network whose output is not of shape (n, n_out), or that mixes the examples of a
             batch; an unknown value of ``outputs`` or ``method``.
     """
-    job = make_job(apply_fn, params, x1, x2, outputs)
-    return compute(job, method, max_memory_bytes=max_memory_bytes, progress=progress)
+    task = make_task(apply_fn, params, x1, x2, outputs)
+    return compute(task, method, max_memory_bytes=max_memory_bytes, progress=progress)
 
 
 def compute(
-    job: Job,
+    task: Task,
     method: str = "auto",
     *,
     max_memory_bytes: int | None = None,
     progress: Progress = no_progress,
 ) -> Float[np.ndarray, "n1 n2 *outputs"]:
     """The kernel of checked arguments, as by ``empirical_ntk``."""
-    chosen, plan = choose(job, method, max_memory_bytes=max_memory_bytes)
+    chosen, plan = choose(task, method, max_memory_bytes=max_memory_bytes)
     return assemble(
-        job.tile_at(chosen),
-        job.shape + job.output_axes,
+        task.tile_at(chosen),
+        task.shape + task.output_axes,
         tile=plan.tile,
-        symmetric=job.columns is None,
-        dtype=job.dtype,
+        symmetric=task.columns is None,
+        dtype=task.dtype,
         progress=functools.partial(progress, "empirical NTK"),
     )
 
@@ -121,9 +121,9 @@ def empirical_ntk_plan(
         MemoryBudgetError: as ``empirical_ntk``.
         ValueError: as ``empirical_ntk``.
     """
-    job = make_job(apply_fn, params, x1, x2, outputs)
-    chosen, plan = choose(job, method, max_memory_bytes=max_memory_bytes)
-    parameters = chosen.describe(job.network, job.tiles(plan.tile)[-1][0])
+    task = make_task(apply_fn, params, x1, x2, outputs)
+    chosen, plan = choose(task, method, max_memory_bytes=max_memory_bytes)
+    parameters = chosen.describe(task.network, task.tiles(plan.tile)[-1][0])
     return dataclasses.replace(plan, parameters=parameters)
 
 

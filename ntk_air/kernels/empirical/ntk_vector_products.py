@@ -7,16 +7,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntk_air._base.typing import AnyArray
-from ntk_air.kernels.empirical.forward_mode import has_forward_derivative
-from ntk_air.kernels.empirical.method import (
+from ntk_air.kernels.empirical.methods import (
     InapplicableMethodError,
     Method,
+    Outputs,
     Tile,
     TileFunction,
+    has_forward_derivative,
+    output_cotangents,
     traced_work,
 )
 from ntk_air.kernels.empirical.network import Network
-from ntk_air.kernels.empirical.reductions import Outputs, output_cotangents
 from ntk_air.kernels.empirical.work import Work
 
 

@@ -7,11 +7,18 @@ import equinox as eqx
 
 from ntk_air._base.checks import check_choice
 from ntk_air._base.memory import MemoryBudgetError, format_bytes
+from ntk_air.kernels._tiling import TileLimits, plan_tile
+from ntk_air.kernels.empirical.jacobian import JACOBIAN
 from ntk_air.kernels.empirical.layerwise.description import ParameterContraction
-from ntk_air.kernels.empirical.method import InapplicableMethodError, Method, Tile
-from ntk_air.kernels.empirical.methods import METHODS
-from ntk_air.kernels.empirical.task import Job, compiled_tile_bytes
-from ntk_air.kernels.gram import plan_tile
+from ntk_air.kernels.empirical.layerwise.tile import LAYERWISE
+from ntk_air.kernels.empirical.methods import InapplicableMethodError, Method, Tile
+from ntk_air.kernels.empirical.ntk_vector_products import NTK_VECTOR_PRODUCTS
+from ntk_air.kernels.empirical.task import Task, compiled_tile_bytes
+
+METHODS: dict[str, Method] = {
+    method.name: method for method in (LAYERWISE, JACOBIAN, NTK_VECTOR_PRODUCTS)
+}
+"""The methods to choose from."""
 
 LARGEST_TILE = 2048
 """Rows of a tile where memory allows: more than of other kernels, for every tile takes each of its
@@ -84,7 +91,7 @@ class ChosenMethod(NamedTuple):
 
 
 def choose(
-    job: Job,
+    task: Task,
     method: str,
     *,
     max_memory_bytes: int | None,
@@ -103,7 +110,7 @@ def choose(
     estimates: list[MethodEstimate] = []
     for candidate in candidates:
         try:
-            estimates.append(_estimate(job, candidate, max_memory_bytes))
+            estimates.append(_estimate(task, candidate, max_memory_bytes))
         except InapplicableMethodError:
             if method != "auto":
                 raise
@@ -113,7 +120,7 @@ def choose(
     for rank, estimate in enumerate(estimates):
         chosen = methods[estimate.method]
         try:
-            tile = _largest_tile(job, chosen, estimate, max_memory_bytes)
+            tile = _largest_tile(task, chosen, estimate, max_memory_bytes)
         except MemoryBudgetError as error:
             refusal = refusal or error
             passed_over.append(f"{chosen.name} does not fit into memory")
@@ -135,58 +142,40 @@ def _reason(estimates: list[MethodEstimate], passed_over: list[str]) -> str:
     return "; ".join([advantage, *passed_over])
 
 
-def _estimate(job: Job, method: Method, max_memory_bytes: int | None) -> MethodEstimate:
+def _estimate(task: Task, method: Method, max_memory_bytes: int | None) -> MethodEstimate:
     """The work of all tiles, in tiles that fit if nothing is fused."""
 
     def held(tile: Tile) -> float:
-        return method.work(method.tile, job.network, tile).bytes_held
+        return method.work(method.tile, task.network, tile).bytes_held
 
-    length = plan_tile(
-        "the empirical NTK",
-        job.shape,
-        result_bytes=job.result_bytes,
-        need=lambda length: job.need(held, length),
-        max_memory_bytes=None,
-        max_tile_bytes=_tile_bound(job, max_memory_bytes),
-        largest=LARGEST_TILE,
-        smallest=1,
-        growth=1,
-    )
+    limits = TileLimits(LARGEST_TILE, 1, _tile_bound(task, max_memory_bytes), growth=1)
+    length = plan_tile(task.need(held), None, limits)
     operations = moved = 0.0
-    tiles = job.tiles(length)
+    tiles = task.tiles(length)
     for tile, count in tiles:
-        work = method.work(method.tile, job.network, tile)
+        work = method.work(method.tile, task.network, tile)
         operations += count * work.operations
         moved += count * work.bytes_moved
     return MethodEstimate(method.name, length, operations, moved, held(tiles[-1][0]))
 
 
-def _tile_bound(job: Job, max_memory_bytes: int | None) -> int:
+def _tile_bound(task: Task, max_memory_bytes: int | None) -> int:
     if max_memory_bytes is None:
         return UNBOUNDED_TILE_BYTES
-    return max(0, min(max_memory_bytes - job.result_bytes, UNBOUNDED_TILE_BYTES))
+    return max(0, min(max_memory_bytes - task.result_bytes, UNBOUNDED_TILE_BYTES))
 
 
 def _largest_tile(
-    job: Job, method: Method, estimate: MethodEstimate, max_memory_bytes: int | None
+    task: Task, method: Method, estimate: MethodEstimate, max_memory_bytes: int | None
 ) -> int:
     """Rows of a tile by the compiler's own account, at most those of the estimate."""
 
     def held(tile: Tile) -> float:
-        compiled = compiled_tile_bytes(method, job.network, tile)
+        compiled = compiled_tile_bytes(method, task.network, tile)
         if compiled is None:
-            return method.work(method.tile, job.network, tile).bytes_held
+            return method.work(method.tile, task.network, tile).bytes_held
         return float(compiled)
 
-    return plan_tile(
-        "the empirical NTK",
-        job.shape,
-        result_bytes=job.result_bytes,
-        need=lambda length: job.need(held, length),
-        max_memory_bytes=max_memory_bytes,
-        max_tile_bytes=UNBOUNDED_TILE_BYTES,
-        largest=min(LARGEST_TILE, estimate.tile),
-        smallest=1,
-        growth=1,
-        alternative=None if job.outputs != "full" else 'outputs="mean" has a far smaller result',
-    )
+    largest = min(LARGEST_TILE, estimate.tile)
+    limits = TileLimits(largest, 1, UNBOUNDED_TILE_BYTES, growth=1)
+    return plan_tile(task.need(held), max_memory_bytes, limits)

@@ -14,13 +14,12 @@ from jaxtyping import Array, Float
 from ntk_air._base.checks import check_positive
 from ntk_air._base.memory import require_memory
 from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
-from ntk_air.kernels.empirical.forward_mode import has_forward_derivative
+from ntk_air.kernels._tiling import block_length
+from ntk_air.kernels.empirical.methods import Outputs, has_forward_derivative, output_cotangents
 from ntk_air.kernels.empirical.network import Network
 from ntk_air.kernels.empirical.ntk import compute
-from ntk_air.kernels.empirical.reductions import Outputs, output_cotangents
-from ntk_air.kernels.empirical.task import Job, make_job
+from ntk_air.kernels.empirical.task import Task, make_task
 from ntk_air.kernels.empirical.work import count_work
-from ntk_air.kernels.gram import block_length
 from ntk_air.kernels.operators.operator import KernelOperator
 
 UNBOUNDED_PRODUCT_BYTES = 2**30
@@ -84,18 +83,18 @@ class MatrixFreeKernel(KernelOperator):
         """
         if max_memory_bytes is not None:
             check_positive("max_memory_bytes", max_memory_bytes)
-        job = make_job(apply_fn, params, x, None, outputs)
-        one = jax.ShapeDtypeStruct((1, *job.rows.shape[1:]), job.dtype)
-        if not has_forward_derivative(job.network, one):
+        task = make_task(apply_fn, params, x, None, outputs)
+        one = jax.ShapeDtypeStruct((1, *task.rows.shape[1:]), task.dtype)
+        if not has_forward_derivative(task.network, one):
             raise ValueError(
                 "apply_fn must have a derivative in forward mode for products with its kernel; "
                 "got one that is given in reverse mode only, by jax.custom_vjp"
             )
-        chunk, self.gradients_held = _sizes(job, max_memory_bytes)
-        self.network, self.outputs, self.n_out = job.network, job.outputs, job.n_out
-        self.n = len(job.rows)
-        filled = np.resize(job.rows, (math.ceil(self.n / chunk) * chunk, *job.rows.shape[1:]))
-        self.chunks = jnp.asarray(filled.reshape(-1, chunk, *job.rows.shape[1:]))
+        chunk, self.gradients_held = _sizes(task, max_memory_bytes)
+        self.network, self.outputs, self.n_out = task.network, task.outputs, task.n_out
+        self.n = len(task.rows)
+        filled = np.resize(task.rows, (math.ceil(self.n / chunk) * chunk, *task.rows.shape[1:]))
+        self.chunks = jnp.asarray(filled.reshape(-1, chunk, *task.rows.shape[1:]))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -127,8 +126,8 @@ class MatrixFreeKernel(KernelOperator):
     def to_dense(self) -> Float[Array, "n n"]:
         """The whole matrix, computed tile by tile as by ``empirical_ntk``."""
         rows = np.asarray(self.chunks).reshape(-1, *self.chunks.shape[2:])[: self.n]
-        job = Job(self.network, rows, None, self.outputs, self.n_out, self.dtype)
-        kernel = compute(job)
+        task = Task(self.network, rows, None, self.outputs, self.n_out, self.dtype)
+        kernel = compute(task)
         if self.outputs == "full":
             kernel = kernel.transpose(0, 2, 1, 3).reshape(self.shape)
         return jnp.asarray(kernel)
@@ -146,12 +145,12 @@ class MatrixFreeKernel(KernelOperator):
         }
 
 
-def _sizes(job: Job, max_memory_bytes: int | None) -> tuple[int, int]:
+def _sizes(task: Task, max_memory_bytes: int | None) -> tuple[int, int]:
     """Examples of a chunk and gradients held at once, the most that fit."""
-    n = len(job.rows)
+    n = len(task.rows)
     bound = min(max_memory_bytes or UNBOUNDED_PRODUCT_BYTES, UNBOUNDED_PRODUCT_BYTES)
     chunk, gradients = min(n, LARGEST_CHUNK), MOST_GRADIENTS
-    while (needed := _held(job, chunk, gradients)) > bound and chunk * gradients > 1:
+    while (needed := _held(task, chunk, gradients)) > bound and chunk * gradients > 1:
         # Fewer gradients cost a second look at the same activations, small chunks much more.
         if gradients > 1:
             gradients = max(1, min(gradients - 1, int(gradients * bound / needed)))
@@ -166,16 +165,16 @@ def _sizes(job: Job, max_memory_bytes: int | None) -> tuple[int, int]:
     return block_length(n, chunk), gradients
 
 
-def _held(job: Job, chunk: int, gradients: int) -> int:
+def _held(task: Task, chunk: int, gradients: int) -> int:
     """Bytes that products or the diagonal hold at their peak, if nothing is fused."""
-    n, features = len(job.rows), job.rows.shape[1:]
+    n, features = len(task.rows), task.rows.shape[1:]
     chunk = block_length(n, chunk)
-    n_rows = n * (job.n_out if job.outputs == "full" else 1)
-    chunks = jax.ShapeDtypeStruct((math.ceil(n / chunk), chunk, *features), job.dtype)
-    vectors = jax.ShapeDtypeStruct((n_rows, gradients), job.dtype)
-    options = {"outputs": job.outputs, "n_out": job.n_out, "gradients_held": gradients}
-    products = _products.trace(job.network, chunks, vectors, **options)
-    diagonal = _diagonal.trace(job.network, chunks, n=n, **options)
+    n_rows = n * (task.n_out if task.outputs == "full" else 1)
+    chunks = jax.ShapeDtypeStruct((math.ceil(n / chunk), chunk, *features), task.dtype)
+    vectors = jax.ShapeDtypeStruct((n_rows, gradients), task.dtype)
+    options = {"outputs": task.outputs, "n_out": task.n_out, "gradients_held": gradients}
+    products = _products.trace(task.network, chunks, vectors, **options)
+    diagonal = _diagonal.trace(task.network, chunks, n=n, **options)
     return math.ceil(max(count_work(each.jaxpr.jaxpr).bytes_held for each in (products, diagonal)))
 
 

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ntk_air._base.checks import check_pair
 from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
+from ntk_air.kernels._tiling import HOST_TILES, TILES_IN_FLIGHT, MatrixNeed, block_length
 from ntk_air.kernels.empirical.independence import check_examples_are_independent
-from ntk_air.kernels.empirical.method import Method, Tile
+from ntk_air.kernels.empirical.methods import Method, Outputs, Tile, check_outputs
 from ntk_air.kernels.empirical.network import Network, check_parameters, count_outputs, split
-from ntk_air.kernels.empirical.reductions import Outputs, check_outputs
-from ntk_air.kernels.gram import HOST_TILES, TILES_IN_FLIGHT, block_length, check_pair
 
 
-class Job(NamedTuple):
+class Task(NamedTuple):
     """A kernel to compute: checked arguments and what follows from them.
 
     ``part_axes`` are the last axes of a result that keeps parts of the kernel apart.
@@ -67,13 +67,18 @@ class Job(NamedTuple):
         above = (Tile(x1, x2, self.outputs, self.n_out), counts[0] * (counts[0] - 1) // 2)
         return [on_diagonal, above] if above[1] else [on_diagonal]
 
-    def need(self, tile_bytes: Callable[[Tile], float], length: int) -> int:
-        """Bytes held beside the result for tiles of at most ``length`` rows.
+    def need(self, tile_bytes: Callable[[Tile], float]) -> MatrixNeed:
+        """The memory of it all, from the bytes held while one tile is computed."""
+        return MatrixNeed(
+            "the empirical NTK",
+            self.shape,
+            self.result_bytes,
+            lambda length: self._bytes_beside(tile_bytes, length),
+            None if self.outputs != "full" else 'outputs="mean" has a far smaller result',
+        )
 
-        Args:
-            tile_bytes: bytes held while one tile is computed, its values included.
-            length: rows of a tile.
-        """
+    def _bytes_beside(self, tile_bytes: Callable[[Tile], float], length: int) -> int:
+        """Bytes held beside the result for tiles of at most ``length`` rows."""
         largest = self.tiles(length)[-1][0]
         sizes = [x.shape[0] for x in (largest.x1, largest.x2 or largest.x1)]
         inputs = sum(sizes) * math.prod(self.rows.shape[1:])
@@ -82,9 +87,9 @@ class Job(NamedTuple):
         return computed + (inputs + stored) * self.dtype.itemsize
 
 
-def make_job(
+def make_task(
     apply_fn: ApplyFn, params: Parameters, x1: AnyArray, x2: AnyArray | None, outputs: Outputs
-) -> Job:
+) -> Task:
     """Check all arguments before any work starts."""
     check_pair(x1, x2)
     rows = np.asarray(x1)
@@ -97,7 +102,7 @@ def make_job(
     check_examples_are_independent(
         network, itertools.chain(rows, [] if columns is None else columns)
     )
-    return Job(network, rows, columns, outputs, n_out, dtype)
+    return Task(network, rows, columns, outputs, n_out, dtype)
 
 
 def compiled_tile_bytes(method: Method, network: Network, tile: Tile) -> int | None:

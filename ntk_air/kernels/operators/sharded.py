@@ -17,8 +17,16 @@ from ntk_air._base.checks import check_inputs
 from ntk_air._base.memory import require_memory
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
-from ntk_air.kernels.gram import LARGEST_TILE, Kernel, block_length, plan_tile, tile_need
+from ntk_air.kernels._tiling import (
+    LARGEST_TILE,
+    MatrixNeed,
+    TileLimits,
+    block_length,
+    kernel_tile_bytes,
+    plan_tile,
+)
 from ntk_air.kernels.operators.operator import KernelOperator
+from ntk_air.kernels.protocols import Kernel
 from ntk_air.kernels.tiles.grid import TileGrid, TilePair, TileSource
 from ntk_air.kernels.tiles.tile_operator import as_block
 
@@ -171,15 +179,14 @@ def _plan(
     """Tiles of which every device has the same number."""
     n, dtype = len(inputs), inputs.dtype
     n_rows = -(-n // n_devices)
-    tile = plan_tile(
+    need = MatrixNeed(
         f"the rows that one of {n_devices} devices holds of the kernel",
         (n_rows, n),
         result_bytes=n_rows * n * dtype.itemsize,
-        need=lambda tile: tile_need(kernel, tile, (inputs, inputs), dtype),
-        max_memory_bytes=max_bytes,
-        largest=min(largest_tile, n_rows),
-        alternative="or use more devices, or tiles on disk (build_tiled_kernel)",
+        tile_bytes=lambda tile: kernel_tile_bytes(kernel, tile, (inputs, inputs), dtype),
+        alternative="or use more devices, or tiles on disk (tiled_kernel)",
     )
+    tile = plan_tile(need, max_bytes, TileLimits(min(largest_tile, n_rows)))
     tile = block_length(n_rows, tile)
     return _Shares(TileGrid(n, tile), -(-n_rows // tile))
 

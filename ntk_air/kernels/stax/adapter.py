@@ -13,17 +13,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_choice, check_inputs, check_same_dtype, check_same_features
+from ntk_air._base.checks import (
+    check_choice,
+    check_inputs,
+    check_pair,
+    check_same_dtype,
+    check_same_features,
+)
 from ntk_air._base.kinds import kind
 from ntk_air._base.precision import Precision, as_precision
 from ntk_air._base.progress import Progress
 from ntk_air._base.typing import AnyArray
-from ntk_air.kernels.gram import (
+from ntk_air.kernels._tiling import (
     HOST_TILES,
     LARGEST_TILE,
+    MatrixNeed,
+    TileLimits,
     assemble,
     block_length,
-    check_pair,
     plan_tile,
 )
 
@@ -132,22 +139,19 @@ class StaxKernel(eqx.Module):
         rows = np.asarray(x1)
         columns = rows if x2 is None else np.asarray(x2)
         shape = (len(rows), len(columns))
-        need = functools.partial(self._tile_need, shape=shape, features=rows[0])
+        tile_bytes = functools.partial(self._tile_bytes, shape=shape, features=rows[0])
         probed = min(_PROBED_TILE, max(shape))
         fitting = math.isqrt(
             min(max_memory_bytes or UNBOUNDED_TILE_BYTES, UNBOUNDED_TILE_BYTES)
             * probed**2
-            // need(probed)
+            // tile_bytes(probed)
         )
         tile = plan_tile(
-            "the kernel of a stax network",
-            shape,
-            result_bytes=math.prod(shape) * rows.itemsize,
-            need=need,
-            max_memory_bytes=max_memory_bytes,
-            max_tile_bytes=UNBOUNDED_TILE_BYTES,
-            largest=min(LARGEST_TILE, max(1, fitting)),
-            smallest=1,
+            MatrixNeed(
+                "the kernel of a stax network", shape, math.prod(shape) * rows.itemsize, tile_bytes
+            ),
+            max_memory_bytes,
+            TileLimits(min(LARGEST_TILE, max(1, fitting)), 1, UNBOUNDED_TILE_BYTES),
         )
         return assemble(
             lambda first, second: self(rows[first], None if second is None else columns[second]),
@@ -171,7 +175,7 @@ class StaxKernel(eqx.Module):
         self._check_form(name, x)
         return _as_jax(name, x)
 
-    def _tile_need(self, tile: int, *, shape: tuple[int, int], features: np.ndarray) -> int:
+    def _tile_bytes(self, tile: int, *, shape: tuple[int, int], features: np.ndarray) -> int:
         """Bytes held for tiles of at most that many rows, as the compiler lays them out."""
         sizes = [block_length(n, tile) for n in shape]
         x1, x2 = (jax.ShapeDtypeStruct((n, *features.shape), features.dtype) for n in sizes)

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ntk_air.kernels.gram import Block, Kernel, block_length, checked_tile
+from ntk_air.kernels._tiling import RowBlock, block_length, checked_tile
+from ntk_air.kernels.protocols import Kernel
 
 
 class TilePair(NamedTuple):
@@ -58,11 +59,11 @@ class TileGrid(NamedTuple):
         """The tiles on the diagonal."""
         return (TilePair(i, i) for i in range(self.n_blocks))
 
-    def block(self, index: int) -> Block:
+    def block(self, index: int) -> RowBlock:
         """A block as it is computed and as it is held; as those of ``tile_cover``."""
         first = index * self.tile
         stop = min(first + self.tile, self.n)
-        return Block(slice(stop - self.tile, stop), slice(first, stop))
+        return RowBlock(slice(stop - self.tile, stop), slice(first, stop))
 
     def slices(self, pair: TilePair) -> tuple[slice, slice]:
         """The rows and the columns that a tile holds."""

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from ntk_air._base.checks import check_at_least, check_inputs
 from ntk_air._base.precision import Precision, as_precision
 from ntk_air._base.typing import AnyArray
-from ntk_air.kernels.gram import Kernel, plan_tile, tile_need
+from ntk_air.kernels._tiling import MatrixNeed, TileLimits, kernel_tile_bytes, plan_tile
+from ntk_air.kernels.protocols import Kernel
 from ntk_air.kernels.tiles.grid import TileGrid, TileSource
 from ntk_air.kernels.tiles.tile_files import HEADER_BYTES
 from ntk_air.kernels.tiles.tile_operator import PRODUCT_COPIES
@@ -38,18 +39,12 @@ def plan_tiles(
     if precision is not None:
         product_dtype = as_precision(jnp.zeros(0), precision, what="products").dtype
 
-    def need(tile: int) -> int:
+    def tile_bytes(tile: int) -> int:
         """Bytes held while a tile is computed, or multiplied."""
         held = tiles_held * (HEADER_BYTES + tile**2 * dtype.itemsize)
         product = held + PRODUCT_COPIES * tile**2 * product_dtype.itemsize
-        return max(product, held + tile_need(kernel, tile, (inputs, inputs), dtype))
+        return max(product, held + kernel_tile_bytes(kernel, tile, (inputs, inputs), dtype))
 
-    tile = plan_tile(
-        "the kernel by tiles",
-        (len(inputs), len(inputs)),
-        result_bytes=0,
-        need=need,
-        max_memory_bytes=max_memory_bytes,
-        largest=largest_tile,
-    )
+    need = MatrixNeed("the kernel by tiles", (len(inputs), len(inputs)), 0, tile_bytes)
+    tile = plan_tile(need, max_memory_bytes, TileLimits(largest_tile))
     return TileSource(kernel, inputs, TileGrid.of(len(inputs), tile)), product_dtype

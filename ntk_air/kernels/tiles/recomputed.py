@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from ntk_air._base.precision import Precision
 from ntk_air._base.typing import AnyArray
-from ntk_air.kernels.gram import LARGEST_TILE, Kernel
+from ntk_air.kernels._tiling import LARGEST_TILE
+from ntk_air.kernels.protocols import Kernel
 from ntk_air.kernels.tiles.grid import TileGrid, TilePair, TileSource
 from ntk_air.kernels.tiles.plan import plan_tiles
 from ntk_air.kernels.tiles.tile_operator import KernelByTiles, Tiles

@@ -11,7 +11,8 @@ import ntk_air
 from ntk_air._base.precision import Precision
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
-from ntk_air.kernels.gram import LARGEST_TILE, Kernel
+from ntk_air.kernels._tiling import LARGEST_TILE
+from ntk_air.kernels.protocols import Kernel
 from ntk_air.kernels.tiles.grid import TileGrid, TilePair
 from ntk_air.kernels.tiles.identity import array_identity, kernel_identity
 from ntk_air.kernels.tiles.plan import plan_tiles

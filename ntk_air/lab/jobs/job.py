@@ -15,9 +15,10 @@ from ntk_air._base.typing import Targets
 from ntk_air.data.dataset import Dataset
 from ntk_air.kernels.empirical import EmpiricalNTK
 from ntk_air.kernels.empirical.products import MatrixFreeKernel
-from ntk_air.kernels.gram import Kernel, gram_matrix
+from ntk_air.kernels.gram import gram_matrix
 from ntk_air.kernels.operators.operator import DenseKernel, KernelOperator
 from ntk_air.kernels.operators.sharded import build_sharded_kernel
+from ntk_air.kernels.protocols import Kernel
 from ntk_air.kernels.tiles.recomputed import RecomputedKernel
 from ntk_air.kernels.tiles.tiled import build_tiled_kernel
 

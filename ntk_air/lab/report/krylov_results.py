@@ -16,29 +16,29 @@ N_TIMES = 20
 ENERGY_RANKS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000)
 
 
-def bracket_arrays(name: str, bracket: Enclosure) -> dict[str, np.ndarray]:
+def enclosure_arrays(name: str, enclosure: Enclosure) -> dict[str, np.ndarray]:
     """Bounds and estimate."""
     return {
-        f"{name}_lower": bracket.lower,
-        f"{name}_upper": bracket.upper,
-        f"{name}_estimate": bracket.estimate,
+        f"{name}_lower": enclosure.lower,
+        f"{name}_upper": enclosure.upper,
+        f"{name}_estimate": enclosure.estimate,
     }
 
 
-def air_bracket_arrays(air: AirCurveEnclosure) -> dict[str, np.ndarray]:
+def air_enclosure_arrays(air: AirCurveEnclosure) -> dict[str, np.ndarray]:
     """Times, and shares of signal and noise retrieved by each."""
     return {
         "steps": air.times,
-        **bracket_arrays("signal", air.signal),
-        **bracket_arrays("noise", air.noise),
+        **enclosure_arrays("signal", air.signal),
+        **enclosure_arrays("noise", air.noise),
     }
 
 
-def air_bracket_numbers(air: AirCurveEnclosure, *, n_products: int) -> dict[str, Any]:
+def air_enclosure_numbers(air: AirCurveEnclosure, *, n_products: int) -> dict[str, Any]:
     """The curve at a few times in equal ratios, and its area."""
     chosen = np.unique(np.linspace(0, len(air.times) - 1, N_TIMES).round().astype(int))
-    curves = {name: array[chosen] for name, array in air_bracket_arrays(air).items()}
-    area = {name: float(values[0]) for name, values in bracket_arrays("auc", air.area).items()}
+    curves = {name: array[chosen] for name, array in air_enclosure_arrays(air).items()}
+    area = {name: float(values[0]) for name, values in enclosure_arrays("auc", air.area).items()}
     return {
         **area,
         "n_products": n_products,
@@ -49,14 +49,14 @@ def air_bracket_numbers(air: AirCurveEnclosure, *, n_products: int) -> dict[str,
 
 
 def width_by_products(widths: Mapping[int, Mapping[str, Enclosure]]) -> dict[str, list[float]]:
-    """The widest and the median bracket against the number of products.
+    """The widest and the median enclosure against the number of products.
 
     Args:
-        widths: of each number of products the brackets ``signal``, ``noise`` and ``auc``.
+        widths: of each number of products the enclosures ``signal``, ``noise`` and ``auc``.
     """
     columns: dict[str, list[float]] = {"n_products": list(widths)}
-    for brackets in widths.values():
-        for name, found in brackets.items():
+    for enclosures in widths.values():
+        for name, found in enclosures.items():
             columns.setdefault(name, []).append(float(found.width.max()))
             columns.setdefault(f"{name}_median", []).append(float(np.median(found.width)))
     return columns
@@ -64,7 +64,7 @@ def width_by_products(widths: Mapping[int, Mapping[str, Enclosure]]) -> dict[str
 
 def training_curve_arrays(measure: SpectralMeasure, steps: np.ndarray) -> dict[str, np.ndarray]:
     """‖(I − ηΘ)ᵗỹ‖²/‖ỹ‖²: the training loss of gradient descent over its first."""
-    return bracket_arrays("training_loss", measure.decay(2 * steps))
+    return enclosure_arrays("training_loss", measure.decay(2 * steps))
 
 
 def mode_numbers(modes: TopModes) -> dict[str, Any]:

@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ntk_air._base.checks import check_choice, check_positive
-from ntk_air.spectrum.krylov.enclosure import Enclosure, bracket
+from ntk_air.spectrum.krylov.enclosure import Enclosure, enclosure_within_one, residual_bounds
 from ntk_air.spectrum.krylov.jacobi import Jacobi, Rule
-from ntk_air.spectrum.krylov.residual import residual_bounds
 from ntk_air.spectrum.krylov.space import EPSILON
 
 Dynamics: TypeAlias = Literal["descent", "flow"]
@@ -73,7 +72,7 @@ class SpectralMeasure(eqx.Module):
 
         - Gauss from below and Gauss–Radau with a node at 0 from above, column by column
           (``jacobi.py``);
-        - the block's rule, more or less what its residual allows for (``residual.py``).
+        - the block's rule, more or less what its residual allows for (``enclosure.py``).
 
         Two kernels that differ by δ have decays that differ by at most kηδ(√decay(2k) + kηδ):
         (H′ᵏ − Hᵏ) = Σ H′ˢ(H′ − H)Hᵏ⁻¹⁻ˢ, and ‖H′ˢu‖‖Hᵏ⁻¹⁻ˢu‖ is largest at its ends. Θ′ is moved
@@ -99,7 +98,7 @@ class SpectralMeasure(eqx.Module):
         # Of the end nothing is known but what is at most left by then.
         at = np.searchsorted(grid, steps)
         last = np.sum(self.modes.weights[self.modes.nodes <= 0]) / self.energy
-        return bracket(
+        return enclosure_within_one(
             np.append(lower, 0.0)[at],
             np.append(upper, upper[-1])[at],
             np.append(estimate, last)[at],
@@ -157,7 +156,7 @@ class SpectralMeasure(eqx.Module):
                 [np.sum([j.mass_from(x) for j in self.columns], axis=0) for x in thresholds]
             )
         slack = EPSILON * len(self.modes.nodes)
-        return bracket(
+        return enclosure_within_one(
             bounds[:, 0] / self.energy - slack,
             bounds[:, 1] / self.energy + slack,
             estimate / self.energy,

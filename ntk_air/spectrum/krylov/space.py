@@ -16,7 +16,7 @@ from ntk_air.kernels.operators.operator import KernelOperator
 from ntk_air.spectrum.krylov.checkpoint import Record
 from ntk_air.spectrum.solvers import DecompositionError
 
-Block = Float[np.ndarray, "n p"]
+VectorBlock = Float[np.ndarray, "n p"]
 
 EPSILON = float(np.finfo(np.float64).eps)
 _ROUNDS = 4
@@ -46,7 +46,7 @@ class KrylovSpace:
         """‖what rank deflation left out‖, in units of Θ."""
 
     @property
-    def basis(self) -> Block:
+    def basis(self) -> VectorBlock:
         """V, (n, size)."""
         return self._basis[:, : self.size]
 
@@ -87,7 +87,7 @@ class KrylovSpace:
         self._projection[: self.size, : self.n_done] = projection
         self.dropped = float(record["dropped"])
 
-    def append_pending(self, block: Block) -> None:
+    def append_pending(self, block: VectorBlock) -> None:
         """Add orthonormal columns, orthogonal to the basis, that no image leads to."""
         self._basis[:, self.size : self.size + block.shape[1]] = block
         self.size += block.shape[1]
@@ -133,7 +133,7 @@ class KrylovSpace:
         self.n_done, self.size = self.size, end
         self.dropped = float(record["dropped"])
 
-    def _remove(self, block: Block) -> Float[np.ndarray, "size p"]:
+    def _remove(self, block: VectorBlock) -> Float[np.ndarray, "size p"]:
         """Subtract from a block, in place, its part inside the basis; return its coordinates."""
         coordinates = self.basis.T @ block
         block -= self.basis @ coordinates
@@ -144,7 +144,7 @@ class KrylovSpace:
         return float(np.max(np.linalg.norm(done, axis=0), initial=0))
 
 
-def product(operator: KernelOperator, block: Block) -> Block:
+def product(operator: KernelOperator, block: VectorBlock) -> VectorBlock:
     """Θ·block in float64 on the host, computed in the operator's own precision.
 
     Raises:
@@ -166,7 +166,7 @@ def rounding(n: int) -> float:
 
 
 def orthonormal(
-    block: Block, *, tolerance: float, max_rank: int
+    block: VectorBlock, *, tolerance: float, max_rank: int
 ) -> tuple[Float[np.ndarray, "n rank"], Float[np.ndarray, "rank p"], float]:
     """block = basis · coefficients with an orthonormal basis of its range.
 
@@ -188,7 +188,7 @@ def orthonormal(
     return np.asfortranarray(basis[:, :rank]), coefficients[:rank], left_out
 
 
-def random_block(space: KrylovSpace, width: int, seed: tuple[int, ...]) -> Block:
+def random_block(space: KrylovSpace, width: int, seed: tuple[int, ...]) -> VectorBlock:
     """Random orthonormal columns orthogonal to a space; fewer where the dimensions end."""
     width = min(width, space.n - space.size)
     block = np.random.default_rng(seed).standard_normal((space.n, width))

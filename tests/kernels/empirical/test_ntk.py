@@ -8,7 +8,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from ntk_air.kernels.empirical import EmpiricalNTK, empirical_ntk
-from ntk_air.kernels.empirical.methods import METHODS
+from ntk_air.kernels.empirical.planning import METHODS
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.networks.models.dense import DenseNetwork
 from tests.kernels.empirical.small_network import (

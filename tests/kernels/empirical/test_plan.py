@@ -8,10 +8,9 @@ import pytest
 from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.kernels.empirical import empirical_ntk, empirical_ntk_plan
 from ntk_air.kernels.empirical.jacobian import JACOBIAN
-from ntk_air.kernels.empirical.methods import METHODS
 from ntk_air.kernels.empirical.ntk_vector_products import NTK_VECTOR_PRODUCTS
-from ntk_air.kernels.empirical.planning import choose
-from ntk_air.kernels.empirical.task import make_job
+from ntk_air.kernels.empirical.planning import METHODS, choose
+from ntk_air.kernels.empirical.task import make_task
 from ntk_air.kernels.empirical.work import Work, count_work
 from tests.helpers.compilations import count_compilations
 from tests.kernels.empirical.architectures import ARCHITECTURES
@@ -145,12 +144,12 @@ def test_what_does_not_fit_makes_room_for_what_does():
     with pytest.raises(MemoryBudgetError) as refusal:
         empirical_ntk(**arguments, method="jacobian", max_memory_bytes=1)
     least = int(str(refusal.value).split("max_memory_bytes=")[1].split(";")[0])
-    job = make_job(NETWORK.apply, PARAMS, X1, None, "full")
+    task = make_task(NETWORK.apply, PARAMS, X1, None, "full")
     free = JACOBIAN._replace(name="free", work=lambda *_: Work(1.0, 1.0, 1.0))
     methods = {"free": free, "ntk_vector_products": NTK_VECTOR_PRODUCTS}
-    _, plan = choose(job, "auto", max_memory_bytes=least, methods=methods)
+    _, plan = choose(task, "auto", max_memory_bytes=least, methods=methods)
     assert plan.method == "free"
-    _, plan = choose(job, "auto", max_memory_bytes=least - 1, methods=methods)
+    _, plan = choose(task, "auto", max_memory_bytes=least - 1, methods=methods)
     assert plan.method == "ntk_vector_products"
     assert plan.reason == "no other method is left; free does not fit into memory"
 

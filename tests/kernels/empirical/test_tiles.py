@@ -7,8 +7,8 @@ import pytest
 
 from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.kernels.empirical import EmpiricalNTK, empirical_ntk
-from ntk_air.kernels.empirical.methods import METHODS
 from ntk_air.kernels.empirical.network import split
+from ntk_air.kernels.empirical.planning import METHODS
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.networks.models.dense import DenseNetwork
 from tests.helpers.compilations import count_compilations

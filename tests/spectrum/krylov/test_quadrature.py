@@ -40,7 +40,7 @@ def matrix_of(name):
 
 
 def check_contained(matrix, labels, n_products, *, share_of_rate=1.0):
-    """Every bracket of every measure holds the truth; returns the widest up to 1,000 steps."""
+    """Every enclosure of every measure holds the truth; returns the widest up to 1,000 steps."""
     values, vectors = spectrum_of(matrix)
     rate = share_of_rate / values[-1]
     quadrature = label_quadrature(ProductOnly(matrix), labels, max(n_products))
@@ -74,7 +74,7 @@ def check_contained(matrix, labels, n_products, *, share_of_rate=1.0):
         ("digits", [0.99, 0.78, 0.27, 2e-3, 1e-10]),
     ],
 )
-def test_brackets_hold_the_truth_and_close(name, at_most, precision):
+def test_enclosures_hold_the_truth_and_close(name, at_most, precision):
     matrix = matrix_of(name).astype(precision)
     found = check_contained(matrix, labels_of(len(matrix)), (1, 2, 4, 8, 16))
     single = precision == "float32"

@@ -44,7 +44,7 @@ class Use:
 
 
 @dataclasses.dataclass
-class Block:
+class ProbedJaxpr:
     """A jaxpr with the numbers of what can be probed in it.
 
     Attributes:
@@ -59,7 +59,7 @@ class Block:
     consts: Sequence[Any]
     results: dict[int, int] = dataclasses.field(default_factory=dict)
     operands: dict[tuple[int, int], int] = dataclasses.field(default_factory=dict)
-    inner: dict[int, "Block"] = dataclasses.field(default_factory=dict)
+    inner: dict[int, "ProbedJaxpr"] = dataclasses.field(default_factory=dict)
 
     def probed(self) -> set[int]:
         """The numbers of all that can be probed, inner jaxprs included."""
@@ -77,7 +77,7 @@ class ParameterUses:
         unknown: by parameter: why its uses cannot be probed, where that is so.
     """
 
-    block: Block
+    block: ProbedJaxpr
     uses: dict[int, list[Use]]
     unknown: dict[int, str]
 
@@ -85,7 +85,7 @@ class ParameterUses:
 def find_parameter_uses(closed: core.ClosedJaxpr, n_leaves: int) -> ParameterUses:
     """Follow the first ``n_leaves`` arguments of a jaxpr to where they meet activations."""
     walk = _Walk()
-    block = Block(closed.jaxpr, closed.consts)
+    block = ProbedJaxpr(closed.jaxpr, closed.consts)
     known: list[_Known] = [None] * len(closed.jaxpr.invars)
     for leaf, variable in enumerate(closed.jaxpr.invars[:n_leaves]):
         if math.prod(variable.aval.shape) > 0:
@@ -112,7 +112,7 @@ class _Walk:
         if isinstance(known, ParameterView):
             self.unknown.setdefault(known.leaf, reason)
 
-    def block(self, block: Block, inputs: Sequence[_Known]) -> list[_Known]:
+    def block(self, block: ProbedJaxpr, inputs: Sequence[_Known]) -> list[_Known]:
         """Walk through a jaxpr and tell what is known of its outputs."""
         values: dict[Any, _Known] = {}
         constants = [_uniform(const) for const in block.consts]
@@ -128,7 +128,7 @@ class _Walk:
         return list(map(read, block.jaxpr.outvars))
 
     def _equation(
-        self, block: Block, position: int, equation: Any, inputs: list[_Known]
+        self, block: ProbedJaxpr, position: int, equation: Any, inputs: list[_Known]
     ) -> list[_Known]:
         name = equation.primitive.name
         unknown: list[_Known] = [None] * len(equation.outvars)
@@ -146,7 +146,7 @@ class _Walk:
                 self._site(block, position, operand, known)
         return unknown
 
-    def _site(self, block: Block, position: int, operand: int, view: ParameterView) -> None:
+    def _site(self, block: ProbedJaxpr, position: int, operand: int, view: ParameterView) -> None:
         """Note the use of a parameter in an equation."""
         equation = block.jaxpr.eqns[position]
         name = equation.primitive.name
@@ -162,7 +162,7 @@ class _Walk:
         self.uses.append(Use(number, name, rule, view, self._loops, size))
 
     def _call(
-        self, block: Block, position: int, equation: Any, inputs: list[_Known]
+        self, block: ProbedJaxpr, position: int, equation: Any, inputs: list[_Known]
     ) -> list[_Known]:
         inner = _inner_block(equation)
         outs = self.block(inner, inputs)
@@ -171,7 +171,7 @@ class _Walk:
         return outs
 
     def _scan(
-        self, block: Block, position: int, equation: Any, inputs: list[_Known]
+        self, block: ProbedJaxpr, position: int, equation: Any, inputs: list[_Known]
     ) -> list[_Known]:
         n_consts, n_carry = scan_counts(equation)
         inside: list[_Known] = []
@@ -195,11 +195,11 @@ class _Walk:
         return [None] * len(equation.outvars)
 
 
-def _inner_block(equation: Any) -> Block:
+def _inner_block(equation: Any) -> ProbedJaxpr:
     jaxpr = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
     if isinstance(jaxpr, core.ClosedJaxpr):
-        return Block(jaxpr.jaxpr, jaxpr.consts)
-    return Block(jaxpr, ())
+        return ProbedJaxpr(jaxpr.jaxpr, jaxpr.consts)
+    return ProbedJaxpr(jaxpr, ())
 
 
 def _moved(equation: Any, inputs: list[_Known]) -> list[_Known] | None:

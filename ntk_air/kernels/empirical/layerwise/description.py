@@ -8,9 +8,8 @@ import jax
 from ntk_air.kernels.empirical.layerwise.contraction import TileSizes, cheaper_order
 from ntk_air.kernels.empirical.layerwise.plan import Factors, plan_layers
 from ntk_air.kernels.empirical.layerwise.rules import ProductRule
-from ntk_air.kernels.empirical.method import Tile
+from ntk_air.kernels.empirical.methods import Tile, output_cotangents
 from ntk_air.kernels.empirical.network import Network, parameter_names
-from ntk_air.kernels.empirical.reductions import output_cotangents
 
 Route = Literal["gram", "explicit", "gradient", "jacobian", "none"]
 

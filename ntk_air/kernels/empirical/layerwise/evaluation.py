@@ -12,14 +12,16 @@ import jax
 from jax.extend import core
 from jaxtyping import Array
 
-from ntk_air.kernels.empirical.layerwise.analysis import Block
+from ntk_air.kernels.empirical.layerwise.analysis import ProbedJaxpr
 from ntk_air.kernels.empirical.layerwise.scans import scan_counts
 
 Probes = dict[int, Array]
 Records = dict[int, tuple[Array, ...]]
 
 
-def evaluate(block: Block, inputs: Sequence[Any], probes: Probes) -> tuple[list[Any], Records]:
+def evaluate(
+    block: ProbedJaxpr, inputs: Sequence[Any], probes: Probes
+) -> tuple[list[Any], Records]:
     """Evaluate a jaxpr.
 
     Args:
@@ -60,7 +62,9 @@ def evaluate(block: Block, inputs: Sequence[Any], probes: Probes) -> tuple[list[
     return [read(atom) for atom in block.jaxpr.outvars], records
 
 
-def probe_shapes(block: Block, loops: tuple[int, ...] = ()) -> dict[int, jax.ShapeDtypeStruct]:
+def probe_shapes(
+    block: ProbedJaxpr, loops: tuple[int, ...] = ()
+) -> dict[int, jax.ShapeDtypeStruct]:
     """The shape of each probe."""
     equations = block.jaxpr.eqns
     probed = {number: equations[at].outvars[0] for at, number in block.results.items()}
@@ -86,13 +90,13 @@ def _bind(equation: Any, operands: list[Any]) -> list[Any]:
 
 
 def _call(
-    inner: Block, equation: Any, operands: list[Any], probes: Probes
+    inner: ProbedJaxpr, equation: Any, operands: list[Any], probes: Probes
 ) -> tuple[list[Any], Records]:
     return evaluate(inner, operands, probes)
 
 
 def _scan(
-    inner: Block, equation: Any, operands: list[Any], probes: Probes
+    inner: ProbedJaxpr, equation: Any, operands: list[Any], probes: Probes
 ) -> tuple[list[Any], Records]:
     params = equation.params
     n_consts, n_carry = scan_counts(equation)

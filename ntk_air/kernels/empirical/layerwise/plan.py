@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from ntk_air.kernels.empirical.layerwise.analysis import Block, Use, find_parameter_uses
+from ntk_air.kernels.empirical.layerwise.analysis import ProbedJaxpr, Use, find_parameter_uses
 from ntk_air.kernels.empirical.network import Network
 
 
@@ -46,7 +46,7 @@ class LayerwisePlan:
         n_leaves: the number of parameters.
     """
 
-    block: Block
+    block: ProbedJaxpr
     factors: tuple[Factors, ...]
     explicit: dict[int, str]
     n_leaves: int

@@ -16,9 +16,8 @@ from ntk_air.kernels.empirical.layerwise.contraction import (
 from ntk_air.kernels.empirical.layerwise.description import describe_parameters
 from ntk_air.kernels.empirical.layerwise.linearised import linearise
 from ntk_air.kernels.empirical.layerwise.plan import LayerwisePlan, plan_layers
-from ntk_air.kernels.empirical.method import Method, TileFunction
+from ntk_air.kernels.empirical.methods import Method, Outputs, TileFunction, output_cotangents
 from ntk_air.kernels.empirical.network import Network
-from ntk_air.kernels.empirical.reductions import Outputs, output_cotangents
 
 HELD_ENTRIES = 2**25
 """Cotangents and explicit gradients that are held at once: where all outputs need more, some are

@@ -1,9 +1,9 @@
-"""Two inequalities that brackets rest on, each where both sides can be computed."""
+"""Two inequalities that enclosures rest on, each where both sides can be computed."""
 
 import numpy as np
 import pytest
 
-from ntk_air.spectrum.krylov.residual import residual_bounds
+from ntk_air.spectrum.krylov.enclosure import residual_bounds
 from tests.helpers.problems import spectral_problem
 from tests.spectrum.krylov.reference import decay_of, energy_shares, left_at, spectrum_of
 
