@@ -58,7 +58,7 @@ class Config(ExperimentConfig):
     )
     kernel: KernelConfig = dataclasses.field(default_factory=lambda: KernelConfig(depth=2))
     steps: int = 1_000_000
-    """Steps of the exact curves and of the jumps."""
+    """Steps of the exact curves and of the event-driven run."""
     plain_steps: int = 10_000
     """Steps taken one by one: the sharpened labels, and the points over the exact curves."""
     warm_up: int | None = None

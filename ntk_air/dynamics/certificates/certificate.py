@@ -55,6 +55,16 @@ class Certificate(eqx.Module):
         rounding_allowance: the largest part of a bound that is there for rounding alone.
         step_rounding: the rounding of one step's residual that is covered, in ℓ2 by column.
         unmoved_rms: RMS of what modes that may have λ = 0 hold, and may hold for ever.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> theta, labels = np.diag([2.0, 1.0]), np.array([[1.0], [-1.0]])
+    >>> problem = na.Problem(na.Labels(labels, labels), theta, na.decompose(theta))
+    >>> taught = na.Supervision(na.label_functions.Hard(), na.weights.Power(1.5), warm_up=5)
+    >>> certificate = na.certify(problem, taught, na.solve(problem, taught, [9], store_at=[9]))
+    >>> certificate.issued, certificate.step
+    (True, 9)
     """
 
     issued: bool = eqx.field(static=True)

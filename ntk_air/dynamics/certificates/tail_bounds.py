@@ -60,7 +60,7 @@ class TailBasis(eqx.Module):
         largest: λ₁ as computed.
         smallest: λ_n as computed.
         perturbation: δ ≥ ‖Θ − Θ̃‖₂, Θ̃ the matrix whose exact decomposition was computed.
-        defects: of the eigenvectors.
+        defects: defects of the eigenvectors.
         partitions: groupings of the modes, each giving bounds of its own.
     """
 

@@ -30,7 +30,7 @@ from ntk_air.dynamics.event_driven.modes import (
 from ntk_air.dynamics.supervision import Hard
 
 CLOSE_CALL = 1e-9
-"""Below this, relative to the largest output, jumps and plain steps may decide a label apart."""
+"""Below this, relative to the largest output, events and plain steps may decide a label apart."""
 
 ROWS_IN_DOUBT = 16
 """As many rows are evaluated step by step; with more in doubt an interval is cut."""
@@ -60,7 +60,7 @@ class Change(eqx.Module):
     """Where rows were looked at step by step until one changed its label.
 
     Attributes:
-        step: of the change, counted from the state; or how far was looked without finding one.
+        step: step of the change, counted from the state; or how far was looked without finding one.
         closest: the least positive margin seen, see ``EventFinder``.
     """
 

@@ -42,7 +42,7 @@ class DefaultSchedule(eqx.Module):
         rounds: warm-up, rounds and finish, for ``solve`` or a finite network.
         noise: the estimate that warm-up and temperature come from.
         epoch_lengths: those judged, in steps, (n_candidate,).
-        hidden_log_likelihoods: of the hidden noisy labels under each, mean, in nats.
+        hidden_log_likelihoods: mean log-likelihoods of hidden noisy labels under each, in nats.
         plain_log_likelihood: the same for plain descent stopped after the warm-up.
         reasons: why each quantity was chosen, for a reader.
         notes: what fell short; empty if nothing.

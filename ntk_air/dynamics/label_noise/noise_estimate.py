@@ -39,10 +39,10 @@ class NoiseEstimate(eqx.Module):
         temperature: T, with which softmax(f_t/T) are the probabilities of the clean label.
         noise_rate: q, the share of labels that differ from the clean ones, if flips are symmetric.
             Flips that the inputs predict, such as pair noise, are taken for structure: q is near 0.
-        noise_rate_std_error: of q, from the curvature of the likelihood, as if left-out
+        noise_rate_std_error: standard error of q, from the curvature of the likelihood, as if left-out
             predictions were independent; infinite where the likelihood does not bound q.
-        log_likelihood: of the noisy labels, mean over rows, in nats.
-        chance_log_likelihood: of a prediction that knows the labels' shares alone.
+        log_likelihood: mean log-likelihood of the noisy labels over rows, in nats.
+        chance_log_likelihood: the same of a prediction that knows the labels' shares alone.
         has_signal: whether labels are predicted better than that beyond doubt.
         notes: what fell short; empty if nothing.
     """
@@ -68,16 +68,17 @@ def leave_one_out(
     it differs from that refit by what row i pulled on the way.
 
     Args:
-        spectrum: of Θ, complete.
-        noisy: ỹ, (n_train, n_out).
-        steps: t, above 0.
-        learning_rate: η; ``None`` is 1/λ₁.
+        spectrum: complete spectrum of Θ.
+        noisy: noisy labels ỹ, (n_train, n_out).
+        steps: number of steps t, above 0.
+        learning_rate: learning rate η, absolute; ``None`` is 1/λ₁.
 
     Returns:
         (n_train, n_out), in the labels' unit.
 
     Raises:
-        ValueError: as ``estimate_noise``; for steps that are not finite and above 0.
+        ValueError: for a truncated spectrum, labels that are not in the target coding, and steps
+            that are not finite and above 0.
     """
     check_positive("steps", steps)
     rate = spectrum.default_learning_rate if learning_rate is None else learning_rate
@@ -102,9 +103,9 @@ def estimate_noise(
     that explains it best.
 
     Args:
-        spectrum: of Θ, complete.
+        spectrum: complete spectrum of Θ.
         noisy: ỹ in the target coding, (n_train, n_out).
-        learning_rate: η; ``None`` is 1/λ₁.
+        learning_rate: learning rate η, absolute; ``None`` is 1/λ₁.
 
     Raises:
         ValueError: for a truncated spectrum, labels that are not in the target coding, or labels

@@ -53,7 +53,7 @@ class Score(eqx.Module):
     Attributes:
         test_accuracy: share of held-out inputs that are right.
         rms_distance: d to the clean labels of the training inputs.
-        steps: of plain descent, or in an epoch.
+        steps: steps of plain descent, or of an epoch.
     """
 
     test_accuracy: float
@@ -65,7 +65,7 @@ class Validation(eqx.Module):
     """A split of the training inputs for early stopping on noisy validation labels.
 
     Attributes:
-        spectrum: of the kernel among the inputs that are trained on.
+        spectrum: spectrum of the kernel among the inputs that are trained on.
         cross_kernel: Θ between validation inputs and those, (n_validation, n_fitted).
         fitted: indices of the inputs that are trained on.
         held_back: indices of the validation inputs.

@@ -20,7 +20,7 @@ def descent_distance(
     """d(t) with n·d² = ‖(I − G)y − Gξ‖², G = g_t(Θ), f_0 = 0 (theory.md section 4).
 
     Args:
-        spectrum: of Θ, all modes.
+        spectrum: spectrum of Θ, all modes.
         rule: the filter g.
         clean: y, (n_train, n_out).
         noisy: ỹ, (n_train, n_out).
@@ -61,7 +61,7 @@ def clustered_floor(
     eigenspaces, which are not retrieved before noise is.
 
     Args:
-        spectrum: of Θ, at least K modes.
+        spectrum: spectrum of Θ, at least K modes.
         clean: y, (n_train, n_out).
         noisy: ỹ, (n_train, n_out).
         groups: the cluster of each input, (n_train,).

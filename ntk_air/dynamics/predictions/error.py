@@ -35,7 +35,7 @@ def predicted_error(
     label of c leaves 1/(m − 1) less of it to each other row of the group.
 
     Args:
-        spectrum: of Θ, complete.
+        spectrum: complete spectrum of Θ.
         clean_classes: class indices, (n_train,).
         noise_probabilities: P, (n_train, n_classes).
         steps: t, (n_time,).

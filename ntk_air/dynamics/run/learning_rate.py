@@ -11,10 +11,14 @@ class RelativeRate:
     """η = fraction / λ₁.
 
     Args:
-        fraction: of 1/λ₁, above 0; plain descent on the square loss is stable below 2.
+        fraction: share of 1/λ₁, above 0; plain descent on the square loss is stable below 2.
 
     Raises:
         ValueError: for a fraction that is not a finite number above 0.
+
+    >>> import ntk_air as na
+    >>> na.Descent(na.RelativeRate(0.5)).absolute_rate(largest_eigenvalue=4.0)
+    0.125
     """
 
     fraction: float | int = 1.0
@@ -60,7 +64,7 @@ def absolute_rate(
         learning_rate: η itself, or ``RelativeRate(fraction)``.
         largest_eigenvalue: λ₁ of the kernel.
         momentum: β of heavy ball, in [0, 1).
-        curvature: of the loss, see ``stability_bound``.
+        curvature: largest second derivative κ of the loss by one output: 1 for ½‖f − y‖².
         allow_divergence: accept a rate at or above the bound.
 
     Raises:

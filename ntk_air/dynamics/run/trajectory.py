@@ -69,6 +69,15 @@ class Trajectory(eqx.Module):
         learning_rate: η, absolute.
         rule: what produced the trajectory, for a reader.
         notes: what fell short or needs saying, for a reader; empty if nothing.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> theta, noisy = np.diag([2.0, 1.0]), np.array([[1.0], [-1.0]])
+    >>> problem = na.Problem(na.Labels(noisy), theta, na.decompose(theta))
+    >>> run = na.solve(problem, na.Descent(), [0, 10])
+    >>> run.last().step, round(float(run.last().train.residual_norm), 6)
+    (10.0, 0.000977)
     """
 
     times: Times

@@ -19,12 +19,12 @@ Part = TypeVar("Part", bound=eqx.Module)
 
 @dataclasses.dataclass(frozen=True)
 class SimulationFile:
-    """Where ``simulate`` keeps its state and records: ``checkpoint=file.save, resume=file.load()``.
+    """Where ``Stepwise`` keeps its state: ``Stepwise(checkpoint=file.save, resume=file.load())``.
 
     The file is replaced whole; a run that goes on from it ends in the same bits.
 
     Args:
-        path: of this run alone; its folder is made where it is missing.
+        path: file of this run alone; its folder is made where it is missing.
         belongs_to: a text that stands for all that decides the run: kernel, labels, supervision,
             learning rate, such as a hash of a configuration.
     """
@@ -33,9 +33,9 @@ class SimulationFile:
     belongs_to: str
 
     def save(self, trajectory: Trajectory) -> None:
-        """Keep a trajectory of ``simulate`` as far as it has come."""
+        """Keep a trajectory of ``Stepwise`` as far as it has come."""
         state = trajectory.final.resume
-        assert isinstance(state, SimulationState)  # simulate makes no other
+        assert isinstance(state, SimulationState)  # Stepwise makes no other
         self.path.parent.mkdir(parents=True, exist_ok=True)
         parts = {
             "state": state,

@@ -18,14 +18,20 @@ class Rounds(eqx.Module):
     again from f_0 and train under ``finishing_supervision`` of the outputs reached.
 
     Args:
-        supervision: with a teacher that changes once an epoch, ``Restart`` or ``LastEpoch``, and
-            a weight that stands still within an epoch.
-        n_rounds: epochs after the warm-up, at least 0.
+        supervision: supervision with a teacher that changes once an epoch, ``Restart`` or
+            ``LastEpoch``, and a weight that stands still within an epoch.
+        n_rounds: number of epochs after the warm-up, at least 0.
         finish: label function of the last teacher, whose labels alone the final student learns;
             ``None`` ends with the last round.
 
     Raises:
         ValueError: for a supervision that changes within an epoch, or a negative ``n_rounds``.
+
+    >>> import ntk_air as na
+    >>> taught = na.Supervision(na.label_functions.Sharpened(0.3), na.weights.Constant(0.5),
+    ...                         na.teachers.Restart(10), warm_up=5)
+    >>> na.Rounds(taught, 3, finish=na.label_functions.Hard()).times().tolist()
+    [5.0, 15.0, 25.0, 35.0, inf]
     """
 
     supervision: Supervision

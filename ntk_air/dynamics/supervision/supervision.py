@@ -43,16 +43,22 @@ class Supervision(eqx.Module):
     stand at 0: the first epoch's teacher is the student at the end of the warm-up.
 
     Args:
-        label_function: h, one of this package's or any callable with h(0) = 0.
-        schedule: α, one of this package's or any callable of the index alone.
-        teacher: the source of f_τ.
-        warm_up: steps of plain descent before all else.
-        weight_by: what the schedule's index counts: ``"epoch"`` (the default for a teacher that
-            has epochs) or ``"step"``.
+        label_function: label function h, one of ``label_functions`` or any callable from rows
+            (n, n_out) to rows with h(0) = 0.
+        schedule: weights α in [0, 1], one of ``weights`` or any callable of the index alone.
+        teacher: source of f_τ, one of ``teachers``; ``None`` is ``CurrentStep()``.
+        warm_up: number of steps of plain descent before all else.
+        weight_by: unit that the schedule's index counts: ``"epoch"`` (the default for a
+            teacher that has epochs) or ``"step"``.
 
     Raises:
         ValueError: for parts of the wrong kind, a negative warm-up, and ``weight_by="epoch"``
             with a teacher that has no epochs.
+
+    >>> import ntk_air as na
+    >>> taught = na.Supervision(na.label_functions.Hard(), na.weights.Harmonic(4), warm_up=2)
+    >>> [round(float(weight), 3) for weight in taught.weights([0, 1, 2, 3, 6])]
+    [1.0, 1.0, 1.0, 0.8, 0.5]
     """
 
     label_function: LabelFunctionLike

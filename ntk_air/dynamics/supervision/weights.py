@@ -29,7 +29,8 @@ class WeightSchedule(eqx.Module):
         """The weight α.
 
         Args:
-            index: of the step or epoch, a float from 0; of any shape if α depends on it alone.
+            index: number of the step or epoch, a float from 0; of any shape if α depends on it
+                alone.
             outputs: the teacher's outputs f_τ, (rows, n_out).
             noisy: the given labels ỹ, (rows, n_out).
         """
@@ -39,7 +40,7 @@ class WeightSchedule(eqx.Module):
         """What α depends on.
 
         The ``"index"`` alone; the hard-label ``"pattern"`` of the teacher's outputs as well; or
-        these ``"outputs"`` themselves. Exact jumps need one of the first two.
+        these ``"outputs"`` themselves. Events are known for the first two.
         """
 
     @abc.abstractmethod

@@ -29,7 +29,7 @@ class StoredTeacher(eqx.Module):
 class SupervisedRule(TrainingRule):
     """target_t = α_t ỹ + (1 − α_t) h(f_τ(t)), with the square loss or cross-entropy.
 
-    On full batches this is what ``dynamics.simulate`` does in the kernel regime. On minibatches
+    On full batches this is what ``solve`` does in the kernel regime. On minibatches
     the teacher's outputs are stored for each example. A teacher with epochs reads the network on
     all training inputs at the start of each, one pass more; a moving average moves where an
     example is visited; the weight ``Agreement`` is that of the batch. Steps are the optimiser's.
