@@ -40,10 +40,10 @@ def area_under_curve(
     """∫ R_t(y) dR_t(ζ) for each draw, exact to rounding.
 
     Args:
-        rates: μ_j per step, 0 … ∞, as ``retrieval_rates`` gives them for these dynamics.
+        rates: rates μ_j of these dynamics per step, 0 … ∞, (n_mode,).
         signal: energy shares of the signal over the modes, (n_draw, n_mode).
         noise: energy shares of the noise, (n_draw, n_mode).
-        dynamics: ``"descent"`` or ``"flow"``.
+        dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
     """
     pair_area = _descent_pair_area if dynamics == "descent" else _flow_pair_area
     speeds = -jnp.expm1(-rates) if dynamics == "descent" else rates
@@ -103,10 +103,10 @@ def bracket_crossing(
     By bisection of the logarithm of time: R_t increases.
 
     Args:
-        rates: μ_j per step.
-        shares: of energy over the modes.
-        level: the share to reach.
-        span: the times to search between.
+        rates: rates μ_j per step, (n_mode,).
+        shares: energy shares over the modes, (n_mode,).
+        level: share to reach, in [0, 1].
+        span: times in steps to search between, (2,).
 
     Returns:
         The two times, which mean nothing unless ``span`` brackets the crossing; and R_t at the

@@ -33,11 +33,21 @@ def arora_complexity(spectrum: Spectrum, labels: Targets) -> AroraComplexity:
     can put there they are left out and counted; where they carry more the value is infinite.
 
     Args:
-        spectrum: of Θ, complete.
-        labels: y, (n_train, n_out).
+        spectrum: complete spectrum of Θ, (n_train, n_train).
+        labels: label matrix y, (n_train, n_out).
+
+    Returns:
+        The value, and what was left out of the inverse.
 
     Raises:
-        ValueError: for a truncated spectrum; see also ``energy_in_top``.
+        ValueError: a truncated spectrum; labels of another number of rows, not finite or all zero.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> from ntk_air.air import arora_complexity
+    >>> from ntk_air.spectrum.decomposition import decompose
+    >>> arora_complexity(decompose(np.diag([4.0, 1.0])), np.array([[2.0], [0.0]])).value
+    1.0
     """
     _require_complete(spectrum, "arora_complexity")
     shares = energy_shares(spectrum, labels)
@@ -59,11 +69,22 @@ def kernel_target_alignment(spectrum: Spectrum, labels: Targets) -> float:
     Cristianini, Shawe-Taylor, Elisseeff, Kandola 2001; Θ is not centred.
 
     Args:
-        spectrum: of Θ, complete.
-        labels: y, (n_train, n_out), any unit.
+        spectrum: complete spectrum of Θ, (n_train, n_train).
+        labels: label matrix y, (n_train, n_out), in any unit.
+
+    Returns:
+        The cosine between Θ and yyᵀ.
 
     Raises:
-        ValueError: for a truncated spectrum; see also ``energy_in_top``.
+        ValueError: a truncated spectrum; labels of another number of rows, not finite or all zero.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> labels = np.array([[1.0], [-1.0]])
+    >>> spectrum = na.decompose(labels @ labels.T + np.eye(2))
+    >>> round(na.kernel_target_alignment(spectrum, labels) ** 2, 12)
+    0.9
     """
     _require_complete(spectrum, "kernel_target_alignment")
     # ‖yyᵀ‖_F = ‖yᵀy‖_F, and the second is n_out × n_out.

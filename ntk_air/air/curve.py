@@ -28,8 +28,8 @@ class AirCurve(eqx.Module):
     noise: Curve
     """R_t of the noise."""
     area: float
-    """The AIR-AUC over all times, in closed form and not from the times above: see ``area.py``.
-    1/2 for an isotropic kernel, 1 for perfect anisotropy; energy never retrieved comes last."""
+    """The AIR-AUC over all times, in closed form and not from the times above. 1/2 for an isotropic
+    kernel, 1 for perfect anisotropy; energy never retrieved comes last."""
     signal_never_retrieved: float
     """The share of the signal's energy in zero modes or outside a truncated spectrum."""
     noise_never_retrieved: float
@@ -81,9 +81,10 @@ class ModeShares(eqx.Module):
     """Rates with the energy shares of signals and noises over them, a last mode for the outside.
 
     Attributes:
-        rates: μ per step; the last is 0.
-        signal: (n_draw, n_mode); the last column is what a truncated spectrum does not hold.
-        noise: likewise.
+        rates: rates μ per step, (n_mode,); the last is 0.
+        signal: energy shares of the signals, (n_draw, n_mode); the last column is what a truncated
+            spectrum does not hold.
+        noise: energy shares of the noises, (n_draw, n_mode), with the same last column.
     """
 
     rates: Float[np.ndarray, " n_mode"]
@@ -116,14 +117,26 @@ def retrieved_share(
     """R_t(u) = ‖g_t(Θ)u‖²/‖u‖², (n_time,): the share of u retrieved by each time.
 
     Args:
-        spectrum: of Θ. What a truncated spectrum lacks counts as never retrieved.
-        labels: u, (n_train, n_out), any unit.
-        times: t in steps, at least 0; ∞ is allowed.
-        learning_rate: η; ``None`` is 1/λ₁.
-        dynamics: see ``retrieval_rates``.
+        spectrum: spectrum of Θ; what a truncated one lacks counts as never retrieved.
+        labels: label matrix u, (n_train, n_out), in any unit.
+        times: times t in steps, at least 0, (n_time,); ∞ is allowed.
+        learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
+        dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
+
+    Returns:
+        Shares in [0, 1], (n_time,).
 
     Raises:
-        ValueError: for a negative or NaN time; see also ``energy_in_top``, ``retrieval_rates``.
+        ValueError: a negative or NaN time; labels of another number of rows, not finite or all
+            zero; a learning rate that is not positive, or above 1/λ₁ for descent.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> from ntk_air.air import retrieved_share
+    >>> from ntk_air.spectrum.decomposition import decompose
+    >>> spectrum = decompose(np.diag([4.0, 2.0]))
+    >>> retrieved_share(spectrum, np.array([[0.0], [1.0]]), np.array([0.0, 1.0, 2.0])).tolist()
+    [0.0, 0.25, 0.5625]
     """
     rates = retrieval_rates(spectrum, learning_rate=learning_rate, dynamics=dynamics)
     shares = batched_energy_shares(spectrum, labels[None], name="labels")[0]
@@ -141,19 +154,35 @@ def air_curve(
 ) -> AirCurve:
     """R_t(y) against R_t(ζ) as t runs from 0 to ∞, with the area under it.
 
+    R_t(u) = ‖g_t(Θ)u‖²/‖u‖² is the share of u that training has retrieved by t (theory.md section
+    2). The area is 1/2 for an isotropic kernel and 1 for perfect anisotropy.
+
     Args:
-        spectrum: of Θ.
-        signal: y, (n_train, n_out), any unit.
-        noise: ζ = ỹ − E[ỹ | y], centred, (n_train, n_out), any unit.
-        learning_rate: η; ``None`` is 1/λ₁.
-        dynamics: see ``retrieval_rates``.
-        n_points: how many times the curve is given at, at least 3; the area is the same for all.
+        spectrum: spectrum of Θ, (n_train, n_train).
+        signal: clean labels y, (n_train, n_out), in any unit.
+        noise: centred noise ζ = ỹ − E[ỹ | y], (n_train, n_out), in any unit.
+        learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
+        dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
+        n_points: number of times that the curve is given at, at least 3; the area is the same for
+            all.
+
+    Returns:
+        The curve at ``n_points`` times, and its area in closed form.
 
     Raises:
-        ValueError: for all-zero labels among others: see ``energy_in_top``, ``retrieval_rates``.
+        ValueError: labels of another number of rows, not finite or all zero; a learning rate that
+            is not positive, or above 1/λ₁ for descent; fewer than three points.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> spectrum = na.decompose(np.diag([2.0, 1.0]))
+    >>> signal, noise = np.array([[1.0], [0.0]]), np.array([[0.0], [1.0]])
+    >>> round(na.air_curve(spectrum, signal, noise, dynamics="flow").area, 12)  # 11/15
+    0.733333333333
     """
     check_at_least("n_points", float(n_points), 3.0)
-    modes = _modes(spectrum, signal, noise, learning_rate, dynamics)
+    modes = _modes(spectrum, signal, noise, learning_rate=learning_rate, dynamics=dynamics)
     never = modes.rates == 0
     never_signal, never_noise = (
         float(np.sum(shares[0, never])) for shares in (modes.signal, modes.noise)
@@ -176,30 +205,41 @@ def air_window(
     spectrum: Spectrum,
     signal: Targets,
     noise: Targets,
-    delta: float,
+    delta: float | tuple[float, float] = 0.1,
     *,
-    delta_prime: float | None = None,
     learning_rate: float | None = None,
     dynamics: Dynamics = "descent",
 ) -> AirWindow:
     """The times with R_t(y) ≥ 1 − δ and R_t(ζ) ≤ δ′, by bisection to rounding.
 
     Args:
-        spectrum: of Θ.
-        signal: y, (n_train, n_out), any unit.
-        noise: ζ = ỹ − E[ỹ | y], centred, (n_train, n_out), any unit.
-        delta: δ in [0, 1], the share of the signal that may be missing.
-        delta_prime: δ′ in [0, 1], the share of the noise that may be there; ``None`` is δ.
-        learning_rate: η; ``None`` is 1/λ₁.
-        dynamics: see ``retrieval_rates``.
+        spectrum: spectrum of Θ, (n_train, n_train).
+        signal: clean labels y, (n_train, n_out), in any unit.
+        noise: centred noise ζ = ỹ − E[ỹ | y], (n_train, n_out), in any unit.
+        delta: shares (δ, δ′) in [0, 1] of the signal that may be missing and of the noise that may
+            be there; one number stands for both.
+        learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
+        dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
+
+    Returns:
+        First and last time in steps, and the reason where there is none between them.
 
     Raises:
-        ValueError: for δ or δ′ outside [0, 1]; see also ``energy_in_top``, ``retrieval_rates``.
+        ValueError: δ or δ′ outside [0, 1]; labels of another number of rows, not finite or all
+            zero; a learning rate that is not positive, or above 1/λ₁ for descent.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> from ntk_air.air import air_window
+    >>> from ntk_air.spectrum.decomposition import decompose
+    >>> spectrum = decompose(np.diag([1.0, 0.01]))
+    >>> air_window(spectrum, np.array([[1.0], [0.0]]), np.array([[0.0], [1.0]]), 0.1).steps
+    (1.0, 37.0)
     """
-    delta_prime = delta if delta_prime is None else delta_prime
+    delta, delta_prime = delta if isinstance(delta, tuple) else (delta, delta)
     check_fraction("delta", delta)
     check_fraction("delta_prime", delta_prime)
-    modes = _modes(spectrum, signal, noise, learning_rate, dynamics)
+    modes = _modes(spectrum, signal, noise, learning_rate=learning_rate, dynamics=dynamics)
     _, start = _crossing(modes.rates, modes.signal[0], 1 - delta)
     # The noise may stay at δ′ itself, so it must first exceed it.
     above = float(np.nextafter(delta_prime, 1)) if delta_prime < 1 else math.inf
@@ -209,7 +249,7 @@ def air_window(
         end=end,
         delta=delta,
         delta_prime=delta_prime,
-        reason=_why_empty(modes, start, end, delta, delta_prime),
+        reason=_why_empty(modes, start, end, (delta, delta_prime)),
     )
 
 
@@ -217,6 +257,7 @@ def _modes(
     spectrum: Spectrum,
     signal: Targets,
     noise: Targets,
+    *,
     learning_rate: float | None,
     dynamics: Dynamics,
 ) -> ModeShares:
@@ -255,9 +296,8 @@ def _crossing(
     return float(bracket[0]), float(bracket[1])
 
 
-def _why_empty(
-    modes: ModeShares, start: float, end: float, delta: float, delta_prime: float
-) -> str:
+def _why_empty(modes: ModeShares, start: float, end: float, deltas: tuple[float, float]) -> str:
+    delta, delta_prime = deltas
     if start <= end and math.isfinite(start):
         return ""
     if math.isinf(start):

@@ -32,7 +32,7 @@ class AirCurveEnclosure(eqx.Module):
     """R_t(signal) against R_t(noise) and the area under it, between bounds."""
 
     times: Times
-    """t in steps, 0 first; see ``AirCurve``."""
+    """t in steps, 0 first, in equal ratios; whole steps for descent."""
     signal: Enclosure
     """R_t of the signal."""
     noise: Enclosure
@@ -53,13 +53,28 @@ def retrieved_share_enclosure(
     """R_t(u) = ‖g_t(Θ)u‖²/‖u‖² between bounds: the share of u retrieved by each time.
 
     Args:
-        measure: of u.
-        times: t in steps, whole ones for descent, at least 0; ∞ is allowed.
-        learning_rate: η; ``None`` is 1/λ₁.
+        measure: spectral measure of the labels u.
+        times: times t in steps, whole ones for descent, at least 0; ∞ is allowed.
+        learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
         dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
 
+    Returns:
+        Lower and upper bounds and an estimate at each time, (n_time,).
+
     Raises:
-        ValueError: see ``SpectralMeasure.decay``.
+        ValueError: a time that is negative, or not whole for descent; a learning rate that is not
+            positive, or above 1/λ₁ for descent.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> from ntk_air.air import retrieved_share_enclosure
+    >>> from ntk_air.kernels.operators.operator import DenseKernel
+    >>> from ntk_air.spectrum.krylov import label_quadrature
+    >>> theta, labels = DenseKernel(np.diag([4.0, 2.0, 1.0])), np.ones((3, 1))
+    >>> measures = label_quadrature(theta, {"u": labels}, 3).measures()
+    >>> share = retrieved_share_enclosure(measures["u"], np.array([0.0, 1.0, 100.0]))
+    >>> share.estimate.round(4).tolist()  # a third of 1 + ½² + ¼² after a step
+    [0.0, 0.4375, 1.0]
     """
     times = np.asarray(times, np.float64)
     decay = measure.decay(
@@ -86,15 +101,30 @@ def air_curve_enclosure(
     """R_t(y) against R_t(ζ) as t runs from 0 to ∞, with the area under it, between bounds.
 
     Args:
-        signal: the measure of y.
-        noise: the measure of ζ = ỹ − E[ỹ | y], centred, from the same products.
-        learning_rate: η; ``None`` is 1/λ₁.
-        dynamics: ``"descent"`` or ``"flow"``.
-        n_points: how many times the curve is given at, at least 3; more of them make the area's
-            bounds by steps narrower.
+        signal: spectral measure of the clean labels y.
+        noise: spectral measure of the centred noise ζ = ỹ − E[ỹ | y], from the same products.
+        learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
+        dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
+        n_points: number of times that the curve is given at, at least 3; more of them make the
+            area's bounds by steps narrower.
+
+    Returns:
+        Both shares and the area under the curve, each between bounds and with an estimate.
 
     Raises:
-        ValueError: measures of different products; see also ``SpectralMeasure.decay``.
+        ValueError: measures of different products, fewer than three points, a learning rate that is
+            not positive, or above 1/λ₁ for descent.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> from ntk_air.air import air_curve_enclosure
+    >>> from ntk_air.kernels.operators.operator import DenseKernel
+    >>> from ntk_air.spectrum.krylov import label_quadrature
+    >>> labels = {"signal": np.array([[2.0], [1], [0]]), "noise": np.array([[0.0], [1], [2]])}
+    >>> measures = label_quadrature(DenseKernel(np.diag([4.0, 2.0, 1.0])), labels, 3).measures()
+    >>> air = air_curve_enclosure(measures["signal"], measures["noise"])
+    >>> print(f"{air.area.lower[0]:.4f} … {air.area.upper[0]:.4f}")
+    0.9047 … 0.9047
     """
     check_at_least("n_points", float(n_points), 3.0)
     if not np.array_equal(signal.modes.nodes, noise.modes.nodes):
@@ -107,7 +137,9 @@ def air_curve_enclosure(
         _rising(retrieved_share_enclosure(measure, times, learning_rate=rate, dynamics=dynamics))
         for measure in measures
     )
-    area, off = _estimated_area(measures, (ours, theirs), times, rates, rate, dynamics)
+    area, off = _estimated_area(
+        measures, (ours, theirs), times, rates=rates, rate=rate, dynamics=dynamics
+    )
     single = (dynamics == "descent") & (np.diff(times) == 1)
     lower = max(_least(ours.lower, theirs.upper, single), area - off)
     upper = min(1 - _least(theirs.lower, ours.upper, single), area + off)
@@ -132,6 +164,7 @@ def _estimated_area(
     measures: tuple[SpectralMeasure, SpectralMeasure],
     shares: tuple[Enclosure, Enclosure],
     times: Times,
+    *,
     rates: ModeRates,
     rate: float,
     dynamics: Dynamics,
@@ -165,9 +198,9 @@ def _least(height: Times, position: Times, single: np.ndarray) -> float:
     """The least area under a curve that rises through points known by bounds.
 
     Args:
-        height: lower bounds of the ordinates.
-        position: upper bounds of the abscissae.
-        single: whether a point and the next are joined by a straight line.
+        height: lower bounds of the ordinates, (n_time,).
+        position: upper bounds of the abscissae, (n_time,).
+        single: whether a point and the next are joined by a straight line, (n_time − 1,).
     """
     height = np.maximum.accumulate(height)
     middle = (height[:-1] + height[1:]) / 2

@@ -20,11 +20,21 @@ def energy_in_top(spectrum: Spectrum, labels: Targets) -> Float[Array, " n_mode"
     single E_k depend on the basis that the solver chose; at the group's ends they do not.
 
     Args:
-        spectrum: of Θ.
-        labels: u, (n_train, n_out), any unit.
+        spectrum: spectrum of Θ, (n_train, n_train).
+        labels: label matrix u, (n_train, n_out), in any unit.
+
+    Returns:
+        E_1 … E_n_mode in [0, 1], ascending, (n_mode,).
 
     Raises:
         ValueError: if ``labels`` has another number of rows, is not finite, or is all zero.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> spectrum = na.decompose(np.diag([4.0, 2.0, 1.0]))
+    >>> na.energy_in_top(spectrum, np.array([[3.0], [4.0], [0.0]])).tolist()
+    [0.36, 1.0, 1.0]
     """
     return jnp.cumsum(energy_shares(spectrum, labels))
 
@@ -33,9 +43,9 @@ def energy_shares(spectrum: Spectrum, labels: Targets, *, name: str = "labels") 
     """‖v_jᵀu‖²/‖u‖², the share of the labels' energy in each mode: (n_mode,).
 
     Args:
-        spectrum: of Θ.
-        labels: u, (n_train, n_out), any unit.
-        name: what an error calls the labels.
+        spectrum: spectrum of Θ, (n_train, n_train).
+        labels: label matrix u, (n_train, n_out), in any unit.
+        name: name of the labels in errors.
 
     Raises:
         ValueError: if ``labels`` has another number of rows, is not finite, or is all zero.
@@ -47,9 +57,9 @@ def batched_energy_shares(spectrum: Spectrum, draws: LabelDraws, *, name: str = 
     """``energy_shares`` of several label matrices, in one product with the eigenvectors.
 
     Args:
-        spectrum: of Θ.
-        draws: (n_draw, n_train, n_out), any unit.
-        name: what an error calls them.
+        spectrum: spectrum of Θ, (n_train, n_train).
+        draws: label matrices, (n_draw, n_train, n_out), in any unit.
+        name: name of the label matrices in errors.
 
     Raises:
         ValueError: if one has another number of rows, is not finite, or is all zero.

@@ -30,13 +30,23 @@ def retrieval_rates(
     Modes at or below ``spectrum.zero_floor`` have the rate 0: rounding gave their eigenvalues.
 
     Args:
-        spectrum: of Θ.
-        learning_rate: η; ``None`` is 1/λ₁.
+        spectrum: spectrum of Θ, (n_train, n_train).
+        learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
         dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
+
+    Returns:
+        Rates per step, ∞ where ηλ_j = 1 under descent, (n_mode,).
 
     Raises:
         ValueError: for a rate that is not positive; for descent also if η·λ₁ > 1: modes above it
             overshoot, and what they have retrieved is neither monotone nor defined between steps.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> from ntk_air.air import retrieval_rates
+    >>> from ntk_air.spectrum.decomposition import decompose
+    >>> retrieval_rates(decompose(np.diag([4.0, 2.0])), dynamics="flow").tolist()
+    [1.0, 0.5]
     """
     check_choice("dynamics", dynamics, ("descent", "flow"))
     rate = spectrum.default_learning_rate if learning_rate is None else learning_rate
@@ -71,12 +81,22 @@ def retrieval_half_lives(
     0 where ηλ_j = 1, for the first step retrieves such a mode wholly; ∞ for zero modes.
 
     Args:
-        spectrum: of Θ.
-        learning_rate: η; ``None`` is 1/λ₁.
-        dynamics: see ``retrieval_rates``.
+        spectrum: spectrum of Θ, (n_train, n_train).
+        learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
+        dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
+
+    Returns:
+        Half-lives in steps, ascending, (n_mode,).
 
     Raises:
-        ValueError: see ``retrieval_rates``.
+        ValueError: a learning rate that is not positive, or above 1/λ₁ for descent.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> from ntk_air.air import retrieval_half_lives
+    >>> from ntk_air.spectrum.decomposition import decompose
+    >>> retrieval_half_lives(decompose(np.diag([4.0, 2.0]))).tolist()
+    [0.0, 1.0]
     """
     return _half_lives(retrieval_rates(spectrum, learning_rate=learning_rate, dynamics=dynamics))
 
@@ -91,13 +111,24 @@ def effective_dimension(
     """Σ_j g_t(λ_j): how many modes have been retrieved by each time, (n_time,).
 
     Args:
-        spectrum: of Θ. Modes that a truncated spectrum lacks are not counted.
-        times: t in steps, at least 0.
-        learning_rate: η; ``None`` is 1/λ₁.
-        dynamics: see ``retrieval_rates``.
+        spectrum: spectrum of Θ; modes that a truncated one lacks are not counted.
+        times: times t in steps, at least 0, (n_time,).
+        learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
+        dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
+
+    Returns:
+        Numbers of modes between 0 and n_mode, (n_time,).
 
     Raises:
-        ValueError: for a negative or NaN time; see also ``retrieval_rates``.
+        ValueError: a negative or NaN time; a learning rate that is not positive, or above 1/λ₁ for
+            descent.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> from ntk_air.air import effective_dimension
+    >>> from ntk_air.spectrum.decomposition import decompose
+    >>> effective_dimension(decompose(np.diag([4.0, 2.0])), np.array([0.0, 1.0, 2.0])).tolist()
+    [0.0, 1.5, 1.75]
     """
     rates = retrieval_rates(spectrum, learning_rate=learning_rate, dynamics=dynamics)
     return _dimension(rates, checked_times(times, rates))

@@ -27,7 +27,19 @@ class Spread(eqx.Module):
 
 
 def spread(values: Float[AnyArray, "n_draw *shape"]) -> Spread:
-    """Mean and standard deviation over the leading axis."""
+    """Mean and standard deviation over the leading axis, with n_draw − 1 in the denominator.
+
+    Args:
+        values: numbers or curves of n_draw independent draws, (n_draw, …).
+
+    Returns:
+        The values with their mean and, of two draws or more, their standard deviation.
+
+    >>> import numpy as np
+    >>> from ntk_air.air import spread
+    >>> float(spread(np.array([1.0, 2.0, 3.0])).std)
+    1.0
+    """
     values = np.asarray(values)
     std = np.asarray(np.std(values, axis=0, ddof=1)) if len(values) > 1 else None
     return Spread(values=values, mean=np.asarray(np.mean(values, axis=0)), std=std)
@@ -72,42 +84,44 @@ def air_summary(
     delta: float = 0.1,
     delta_prime: float | None = None,
 ) -> AirSummary:
-    """Gather theory.md section 2 for one draw of label noise.
+    """Anisotropic Information Retrieval of one kernel and one draw of label noise.
+
+    Where clean labels y and centred noise ζ = ỹ − E[ỹ | y] lie in the spectrum of Θ, and how much
+    of each training has retrieved by when (Dong et al. 2019; theory.md section 2).
 
     Args:
-        problem: kernel with its spectrum; clean, noisy and expected noisy labels.
-        learning_rate: learning rate η, absolute; ``None`` is 1/λ₁.
-        dynamics: ``"descent"`` or ``"flow"``.
-        delta: share δ of the signal that may be missing in the window.
-        delta_prime: share δ′ of the noise that the window allows; ``None`` is δ.
+        problem: spectrum of Θ with the labels y, ỹ and E[ỹ | y].
+        learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
+        dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
+        delta: share δ of the signal that may be missing in the window, in [0, 1].
+        delta_prime: share δ′ of the noise that may be there in the window, in [0, 1]; ``None`` is
+            δ.
 
     Returns:
-        Energies, AIR curve with its AUC, window and half-lives. Where the labels have no noise
-        there is no curve, and a note says so.
+        Cumulative energies, the AIR curve with its area, the window and the half-lives; what
+        compares with noise is ``None`` where there is none.
 
     Raises:
-        ValueError: for a problem without spectrum, clean or expected noisy labels, a rate that
-            diverges, and shares outside [0, 1].
+        ValueError: a problem without spectrum, clean labels or E[ỹ | y]; a learning rate that is
+            not positive, or above 1/λ₁ for descent; δ or δ′ outside [0, 1].
 
     >>> import jax; jax.config.update("jax_enable_x64", True)
     >>> import ntk_air as na
-    >>> data = na.load_dataset("digits", n_train=60).normalised()
-    >>> data = data.with_label_noise(na.SymmetricNoise(0.4), seed=0)
-    >>> air = na.air_summary(na.make_problem(data, na.DenseNTK(depth=3)))
-    >>> 0.5 < air.auc < 1.0  # an isotropic kernel has 0.5
-    True
+    >>> data = na.load_dataset("digits", n_train=100, n_test=0).normalised()
+    >>> noisy = data.with_label_noise(na.SymmetricNoise(0.4), seed=0)
+    >>> problem = na.make_problem(noisy, na.DenseNTK(depth=3))
+    >>> print(f"{na.air_summary(problem).auc:.2f}")  # 0.5 isotropic … 1 perfect anisotropy
+    0.76
     """
-    spectrum, clean, noisy = problem.spectrum, problem.clean, problem.noisy
-    expected = known(problem.labels.expected_noisy, "expected_noisy")
+    spectrum, noisy, clean = problem.spectrum, problem.noisy, problem.clean
+    expected_noisy = known(problem.labels.expected_noisy, "expected_noisy")
     options = {"learning_rate": learning_rate, "dynamics": dynamics}
-    centred, raw = (np.asarray(noisy) - np.asarray(mean) for mean in (expected, clean))
-    has_noise = bool(centred.any())
-    curve = air_curve(spectrum, clean, centred, **options) if has_noise else None
-    window = (
-        air_window(spectrum, clean, centred, delta, delta_prime=delta_prime, **options)
-        if has_noise
-        else None
-    )
+    centred, raw = (np.asarray(noisy) - np.asarray(mean) for mean in (expected_noisy, clean))
+    curve = window = None
+    if has_noise := bool(centred.any()):
+        deltas = (delta, delta if delta_prime is None else delta_prime)
+        curve = air_curve(spectrum, clean, centred, **options)
+        window = air_window(spectrum, clean, centred, deltas, **options)
     return AirSummary(
         energy_clean=energy_in_top(spectrum, clean),
         energy_noise_centred=energy_in_top(spectrum, centred) if has_noise else None,
@@ -149,15 +163,29 @@ def air_over_draws(
     """Energies and AIR-AUC over draws of the noise, with their spread.
 
     Args:
-        spectrum: of Θ.
-        clean: y, (n_train, n_out), in target coding.
-        expected_noisy: E[ỹ | y], (n_train, n_out), or one for each draw.
-        noisy: ỹ, (n_draw, n_train, n_out).
-        learning_rate: η; ``None`` is 1/λ₁.
-        dynamics: see ``retrieval_rates``.
+        spectrum: spectrum of Θ, (n_train, n_train).
+        clean: clean labels y, (n_train, n_out), in the target coding.
+        expected_noisy: expectation E[ỹ | y], (n_train, n_out), or one for each draw,
+            (n_draw, n_train, n_out).
+        noisy: noisy labels ỹ, (n_draw, n_train, n_out).
+        learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
+        dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
+
+    Returns:
+        Energies and areas, each with the values of all draws, their mean and deviation.
 
     Raises:
-        ValueError: see ``energy_in_top``, ``retrieval_rates``.
+        ValueError: labels of another number of rows, not finite or all zero; a learning rate
+            that is not positive, or above 1/λ₁ for descent.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> from ntk_air.air import air_over_draws
+    >>> from ntk_air.spectrum.decomposition import decompose
+    >>> spectrum, clean = decompose(np.diag([3.0, 2.0, 1.0])), np.ones((3, 1))
+    >>> noisy = clean * (1 - 2 * np.eye(3)[..., None])  # one label flipped in each of three draws
+    >>> print(f"{air_over_draws(spectrum, clean, clean / 3, noisy).auc.mean:.3f}")
+    0.500
     """
     noisy = np.asarray(noisy)
     centred, raw = noisy - np.asarray(expected_noisy), noisy - np.asarray(clean)[None]
@@ -169,7 +197,7 @@ def air_over_draws(
     if has_noise:
         shares = [batched_energy_shares(spectrum, draws) for draws in (centred, raw)]
         energies = [_cumulative(noise) for noise in shares]
-        aucs = [_auc(spectrum, rates, signal, noise, dynamics) for noise in shares]
+        aucs = [_auc(spectrum, rates, signal, noise, dynamics=dynamics) for noise in shares]
     return AirSpread(
         energy_clean=jnp.cumsum(signal[0]),
         energy_noise_centred=energies[0],
@@ -192,19 +220,32 @@ def auc_over_draws(
     """AIR-AUC of each signal against the noise of the same draw.
 
     Args:
-        spectrum: of Θ.
-        signals: (n_draw, n_train, n_out), or (1, n_train, n_out) for all draws.
-        noises: (n_draw, n_train, n_out).
-        learning_rate: η; ``None`` is 1/λ₁.
-        dynamics: see ``retrieval_rates``.
+        spectrum: spectrum of Θ, (n_train, n_train).
+        signals: signals y, (n_draw, n_train, n_out), or (1, n_train, n_out) for all draws.
+        noises: centred noises ζ, (n_draw, n_train, n_out).
+        learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
+        dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
+
+    Returns:
+        Areas of all draws, (n_draw,), with their mean and deviation.
 
     Raises:
-        ValueError: see ``energy_in_top``, ``retrieval_rates``.
+        ValueError: labels of another number of rows, not finite or all zero; a learning rate
+            that is not positive, or above 1/λ₁ for descent.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> from ntk_air.air import auc_over_draws
+    >>> from ntk_air.spectrum.decomposition import decompose
+    >>> signal, noises = np.array([[[1.0], [0.0]]]), np.array([[[0.0], [1.0]], [[1.0], [0.0]]])
+    >>> spectrum = decompose(np.diag([2.0, 1.0]))
+    >>> auc_over_draws(spectrum, signal, noises, dynamics="flow").values.round(4).tolist()
+    [0.7333, 0.5]
     """
     rates = retrieval_rates(spectrum, learning_rate=learning_rate, dynamics=dynamics)
     signal = batched_energy_shares(spectrum, signals, name="signals")
     noise = batched_energy_shares(spectrum, noises, name="noises")
-    return _auc(spectrum, rates, signal, noise, dynamics)
+    return _auc(spectrum, rates, signal, noise, dynamics=dynamics)
 
 
 def _cumulative(shares: Shares) -> Spread:
@@ -216,6 +257,7 @@ def _auc(
     rates: ModeRates,
     signal: Float[AnyArray, "#n_draw n_mode"],
     noise: Shares,
+    *,
     dynamics: Dynamics,
 ) -> Spread:
     modes = with_outside(spectrum, rates, np.broadcast_to(signal, noise.shape), noise)
@@ -234,15 +276,30 @@ def random_label_control(
     """AIR-AUC of random labels instead of the clean ones: about 1/2, within its spread.
 
     Args:
-        spectrum: of Θ.
-        clean: y, (n_train, n_out): its distinct rows are the labels to draw from.
-        noises: ζ, (n_draw, n_train, n_out); each draw gets random labels of its own.
-        seed: of the random labels.
-        learning_rate: η; ``None`` is 1/λ₁.
-        dynamics: see ``retrieval_rates``.
+        spectrum: spectrum of Θ, (n_train, n_train).
+        clean: clean labels y, (n_train, n_out), whose distinct rows are the labels to draw from.
+        noises: centred noises ζ, (n_draw, n_train, n_out); each gets random labels of its own.
+        seed: seed of the random labels.
+        learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
+        dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
+
+    Returns:
+        Areas of all draws, (n_draw,), with their mean and deviation.
 
     Raises:
-        ValueError: see ``energy_in_top``, ``retrieval_rates``.
+        ValueError: fewer than two distinct rows of ``clean``; labels of another number of rows, not
+            finite or all zero; a learning rate that is not positive, or above 1/λ₁ for descent.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> from ntk_air.air import random_label_control
+    >>> from ntk_air.spectrum.decomposition import decompose
+    >>> clean = np.repeat([[1.0], [-1.0]], 10, axis=0)
+    >>> spectrum = decompose(np.diag(1.0 / np.arange(1, 21)))
+    >>> noises = np.random.default_rng(0).normal(size=(50, 20, 1))
+    >>> control = random_label_control(spectrum, clean, noises, seed=0)
+    >>> print(f"{control.mean:.1f}")
+    0.5
     """
     labels = random_labels(clean, n_draw=len(noises), seed=seed)
     return auc_over_draws(spectrum, labels, noises, learning_rate=learning_rate, dynamics=dynamics)
@@ -254,12 +311,21 @@ def random_labels(
     """Labels drawn for each input uniformly from the distinct rows of ``clean``, and centred.
 
     Args:
-        clean: y, (n_train, n_out).
-        n_draw: how many label matrices.
-        seed: of NumPy's generator.
+        clean: clean labels y, (n_train, n_out).
+        n_draw: number of label matrices, at least 1.
+        seed: seed of NumPy's generator, at least 0.
+
+    Returns:
+        Label matrices, (n_draw, n_train, n_out).
 
     Raises:
         ValueError: for fewer than one draw, or fewer than two distinct rows.
+
+    >>> import numpy as np
+    >>> from ntk_air.air import random_labels
+    >>> drawn = random_labels(np.array([[0.0], [1.0], [1.0]]), n_draw=2, seed=0)
+    >>> drawn.shape, np.unique(drawn).tolist()
+    ((2, 3, 1), [-0.5, 0.5])
     """
     check_at_least("n_draw", float(n_draw), 1.0)
     alphabet = np.unique(np.asarray(clean), axis=0)

@@ -53,17 +53,17 @@ def load_dataset(
     ``Dataset.normalised`` make vectors of them. Choices among examples are stratified by class.
 
     Args:
-        name: Name in the catalogue: ``digits``, ``mnist5k``, ``breast_cancer``, ``wine`` (with
+        name: name in the catalogue: ``digits``, ``mnist5k``, ``breast_cancer``, ``wine`` (with
             installed packages), ``clusters``, ``circle``, ``sphere`` (generated), ``mnist``,
             ``fashion_mnist``, ``kmnist``, ``cifar10``, ``cifar10n``, ``sms_spam`` (from files),
             ``npz``, ``csv`` (your own).
-        data_dir: Folder of files, for the sets that are read from one; ``None`` looks into the
+        data_dir: folder of files, for the sets that are read from one; ``None`` looks into the
             folder named by ``NTK_AIR_DATA``, then the usual places.
-        n_train: Number of training examples; ``None`` is all, or the generator's default.
-        n_test: Number of held-out examples; ``None`` is the official test part, or a fifth where
+        n_train: number of training examples; ``None`` is all, or the generator's default.
+        n_test: number of held-out examples; ``None`` is the official test part, or a fifth where
             there is none (at most what ``n_train`` leaves).
-        seed: Seed of the choice of examples or of the generated points, at least 0.
-        options: Further options of the set by name, such as ``path`` of ``npz`` and ``csv``,
+        seed: seed of the choice of examples or of the generated points, at least 0.
+        options: further options of the set by name, such as ``path`` of ``npz`` and ``csv``,
             ``annotation`` of ``cifar10n``, ``n_clusters`` of ``clusters``.
 
     Returns:
@@ -75,13 +75,12 @@ def load_dataset(
         DataFileError: a damaged file, or one that is not what its name says.
         ModuleNotFoundError: a set whose package is not installed; names the extra.
 
-    Example:
-        >>> import ntk_air as na
-        >>> data = na.load_dataset("digits", n_train=300)
-        >>> data.inputs.shape, data.n_classes, data.n_test
-        ((300, 8, 8, 1), 10, 359)
-        >>> data.normalised().inputs.shape
-        (300, 64)
+    >>> import ntk_air as na
+    >>> data = na.load_dataset("digits", n_train=300)
+    >>> data.inputs.shape, data.n_classes, data.n_test
+    ((300, 8, 8, 1), 10, 359)
+    >>> data.normalised().inputs.shape
+    (300, 64)
     """
     check_choice("name", name, dataset_names())
     known = dataset_options(name)

@@ -16,21 +16,20 @@ class ClassLabels:
     """Clean and noisy class labels of the same examples, and what made the noisy ones.
 
     Args:
-        clean: Clean labels y as class indices, shape (n_train,).
-        noisy: Noisy labels ỹ as class indices, shape (n_train,); ``None`` is the clean ones.
-        noise: Rule that made the noisy labels; needed where they differ from the clean ones.
+        clean: clean labels y as class indices, shape (n_train,).
+        noisy: noisy labels ỹ as class indices, shape (n_train,); ``None`` is the clean ones.
+        noise: rule that made the noisy labels; needed where they differ from the clean ones.
         probabilities: P(ỹ_i = b | y_i, x_i) in [0, 1], shape (n_train, C); ``None`` asks ``noise``.
-        class_names: Names of the C classes; ``None`` numbers the classes that occur in the labels.
+        class_names: names of the C classes; ``None`` numbers the classes that occur in the labels.
 
-    Example:
-        Labels that someone else has annotated, with the noise that counting finds in them:
+    Labels that someone else has annotated, with the noise that counting finds in them:
 
-        >>> import numpy as np
-        >>> import ntk_air as na
-        >>> clean, noisy = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
-        >>> labels = na.ClassLabels(clean, noisy, na.HumanNoise.measure(clean, noisy, 2))
-        >>> na.Dataset(np.eye(4), labels).noise_fraction
-        0.25
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> clean, noisy = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
+    >>> labels = na.ClassLabels(clean, noisy, na.HumanNoise.measure(clean, noisy, 2))
+    >>> na.Dataset(np.eye(4), labels).noise_fraction
+    0.25
     """
 
     clean: Any

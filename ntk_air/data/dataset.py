@@ -24,31 +24,30 @@ class Dataset(eqx.Module):
     """Inputs with clean and noisy labels, and a clean held-out part, as frozen host arrays.
 
     Args:
-        inputs: Training inputs, shape (n_train, *features); images keep their shape
+        inputs: training inputs, shape (n_train, *features); images keep their shape
             (n_train, H, W, C), pixels in [0, 1].
-        labels: Clean labels y as class indices, shape (n_train,); or ``ClassLabels``, which hold
+        labels: clean labels y as class indices, shape (n_train,); or ``ClassLabels``, which hold
             noisy labels and names of classes too.
-        test: Held-out part as a pair: inputs, shape (n_test, *features), and clean class indices,
+        test: held-out part as a pair: inputs, shape (n_test, *features), and clean class indices,
             shape (n_test,); ``None`` is none, n_test = 0.
-        name: Name in tables and of run folders.
-        source: Sentence for a reader that says where the data came from.
-        groups: Index of each input's group, such as its cluster, shape (n_train,): exact noise
+        name: name in tables and of run folders.
+        source: sentence for a reader that says where the data came from.
+        groups: index of each input's group, such as its cluster, shape (n_train,): exact noise
             holds within each group; ``None`` for data without groups.
 
     Raises:
         ValueError: lengths or features that disagree, labels out of range, values that are not
             finite, fewer than two classes, noisy labels without a noise that made them.
 
-    Example:
-        >>> import numpy as np
-        >>> import ntk_air as na
-        >>> inputs = np.random.default_rng(0).normal(size=(6, 2))
-        >>> data = na.Dataset(inputs, [0, 1, 0, 1, 0, 1], name="mine")
-        >>> noisy = data.with_label_noise(na.PairFlipNoise(0.34, exact=True), seed=0)
-        >>> noisy.noise_fraction
-        0.3333333333333333
-        >>> data.clean_targets().shape  # two classes have one output, −1 or +1
-        (6, 1)
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> inputs = np.random.default_rng(0).normal(size=(6, 2))
+    >>> data = na.Dataset(inputs, [0, 1, 0, 1, 0, 1], name="mine")
+    >>> noisy = data.with_label_noise(na.PairFlipNoise(0.34, exact=True), seed=0)
+    >>> noisy.noise_fraction
+    0.3333333333333333
+    >>> data.clean_targets().shape  # two classes have one output, −1 or +1
+    (6, 1)
     """
 
     name: str = eqx.field(static=True)
@@ -178,8 +177,8 @@ class Dataset(eqx.Module):
         """The same data with noisy labels drawn from the clean ones.
 
         Args:
-            noise: Rule to draw by; an exact one holds within each group where there are any.
-            seed: Seed of the draw, at least 0.
+            noise: rule to draw by; an exact one holds within each group where there are any.
+            seed: seed of the draw, at least 0.
         """
         noisy = noise.apply(
             self.clean_labels, self.inputs, self.n_classes, seed, groups=self.groups
@@ -199,9 +198,9 @@ class Dataset(eqx.Module):
         and their probabilities are kept as they were drawn.
 
         Args:
-            n_train: Number of training inputs to keep, at least 1; ``None`` keeps all.
-            n_test: Number of held-out inputs to keep; ``None`` keeps all.
-            seed: Seed of the choice, at least 0.
+            n_train: number of training inputs to keep, at least 1; ``None`` keeps all.
+            n_test: number of held-out inputs to keep; ``None`` keeps all.
+            seed: seed of the choice, at least 0.
 
         Raises:
             ValueError: more than there are.
@@ -245,8 +244,8 @@ class Dataset(eqx.Module):
         computed in single precision, Pillow's own.
 
         Args:
-            height: Rows of the new images, at least 1.
-            width: Columns of the new images, at least 1.
+            height: rows of the new images, at least 1.
+            width: columns of the new images, at least 1.
 
         Raises:
             ValueError: inputs that are no images, a side below 1.

@@ -47,9 +47,9 @@ def rounded_counts(
     exactly ``total · share``, and no two equal shares get numbers more than one apart.
 
     Args:
-        shares: Shares, none negative, of positive sum, shape (k,); scaled to sum to one.
-        total: Sum to reach.
-        rng: Source of randomness.
+        shares: shares, none negative, of positive sum, shape (k,); scaled to sum to one.
+        total: sum to reach.
+        rng: source of randomness.
     """
     order = np.argsort(rng.random(len(shares)), kind="stable")
     ends = total * np.cumsum(shares[order]) / shares.sum()

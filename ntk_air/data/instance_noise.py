@@ -23,19 +23,18 @@ class InstanceDependentNoise(LabelNoise):
     the seed of ``apply`` draws labels from one and the same rule.
 
     Args:
-        rate: Centre of the flip rates q_i, in [0, 1].
-        spread: Standard deviation of the flip rates before the cut, above 0.
-        rule_seed: Seed of the rates and matrices, at least 0.
+        rate: centre of the flip rates q_i, in [0, 1].
+        spread: standard deviation of the flip rates before the cut, above 0.
+        rule_seed: seed of the rates and matrices, at least 0.
 
     Raises:
         ValueError: arguments out of range.
 
-    Example:
-        >>> import ntk_air as na
-        >>> data = na.load_dataset("digits", n_train=500).flattened()
-        >>> noisy = data.with_label_noise(na.InstanceDependentNoise(0.3), seed=0)
-        >>> print(f"{noisy.noise_fraction:.2f}")
-        0.31
+    >>> import ntk_air as na
+    >>> data = na.load_dataset("digits", n_train=500).flattened()
+    >>> noisy = data.with_label_noise(na.InstanceDependentNoise(0.3), seed=0)
+    >>> print(f"{noisy.noise_fraction:.2f}")
+    0.31
     """
 
     rate: float = eqx.field(static=True, converter=float)

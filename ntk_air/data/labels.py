@@ -46,8 +46,8 @@ def encode_labels(labels: Int[AnyArray, " n"], n_classes: int) -> Float[np.ndarr
     """Targets of class labels: ±1 for two classes, else e_c − 1/C (theory.md, section 0).
 
     Args:
-        labels: Class indices, shape (n,).
-        n_classes: Number of classes C, at least 2.
+        labels: class indices, shape (n,).
+        n_classes: number of classes C, at least 2.
 
     Returns:
         float64 targets, shape (n, 1) for two classes, else (n, C).
@@ -68,7 +68,7 @@ def decode_targets(targets: Float[AnyArray, "n n_out"]) -> Int[np.ndarray, " n"]
     Ties go to the smallest class; an output of exactly 0 is class 0.
 
     Args:
-        targets: Targets or predictions, shape (n, 1) for two classes, else (n, C).
+        targets: targets or predictions, shape (n, 1) for two classes, else (n, C).
 
     Returns:
         int64 class indices, shape (n,).

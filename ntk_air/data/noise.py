@@ -138,19 +138,18 @@ class SymmetricNoise(_NoiseOfRate):
     Its signal scale is s = 1 − pC/(C − 1) (theory.md, section 3).
 
     Args:
-        rate: Probability p to change, in [0, 1].
-        exact: Whether exactly round(p·n) labels flip in each class or group, instead of each label
+        rate: probability p to change, in [0, 1].
+        exact: whether exactly round(p·n) labels flip in each class or group, instead of each label
             independently.
 
     Raises:
         ValueError: a rate outside [0, 1].
 
-    Example:
-        >>> import ntk_air as na
-        >>> na.SymmetricNoise(0.3).transition_matrix(3)
-        array([[0.7 , 0.15, 0.15],
-               [0.15, 0.7 , 0.15],
-               [0.15, 0.15, 0.7 ]])
+    >>> import ntk_air as na
+    >>> na.SymmetricNoise(0.3).transition_matrix(3)
+    array([[0.7 , 0.15, 0.15],
+           [0.15, 0.7 , 0.15],
+           [0.15, 0.15, 0.7 ]])
     """
 
     @property
@@ -169,19 +168,18 @@ class PairFlipNoise(_NoiseOfRate):
     """With probability ``rate`` from class a to class a + 1, cyclically (Han et al. 2018).
 
     Args:
-        rate: Probability to change, in [0, 1].
-        exact: Whether exactly round(rate·n) labels flip in each class or group, instead of each
+        rate: probability to change, in [0, 1].
+        exact: whether exactly round(rate·n) labels flip in each class or group, instead of each
             label independently.
 
     Raises:
         ValueError: a rate outside [0, 1].
 
-    Example:
-        >>> import ntk_air as na
-        >>> na.PairFlipNoise(0.25).transition_matrix(3)
-        array([[0.75, 0.25, 0.  ],
-               [0.  , 0.75, 0.25],
-               [0.25, 0.  , 0.75]])
+    >>> import ntk_air as na
+    >>> na.PairFlipNoise(0.25).transition_matrix(3)
+    array([[0.75, 0.25, 0.  ],
+           [0.  , 0.75, 0.25],
+           [0.25, 0.  , 0.75]])
     """
 
     @property
@@ -200,19 +198,18 @@ class TransitionNoise(ClassConditionalNoise):
 
     Args:
         matrix: T[a, b] = P(ỹ = b | y = a), shape (C, C), rows summing to one within 1e-9.
-        exact: Whether exactly round((1 − T[a, a])·n) labels flip in each class or group, instead of
+        exact: whether exactly round((1 − T[a, a])·n) labels flip in each class or group, instead of
             each label independently.
 
     Raises:
         ValueError: not square, not finite, negative, or rows that do not sum to one.
 
-    Example:
-        >>> import ntk_air as na
-        >>> noise = na.TransitionNoise([[0.9, 0.1], [0.3, 0.7]])
-        >>> data = na.load_dataset("clusters", n_train=80).with_label_noise(noise, seed=0)
-        >>> data.transition_matrix()
-        array([[0.9, 0.1],
-               [0.3, 0.7]])
+    >>> import ntk_air as na
+    >>> noise = na.TransitionNoise([[0.9, 0.1], [0.3, 0.7]])
+    >>> data = na.load_dataset("clusters", n_train=80).with_label_noise(noise, seed=0)
+    >>> data.transition_matrix()
+    array([[0.9, 0.1],
+           [0.3, 0.7]])
     """
 
     matrix: Float[np.ndarray, "n_classes n_classes"]
@@ -239,18 +236,17 @@ class HumanNoise(ClassConditionalNoise):
 
     Args:
         matrix: T[a, b] = P(ỹ = b | y = a), shape (C, C).
-        class_counts: Number of examples of each class that T was measured on, shape (C,).
-        annotation: Name of the annotations in tables.
-        exact: Whether exactly round((1 − T[a, a])·n) labels flip in each class or group, instead of
+        class_counts: number of examples of each class that T was measured on, shape (C,).
+        annotation: name of the annotations in tables.
+        exact: whether exactly round((1 − T[a, a])·n) labels flip in each class or group, instead of
             each label independently.
 
-    Example:
-        >>> import numpy as np
-        >>> import ntk_air as na
-        >>> clean, annotated = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 0])
-        >>> na.HumanNoise.measure(clean, annotated, 2).transition_matrix(2)
-        array([[0.75, 0.25],
-               [0.5 , 0.5 ]])
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> clean, annotated = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 0])
+    >>> na.HumanNoise.measure(clean, annotated, 2).transition_matrix(2)
+    array([[0.75, 0.25],
+           [0.5 , 0.5 ]])
     """
 
     matrix: Float[np.ndarray, "n_classes n_classes"]
@@ -271,10 +267,10 @@ class HumanNoise(ClassConditionalNoise):
         ``class_counts`` shows its zero.
 
         Args:
-            clean_labels: Clean labels y as class indices, shape (n,).
-            noisy_labels: Annotated labels ỹ as class indices, shape (n,).
-            n_classes: Number of classes C, at least 2.
-            annotation: Name of the annotations in tables.
+            clean_labels: clean labels y as class indices, shape (n,).
+            noisy_labels: annotated labels ỹ as class indices, shape (n,).
+            n_classes: number of classes C, at least 2.
+            annotation: name of the annotations in tables.
 
         Returns:
             The noise with T, shape (C, C), and the number of examples behind each row.

@@ -36,10 +36,10 @@ class Sample:
     """How many examples a data set has, and which.
 
     Attributes:
-        n_train: Number of training examples; ``None`` is all, or a generator's default.
-        n_test: Number of held-out examples; ``None`` is the official test part, or a fifth where
+        n_train: number of training examples; ``None`` is all, or a generator's default.
+        n_test: number of held-out examples; ``None`` is the official test part, or a fifth where
             there is none, or a generator's default.
-        seed: Seed of the choice among examples, or of the points that are generated, at least 0.
+        seed: seed of the choice among examples, or of the points that are generated, at least 0.
     """
 
     n_train: int | None = None

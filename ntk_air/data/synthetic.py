@@ -30,12 +30,12 @@ def clusters(
     noise flips the same share in each.
 
     Args:
-        sample: Sizes, multiples of ``n_clusters``, by default 50 training and 50 held-out points
+        sample: sizes, multiples of ``n_clusters``, by default 50 training and 50 held-out points
             for each cluster, and the seed of centres and points.
-        n_clusters: Number of clusters K, at least ``n_classes``.
-        dimension: Dimension d of the space around the sphere, at least 2.
-        spread: Root mean square distance to the centre before the projection, at least 0.
-        n_classes: Number of classes, at least 2.
+        n_clusters: number of clusters K, at least ``n_classes``.
+        dimension: dimension d of the space around the sphere, at least 2.
+        spread: root mean square distance to the centre before the projection, at least 0.
+        n_classes: number of classes, at least 2.
 
     Raises:
         ValueError: sizes that are not multiples of K, or arguments out of range.
@@ -84,10 +84,10 @@ def circle(
     Equispaced points, θ_i = 2π(i + ½)/n, make the kernel of any dense network circulant.
 
     Args:
-        sample: Sizes, by default 256 training and 256 held-out points, these at uniformly random
+        sample: sizes, by default 256 training and 256 held-out points, these at uniformly random
             angles, and the seed of the random angles.
-        frequency: Frequency k, below n_train/2, above which equispaced points show another one.
-        spacing: Way to place the training points, ``"equispaced"`` or ``"random"``.
+        frequency: frequency k, below n_train/2, above which equispaced points show another one.
+        spacing: way to place the training points, ``"equispaced"`` or ``"random"``.
 
     Raises:
         ValueError: a frequency outside 1 … n_train/2, an unknown spacing.
@@ -129,9 +129,9 @@ def sphere(
     are equally likely.
 
     Args:
-        sample: Sizes, by default 512 training and 512 held-out points, and the seed of the points.
-        dimension: Dimension of the space around the sphere, at least 2.
-        degree: Degree ℓ, from 1 to ``dimension``.
+        sample: sizes, by default 512 training and 512 held-out points, and the seed of the points.
+        dimension: dimension of the space around the sphere, at least 2.
+        degree: degree ℓ, from 1 to ``dimension``.
 
     Raises:
         ValueError: arguments out of range.

@@ -8,6 +8,7 @@ import pytest
 
 from ntk_air import air
 from ntk_air.air import area, energies, rates
+from ntk_air.problem import Labels, Problem
 from ntk_air.spectrum.decomposition import decompose
 from tests.air.reference import (
     DYNAMICS,
@@ -20,10 +21,28 @@ from tests.helpers.problems import SPECTRA, spectral_problem
 from tests.spectrum.operators import ProductOnly
 
 
+def problem_of(spectrum, clean, expected, noisy):
+    return Problem(Labels(noisy=noisy, clean=clean, expected_noisy=expected), spectrum=spectrum)
+
+
+def test_a_summary_needs_all_three_labels_and_a_spectrum():
+    matrix = spectral_problem("step").matrix
+    spectrum, u = decompose(matrix), labels()
+    for parts, missing in (
+        (Labels(noisy=u, expected_noisy=u), "clean"),
+        (Labels(noisy=u, clean=u), "expected_noisy"),
+    ):
+        with pytest.raises(ValueError, match=f"{missing} must be given with the problem"):
+            air.air_summary(Problem(parts, spectrum=spectrum))
+    with pytest.raises(ValueError, match="spectrum must be given with the problem"):
+        air.air_summary(Problem(Labels(noisy=u, clean=u, expected_noisy=u), matrix))
+
+
 def test_the_summary_gathers_the_numbers():
     spectrum = decompose(spectral_problem("power_law").matrix)
     clean, expected, draws = noisy_labels(1)
-    found = air.air_summary(spectrum, clean, expected, draws[0], delta=0.6, delta_prime=0.7)
+    problem = problem_of(spectrum, clean, expected, draws[0])
+    found = air.air_summary(problem, delta=0.6, delta_prime=0.7)
     centred = draws[0] - expected
     np.testing.assert_array_equal(found.energy_clean, air.energy_in_top(spectrum, clean))
     np.testing.assert_array_equal(found.energy_noise_centred, air.energy_in_top(spectrum, centred))
@@ -31,7 +50,9 @@ def test_the_summary_gathers_the_numbers():
     np.testing.assert_array_equal(found.energy_noise_raw, raw)
     np.testing.assert_array_equal(found.energy_noisy, air.energy_in_top(spectrum, draws[0]))
     assert found.auc == air.air_curve(spectrum, clean, centred).area
-    assert found.window == air.air_window(spectrum, clean, centred, 0.6, delta_prime=0.7)
+    assert found.window == air.air_window(spectrum, clean, centred, (0.6, 0.7))
+    alike = air.air_summary(problem, delta=0.6).window
+    assert (alike.delta, alike.delta_prime) == (0.6, 0.6)
     np.testing.assert_array_equal(found.half_lives, air.retrieval_half_lives(spectrum))
     assert found.learning_rate == spectrum.default_learning_rate
     assert found.effective_rank == spectrum.effective_rank
@@ -41,7 +62,7 @@ def test_the_summary_gathers_the_numbers():
 def test_without_noise_there_is_nothing_to_compare_with():
     spectrum = decompose(spectral_problem("power_law").matrix)
     clean = noisy_labels(1)[0]
-    found = air.air_summary(spectrum, clean, clean, clean)
+    found = air.air_summary(problem_of(spectrum, clean, clean, clean))
     assert found.auc is found.curve is found.window is found.energy_noise_centred is None
     assert "the noise is zero" in found.notes[0]
     spread = air.air_over_draws(spectrum, clean, clean, clean[None])
@@ -62,7 +83,7 @@ def test_draws_together_equal_draws_one_by_one():
     spectrum = decompose(spectral_problem("power_law").matrix)
     clean, expected, draws = noisy_labels(4)
     together = air.air_over_draws(spectrum, clean, expected, draws)
-    single = [air.air_summary(spectrum, clean, expected, draw) for draw in draws]
+    single = [air.air_summary(problem_of(spectrum, clean, expected, draw)) for draw in draws]
     values = np.array([summary.auc for summary in single])
     np.testing.assert_allclose(together.auc.values, values, atol=1e-13)
     assert together.auc.mean == pytest.approx(values.mean())
@@ -137,7 +158,7 @@ def test_new_numbers_compile_nothing():
     def numbers(seed, rate):
         spectrum = decompose(spectral_problem("power_law", seed).matrix)
         clean, expected, draws = noisy_labels(3, seed=seed)
-        air.air_summary(spectrum, clean, expected, draws[0], learning_rate=rate)
+        air.air_summary(problem_of(spectrum, clean, expected, draws[0]), learning_rate=rate)
         air.air_over_draws(spectrum, clean, expected, draws, learning_rate=rate)
 
     numbers(0, 0.1)

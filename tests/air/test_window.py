@@ -17,8 +17,7 @@ def test_the_window_of_two_modes_by_hand(dynamics):
         spectrum,
         on_modes(problem, [1, 0]),
         on_modes(problem, [0, 1]),
-        0.19,
-        delta_prime=0.04,
+        (0.19, 0.04),
         learning_rate=1.0,
         dynamics=dynamics,
     )
@@ -67,9 +66,9 @@ def test_windows_that_begin_at_once_or_never_end():
     window = air.air_window(spectrum, first, second, 0.1)
     # The first step retrieves the whole signal, and the noise is never retrieved.
     assert window.steps == (1, np.inf)
-    swapped = air.air_window(spectrum, second, first, 1.0, delta_prime=0.0)
+    swapped = air.air_window(spectrum, second, first, (1.0, 0.0))
     assert (swapped.start, swapped.end) == (0, 0)
     with pytest.raises(ValueError, match=r"delta must lie in \[0, 1\]"):
         air.air_window(spectrum, first, second, 1.5)
     with pytest.raises(ValueError, match=r"delta_prime must lie in \[0, 1\]"):
-        air.air_window(spectrum, first, second, 0.5, delta_prime=-0.1)
+        air.air_window(spectrum, first, second, (0.5, -0.1))

@@ -32,7 +32,7 @@ def test_qualities_are_what_they_say(problem):
     spectrum, data = problem.spectrum, problem.dataset
     values = np.asarray(spectrum.eigenvalues)
     centred = problem.noisy - data.expected_noisy_targets()
-    air = air_summary(spectrum, problem.clean, data.expected_noisy_targets(), problem.noisy)
+    air = air_summary(problem)
     assert found.air_auc == air.auc
     assert found.eigengap == pytest.approx(values[1] / values[2])
     assert found.energy_clean == pytest.approx(energy_in_top(spectrum, problem.clean)[1])

@@ -99,8 +99,8 @@ def cifar10n(
     labels are theirs.
 
     Args:
-        data_dir: Folder of both, or ``None`` for the usual places.
-        annotation: Name of the labels: ``aggre_label``, ``random_label1`` to ``random_label3``,
+        data_dir: folder of both, or ``None`` for the usual places.
+        annotation: name of the labels: ``aggre_label``, ``random_label1`` to ``random_label3``,
             ``worse_label``.
 
     Raises:

@@ -125,11 +125,11 @@ def find(
     """The first hit of ``probe`` in a subfolder of a root, or in the root itself.
 
     Args:
-        name: Name of the data set in the error.
-        roots: Folders to look in, best first.
-        subfolders: Glob patterns, tried in this order before the root.
-        probe: Function of a folder that returns what it found there, or ``None``.
-        how_to_get: Sentence for the reader of the error.
+        name: name of the data set in the error.
+        roots: folders to look in, best first.
+        subfolders: glob patterns, tried in this order before the root.
+        probe: function of a folder that returns what it found there, or ``None``.
+        how_to_get: sentence for the reader of the error.
 
     Raises:
         DatasetNotFoundError: nothing found.

@@ -93,8 +93,8 @@ def read_idx(path: Path, n_axes: int) -> tuple[UInt8[np.ndarray, "..."], str]:
     """Read an IDX file of bytes.
 
     Args:
-        path: File, plain or gzipped.
-        n_axes: Number of axes it must have: 3 for images, 1 for labels.
+        path: file, plain or gzipped.
+        n_axes: number of axes it must have: 3 for images, 1 for labels.
 
     Returns:
         The array, and the md5 of the decompressed file.

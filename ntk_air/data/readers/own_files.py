@@ -71,10 +71,10 @@ def csv_table(
     sorted values are the classes (sorted as numbers where all are whole numbers).
 
     Args:
-        path: File, plain or gzipped, comma-separated, UTF-8.
-        label_column: Name of the column of clean labels.
-        noisy_label_column: Name of the column of noisy labels, if there is one.
-        standardise: Whether each input column is scaled by the training part's mean and deviation.
+        path: file, plain or gzipped, comma-separated, UTF-8.
+        label_column: name of the column of clean labels.
+        noisy_label_column: name of the column of noisy labels, if there is one.
+        standardise: whether each input column is scaled by the training part's mean and deviation.
 
     Raises:
         DataFileError: a missing column, a row of another length, an input that is no number.

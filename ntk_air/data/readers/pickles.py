@@ -112,8 +112,8 @@ def load_arrays(content: bytes, what: str) -> dict[str, Any]:
     """Read a pickled dictionary of arrays, lists, numbers and strings.
 
     Args:
-        content: Bytes of the pickle.
-        what: Name of the file in errors.
+        content: bytes of the pickle.
+        what: name of the file in errors.
 
     Returns:
         The dictionary, its keys as text.

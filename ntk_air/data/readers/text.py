@@ -48,10 +48,10 @@ def sms_spam(
     ``counts_of_tokens``, (n_tokens + 1,).
 
     Args:
-        data_dir: Folder of the file; ``None`` looks in the usual places.
-        tokens: Kind of token, ``"words"`` or ``"characters"``, 1 to 3 neighbours within a word.
-        n_tokens: Largest size of the vocabulary.
-        balanced: Whether only as many ham as spam are taken, the first in the file; otherwise a
+        data_dir: folder of the file; ``None`` looks in the usual places.
+        tokens: kind of token, ``"words"`` or ``"characters"``, 1 to 3 neighbours within a word.
+        n_tokens: largest size of the vocabulary.
+        balanced: whether only as many ham as spam are taken, the first in the file; otherwise a
             classifier that knows nothing is right on 88 %.
 
     Raises:
@@ -91,8 +91,8 @@ def counts_of_tokens(tokens: Tokens = "words", n_tokens: int = 1000) -> Scaling:
     so that no text with a token is all zeros.
 
     Args:
-        tokens: Kind of token, ``"words"`` or ``"characters"``.
-        n_tokens: Largest size of the vocabulary.
+        tokens: kind of token, ``"words"`` or ``"characters"``.
+        n_tokens: largest size of the vocabulary.
 
     Raises:
         ValueError: an unknown kind of token, a vocabulary without tokens.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from ntk_air.data import load_dataset
 from ntk_air.data.noise import SymmetricNoise
-from ntk_air.data.synthetic import clusters
 from ntk_air.dynamics.predictions.error import predicted_error
 from ntk_air.dynamics.run.metrics import zero_one_error
 from ntk_air.kernels.infinite.dense import DenseNTK
@@ -30,7 +30,7 @@ def drawn_errors(dataset, spectrum, noise):
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize(("n_classes", "rate", "tolerance"), [(2, 0.3, 0.01), (4, 0.55, 0.03)])
 def test_it_is_the_mean_error_over_draws(n_classes, rate, tolerance, exact):
-    dataset = clusters(n_train=96, n_test=0, spread=0.7, n_classes=n_classes)
+    dataset = load_dataset("clusters", n_train=96, n_test=0, spread=0.7, n_classes=n_classes)
     spectrum = spectrum_of(np.asarray(DenseNTK(depth=2)(dataset.inputs)))
     noise = SymmetricNoise(rate=rate, exact=exact)
     errors = drawn_errors(dataset, spectrum, noise)
@@ -51,7 +51,7 @@ def test_it_is_the_mean_error_over_draws(n_classes, rate, tolerance, exact):
 
 
 def test_a_wrong_majority_is_predicted_to_win():
-    dataset = clusters(n_train=96, n_test=0, spread=0.05)
+    dataset = load_dataset("clusters", n_train=96, n_test=0, spread=0.05)
     spectrum = spectrum_of(np.asarray(DenseNTK(depth=2)(dataset.inputs)))
     by_rate = {}
     for rate in (0.42, 0.58):
@@ -68,7 +68,7 @@ def test_a_wrong_majority_is_predicted_to_win():
 
 
 def test_bad_arguments_are_refused():
-    dataset = clusters(n_train=16, n_test=0)
+    dataset = load_dataset("clusters", n_train=16, n_test=0)
     kernel = np.asarray(DenseNTK(depth=2)(dataset.inputs))
     arguments = (dataset.clean_labels, dataset.noise_probabilities)
     with pytest.raises(ValueError, match="spectrum must hold all modes; got 3 of 16"):

@@ -11,6 +11,7 @@ from ntk_air._base import files
 from ntk_air.air import air_over_draws, air_summary, random_label_control
 from ntk_air.lab.report import eigen_spectrum
 from ntk_air.lab.report.air_results import air_arrays, air_numbers, spectrum_numbers
+from ntk_air.problem import Labels, Problem
 from ntk_air.spectrum.decomposition import decompose
 from tests.helpers.problems import spectral_problem
 
@@ -27,7 +28,8 @@ def parts(spectrum, n_draws, *, noisy=True):
     flips = np.where(rng.random((n_draws, n, 1)) < 0.2, -1.0, 1.0) if noisy else 1.0
     labels = np.broadcast_to(clean * flips, (n_draws, n, 1))
     expected = 0.6 * clean if noisy else clean
-    summary = air_summary(spectrum, clean, expected, labels[0])
+    given = Labels(noisy=np.asarray(labels[0]), clean=clean, expected_noisy=expected)
+    summary = air_summary(Problem(given, spectrum=spectrum))
     spread = air_over_draws(spectrum, clean, expected, labels)
     control = random_label_control(spectrum, clean, labels - expected, seed=0) if noisy else None
     return summary, spread, control
