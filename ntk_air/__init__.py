@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ntk_air.air import air_curve, air_summary, energy_in_top, kernel_target_alignment
     from ntk_air.claims import Claim, verify
     from ntk_air.data import (
+        ClassLabels,
         Dataset,
         HumanNoise,
         InstanceDependentNoise,
@@ -56,6 +57,7 @@ _HOMES = {
     "air": ("air_curve", "air_summary", "energy_in_top", "kernel_target_alignment"),
     "claims": ("Claim", "verify"),
     "data": (
+        "ClassLabels",
         "Dataset",
         "HumanNoise",
         "InstanceDependentNoise",
@@ -109,6 +111,7 @@ __all__ = [
     "ByRounds",
     "Certificate",
     "Claim",
+    "ClassLabels",
     "ClosedForm",
     "ConvolutionalNTK",
     "Dataset",
