@@ -188,14 +188,8 @@ class Problem:
 
     def replace(self, **parts: Any) -> "Problem":
         """The same problem with other parts, named as in the constructor; checked anew."""
-        own = {
-            "labels": self.labels,
-            "operator": self._operator,
-            "spectrum": self._spectrum,
-            "held_out": self.held_out,
-            "dataset": self._dataset,
-            "seed": self.seed,
-        }
+        own = {"labels": self.labels, "operator": self._operator, "spectrum": self._spectrum}
+        own |= {"held_out": self.held_out, "dataset": self._dataset, "seed": self.seed}
         return Problem(**(own | parts))
 
     @property
@@ -376,21 +370,19 @@ def make_problem(
     >>> problem.n_train, problem.n_out, problem.spectrum.complete
     (60, 10, True)
     """
-    inputs = dataset.inputs.astype(precision)
-    require_decomposition_memory(len(inputs), precision=precision, max_bytes=max_memory_bytes)
+    inputs, bound = dataset.inputs.astype(precision), max_memory_bytes
+    require_decomposition_memory(len(inputs), precision=precision, max_bytes=bound)
 
-    def gram(*x: np.ndarray) -> dict[str, np.ndarray]:
-        matrix = gram_matrix(kernel, *x, max_memory_bytes=max_memory_bytes, progress=progress)
-        return {"theta": matrix}
+    def gram(*x: np.ndarray) -> Arrays:
+        return {"theta": gram_matrix(kernel, *x, max_memory_bytes=bound, progress=progress)}
+
+    def spectrum() -> Arrays:
+        found = decompose(theta, precision=precision, max_memory_bytes=bound)
+        return spectrum_to_arrays(found)
 
     theta = np.asarray(stage("kernel", lambda: gram(inputs))["theta"])
     progress("eigendecomposition", 0, 1)
-    arrays = stage(
-        "spectrum",
-        lambda: spectrum_to_arrays(
-            decompose(theta, precision=precision, max_memory_bytes=max_memory_bytes)
-        ),
-    )
+    arrays = stage("spectrum", spectrum)
     progress("eigendecomposition", 1, 1)
     held_out = None
     if dataset.n_test:

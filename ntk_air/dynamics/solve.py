@@ -66,19 +66,17 @@ def solve(
 ) -> Trajectory:
     """Follow a rule on a problem, from f_0 on (theory.md sections 0, 1 and 6).
 
-    The outputs are f_t = f_0 + Θc_t. Every method gives the same trajectory to rounding; they
-    differ in what they can follow, in speed and in what they need of the problem. Options of a
-    method are arguments of its object.
+    The outputs are f_t = f_0 + Θc_t. Methods give the same trajectory to rounding; they differ in
+    what they can follow, in speed and in what they need. Their options are their arguments.
 
     Args:
         problem: kernel and labels; its clean labels are only measured against.
         rule: what is followed: ``Descent`` or ``Flow`` on the noisy labels, a ``Supervision`` of
-            each step, whole ``Rounds`` of self-distillation, or a spectral rule of ``filters``.
+            each step, ``Rounds`` of self-distillation, or a spectral rule of ``filters``.
         times: steps to record at, (n_time,), ascending from 0; whole numbers for all but
-            ``Flow``. The run ends at the last. ``None`` for ``Rounds``, which have times of their
-            own.
-        method: ``ClosedForm()``, ``Stepwise()``, ``EventDriven()`` or ``ByRounds()``, with its
-            options; ``None`` is ``Auto()``, the fastest that can.
+            ``Flow``. The run ends at the last. ``None`` for ``Rounds``, which have their own.
+        method: ``ClosedForm()``, ``Stepwise()``, ``EventDriven()`` or ``ByRounds()``; ``None`` is
+            ``Auto()``, the fastest that can.
         descent: descent on the targets of a ``Supervision`` or of ``Rounds``; ``None`` is
             ``Descent()``, η = 1/λ₁ without momentum. Other rules carry their own rate.
         store_at: steps at which the outputs are kept as well, (n_stored,); of those in ``times``.

@@ -187,8 +187,21 @@ def certify_pattern(
         learning_rate=jnp.asarray(learning_rate, dtype),
         step_rounding=jnp.asarray(step_rounding, dtype),
     )
-    bounds = tail_bounds(basis, tail, _moments(0.0, weight_bound, dtype)[0])
-    slack = _slack(held, bounds.rows)
+    return _judged(basis, tail, weight_bound, pattern=held, step=step, step_rounding=step_rounding)
+
+
+def _judged(
+    basis: TailBasis,
+    tail: Tail,
+    weight_bound: WeightBound,
+    *,
+    pattern: Float[Array, "n_train n_out"],
+    step: int,
+    step_rounding: float,
+) -> Certificate:
+    """The certificate that the bounds at the start of the tail allow."""
+    bounds = tail_bounds(basis, tail, _moments(0.0, weight_bound, tail.error.dtype)[0])
+    slack = _slack(pattern, bounds.rows)
     worst = int(jnp.argmin(slack))
     # Not `<=`: a bound that is NaN must not pass.
     issued = bool(jnp.all(slack > 0))
@@ -202,7 +215,7 @@ def certify_pattern(
         issued=issued,
         reason=reason,
         step=step,
-        pattern=held,
+        pattern=pattern,
         bounds=bounds.rows,
         slack=slack,
         rms_bound=float(bounds.rms),

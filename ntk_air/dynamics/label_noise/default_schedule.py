@@ -1,6 +1,18 @@
 """A schedule of self-distillation that needs no clean labels and nothing to tune.
 
 Each choice is what the noisy labels themselves say, through labels that the judged run never saw.
+The target is ½ỹ + ½·softmax(f/T) of the last epoch, each epoch a new student from 0; the
+probabilities softmax(f/T′) of the last round are then learnt to convergence (theory.md
+section 6).
+
+- Warm-up t_w: the middle of the steps whose leave-one-out likelihood of the noisy labels is
+  within a standard error of the largest; temperature T and noise rate: its maximum there.
+- Epoch length, a multiple of t_w: maximum likelihood of noisy labels that were hidden, fold by
+  fold, throughout warm-up and rounds (ỹ_i = 0, no opinion).
+- T′: with which the hidden labels are likeliest, so that the last labels are the posterior
+  mean of the clean ones, the nearest to them in mean square.
+- Rounds: until hard labels change no more, and none if hidden labels are predicted no better
+  than by plain descent. Never past a round that loses a class.
 """
 
 import equinox as eqx
@@ -60,18 +72,7 @@ class DefaultSchedule(eqx.Module):
 def default_schedule(problem: Problem, *, folds: int = 5, seed: int = 0) -> DefaultSchedule:
     """Choose warm-up, epoch length, label function and number of rounds from (Θ, ỹ) alone.
 
-    The target is ½ỹ + ½·softmax(f/T) of the last epoch, each epoch a new student from 0; the
-    probabilities softmax(f/T′) of the last round are then learnt to convergence (theory.md
-    section 6).
-
-    - Warm-up t_w: the middle of the steps whose leave-one-out likelihood of the noisy labels is
-      within a standard error of the largest; temperature T and noise rate: its maximum there.
-    - Epoch length, a multiple of t_w: maximum likelihood of noisy labels that were hidden, fold by
-      fold, throughout warm-up and rounds (ỹ_i = 0, no opinion).
-    - T′: with which the hidden labels are likeliest, so that the last labels are the posterior
-      mean of the clean ones, the nearest to them in mean square.
-    - Rounds: until hard labels change no more, and none if hidden labels are predicted no better
-      than by plain descent. Never past a round that loses a class.
+    Each choice is a maximum of the likelihood of noisy labels (theory.md section 6h).
 
     Args:
         problem: kernel with its complete spectrum, and noisy labels; no clean label is looked at.
@@ -88,9 +89,8 @@ def default_schedule(problem: Problem, *, folds: int = 5, seed: int = 0) -> Defa
     >>> import jax; jax.config.update("jax_enable_x64", True)
     >>> import ntk_air as na
     >>> data = na.load_dataset("digits", n_train=60).normalised()
-    >>> data = data.with_label_noise(na.SymmetricNoise(0.4), seed=0)
-    >>> schedule = na.default_schedule(na.make_problem(data, na.DenseNTK(depth=3)))
-    >>> schedule.rounds.supervision.label_function
+    >>> problem = na.make_problem(data, na.DenseNTK(depth=3))
+    >>> na.default_schedule(problem).rounds.supervision.label_function
     Sharpened(temperature=...)
     """
     spectrum = problem.spectrum

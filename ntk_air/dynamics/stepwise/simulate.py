@@ -196,7 +196,9 @@ def _see(
 def _resumed(trajectory: Trajectory, inputs: RunInputs, steps: tuple[int, ...]) -> SimulationState:
     state = trajectory.final.resume
     if not isinstance(state, SimulationState):
-        raise ValueError("resume must be a trajectory of Stepwise or EventDriven: it holds no state")
+        raise ValueError(
+            "resume must be a trajectory of Stepwise or EventDriven: it holds no state"
+        )
     if int(state.status) not in (RUNNING, CONVERGED):
         raise ValueError(
             f"resume must be a run that can go on; it ended at step {int(state.step)}: "
