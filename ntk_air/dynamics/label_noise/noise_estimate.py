@@ -39,7 +39,7 @@ class NoiseEstimate(eqx.Module):
         temperature: T, with which softmax(f_t/T) are the probabilities of the clean label.
         noise_rate: q, the share of labels that differ from the clean ones, if flips are symmetric.
             Flips that the inputs predict, such as pair noise, are taken for structure: q is near 0.
-        noise_rate_std_error: standard error of q, from the curvature of the likelihood, as if left-out
+        noise_rate_std_error: standard error of q, by the likelihood's curvature, as if left-out
             predictions were independent; infinite where the likelihood does not bound q.
         log_likelihood: mean log-likelihood of the noisy labels over rows, in nats.
         chance_log_likelihood: the same of a prediction that knows the labels' shares alone.
