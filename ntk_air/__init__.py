@@ -165,7 +165,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        value: Any = _version()
+        value: Any = importlib.import_module("ntk_air._base.version").package_version()
     elif name in _MODULE_OF:
         value = getattr(importlib.import_module(f"ntk_air.{_MODULE_OF[name]}"), name)
     elif name in _FAMILIES:
@@ -178,12 +178,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, "__version__"})
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("ntk-air")
-    except PackageNotFoundError:  # a source tree that was never installed
-        return "0+unknown"

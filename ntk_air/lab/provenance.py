@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-import ntk_air
+from ntk_air._base.version import package_version
 
 _PACKAGES = ("jax", "jaxlib", "neural-tangents", "numpy", "scipy", "optax", "equinox")
 
@@ -28,7 +28,7 @@ def package_versions() -> dict[str, str]:
 
 def source_state() -> dict[str, Any]:
     """The package's version, and its git commit where it runs from a checkout."""
-    root = Path(ntk_air.__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
     # Figures and runs are what a run writes: they don't make the code another one.
     changes = commit and _git(
@@ -42,7 +42,7 @@ def source_state() -> dict[str, Any]:
         "pyproject.toml",
     )
     return {
-        "version": ntk_air.__version__,
+        "version": package_version(),
         "git_commit": commit,
         "git_dirty": None if commit is None else bool(changes),
     }

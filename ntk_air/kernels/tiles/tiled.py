@@ -7,10 +7,10 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-import ntk_air
 from ntk_air._base.precision import Precision
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
+from ntk_air._base.version import package_version
 from ntk_air.kernels._tiling import LARGEST_TILE
 from ntk_air.kernels.protocols import Kernel
 from ntk_air.kernels.tiles.grid import TileGrid, TilePair
@@ -102,7 +102,7 @@ def build_tiled_kernel(
     content = {
         "kernel": kernel_identity(kernel) if kernel_id is None else kernel_id,
         "inputs_sha256": array_identity(source.inputs),
-        "ntk_air": ntk_air.__version__,
+        "ntk_air": package_version(),
     }
     dtype = source.inputs.dtype
     files = open_folder(Path(folder), content=content, grid=source.grid, dtype=dtype)
