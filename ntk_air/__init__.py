@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ntk_air import networks
     from ntk_air.air import air_curve, air_summary, energy_in_top, kernel_target_alignment
     from ntk_air.claims import Claim, verify
     from ntk_air.data import (
