@@ -16,6 +16,7 @@ import numpy as np
 from ntk_air._base.checks import check_at_least, check_choice
 from ntk_air._base.progress import Progress
 from ntk_air.data.dataset import Dataset
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.supervision import (
     Hard,
     Identity,
@@ -32,7 +33,7 @@ from ntk_air.lab.report import finite_width as report
 from ntk_air.lab.report.width_results import width_arrays, width_numbers
 from ntk_air.lab.run_folder import RunFolder
 from ntk_air.networks.models.dense import DenseNetwork
-from ntk_air.networks.studies.finite_width import compare_with_kernel
+from ntk_air.networks.studies.finite_width import compare_with_kernel, network_problem
 
 N_TIMES = 24
 
@@ -111,6 +112,9 @@ def compute(
     depth = config.kernel.depth or 3
     seeds = config.run.noise_seeds()
 
+    inputs = problem.dataset.inputs.astype(config.run.precision)
+    kernel = problem.replace(held_out=None)
+
     def train_all(name: str, supervision: Supervision) -> dict[str, np.ndarray]:
         runs = []
         for index, width in enumerate(config.widths):
@@ -121,20 +125,12 @@ def compute(
                 weight_variance=config.kernel.weight_variance,
                 bias_variance=config.kernel.bias_variance,
             )
+            keys = (jax.random.fold_in(jax.random.key(seed), width) for seed in seeds)
+            starts = (network_problem(network, key, inputs, kernel.labels) for key in keys)
             runs.append(
                 [
-                    compare_with_kernel(
-                        network,
-                        jax.random.fold_in(jax.random.key(seed), width),
-                        problem.dataset.inputs.astype(config.run.precision),
-                        problem.noisy,
-                        supervision,
-                        theta=problem.theta,
-                        learning_rate=problem.learning_rate,
-                        times=times,
-                        clean=problem.clean,
-                    )
-                    for seed in seeds
+                    compare_with_kernel(start, kernel, supervision, times, descent=Descent())
+                    for start in starts
                 ]
             )
             progress(name, index + 1, len(config.widths))

@@ -138,6 +138,7 @@ def plan_for(config: Config) -> TrainingPlan:
         n_epochs=config.network_epochs,
         batch_size=config.batch_size,
         least_passes=config.round_passes,
+        methods=config.methods,
     )
 
 
@@ -161,10 +162,9 @@ def compared(
     runs = compare_methods(
         problem.dataset,
         schedule.rounds,
+        plan_for(config),
         largest_eigenvalue=problem.largest_eigenvalue,
-        plan=plan_for(config),
         seed=seed,
-        methods=config.methods,
     )
     end = kernel_run.last().held_out
     assert end is not None

@@ -21,6 +21,8 @@ from ntk_air._base.typing import AnyArray
 from ntk_air.air import auc_over_draws, kernel_target_alignment
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.noise import TransitionNoise
+from ntk_air.dynamics.run.losses import CrossEntropy
+from ntk_air.dynamics.supervision import plain_descent
 from ntk_air.kernels.empirical import EmpiricalNTK
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
 from ntk_air.lab.harness import Experiment, main
@@ -28,10 +30,15 @@ from ntk_air.lab.kernel_quality import kernel_quality
 from ntk_air.lab.report import pretrained as report
 from ntk_air.lab.report.quality_results import over_seeds, quality_arrays, quality_numbers
 from ntk_air.lab.run_folder import RunFolder
+from ntk_air.networks.training.minibatches import Minibatches
+from ntk_air.networks.training.network_problem import HeldOutInputs, NetworkProblem
 from ntk_air.networks.training.optimisers import Adam
-from ntk_air.networks.training.snapshots import Snapshot, kernel_motion, snapshots_along_training
-from ntk_air.networks.training.train import HeldOutInputs
-from ntk_air.problem import Problem, make_problem
+from ntk_air.networks.training.snapshots import (
+    NetworkSnapshot,
+    kernel_motion,
+    snapshots_along_training,
+)
+from ntk_air.problem import Labels, Problem, make_problem
 
 FRESH_DRAWS = 5
 """Draws of noise that no network was trained on, for each seed."""
@@ -159,7 +166,7 @@ def along_training(config: Config, seed: int, progress: Progress) -> Mapping[str
     return {name: np.stack([record[name] for record in records]) for name in records[0]}
 
 
-def pretrain(config: Config, dataset: Dataset, seed: int) -> tuple[list[Snapshot], Any]:
+def pretrain(config: Config, dataset: Dataset, seed: int) -> tuple[list[NetworkSnapshot], Any]:
     """The network at each epoch, and its function."""
     taught, labels = dataset, dataset.noisy_targets()
     if config.pretrain_dataset is not None:
@@ -172,17 +179,16 @@ def pretrain(config: Config, dataset: Dataset, seed: int) -> tuple[list[Snapshot
     network_key, batch_key = jax.random.split(jax.random.key(seed))
     params = network.init(network_key, taught.inputs.shape[-1], precision=precision)
     inputs, test_inputs = (part.astype(precision) for part in (taught.inputs, taught.test_inputs))
-    snapshots = snapshots_along_training(
+    problem = NetworkProblem(
         network.apply,
         params,
         inputs,
-        labels.astype(precision),
-        Adam(config.learning_rate),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        key=batch_key,
-        clean=taught.clean_targets().astype(precision),
-        held_out=HeldOutInputs(test_inputs, taught.test_targets().astype(precision)),
+        Labels(labels.astype(precision), taught.clean_targets().astype(precision)),
+        HeldOutInputs(test_inputs, taught.test_targets().astype(precision)),
+    )
+    batches = Minibatches(config.batch_size, batch_key, reduction="mean", loss=CrossEntropy())
+    snapshots = snapshots_along_training(
+        problem, plain_descent(), config.epochs, Adam(config.learning_rate), method=batches
     )
     return snapshots, network.apply
 
@@ -216,7 +222,7 @@ def against_noise(problem: Problem, fresh: list[Dataset]) -> dict[str, AnyArray]
     }
 
 
-def network_scores(snapshot: Snapshot) -> dict[str, AnyArray]:
+def network_scores(snapshot: NetworkSnapshot) -> dict[str, AnyArray]:
     """The trained network's own test accuracy and memorised share; NaN before it is trained."""
     run = snapshot.trajectory
     scores = {"network_accuracy": np.nan, "memorised_share": np.nan}

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, at_most
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.supervision import Power, Sharpened, Supervision, plain_descent
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.networks.models.dense import DenseNetwork
@@ -16,8 +17,9 @@ from ntk_air.networks.studies.finite_width import (
     WidthRun,
     compare_with_kernel,
     fit_power_law,
+    network_problem,
 )
-from ntk_air.problem import Problem
+from ntk_air.problem import Labels, Problem
 
 SOURCE = "theory.md section 7; Jacot et al. 2018; Lee et al. 2019"
 WIDTHS = (64, 256, 1024)
@@ -97,17 +99,23 @@ def trained(
     rows = rows.round().astype(int)
     theta = kernel_factor * np.asarray(problem.theta)[np.ix_(rows, rows)]
     noisy = np.asarray(problem.noisy)[rows]
+    largest = float(np.linalg.eigvalsh(theta)[-1])
     widths, runs = np.repeat(np.array(WIDTHS, float), N_SEEDS), []
     for index, width in enumerate(widths.astype(int).tolist()):
-        run = compare_with_kernel(
+        growth = math.sqrt(width / WIDTHS[0]) if labels_grow else 1.0
+        labels = Labels(noisy * growth)
+        start = network_problem(
             DenseNetwork((width,) * (depth - 1), n_out=noisy.shape[1]),
             jax.random.fold_in(jax.random.key(problem.seed), index),
             problem.dataset.inputs[rows].astype(theta.dtype),
-            noisy * (math.sqrt(width / WIDTHS[0]) if labels_grow else 1.0),
+            labels,
+        )
+        run = compare_with_kernel(
+            start,
+            Problem(labels, theta).with_largest_eigenvalue(largest),
             plain_descent() if supervision is None else supervision,
-            theta=theta,
-            learning_rate=problem.learning_rate,
-            times=times,
+            times,
+            descent=Descent(problem.learning_rate),
             rate_factor=rate_factor,
         )
         runs.append(run)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import equinox as eqx
+import numpy as np
 
 from ntk_air._base.checks import check_fraction, check_positive
 from ntk_air.dynamics.filters.momentum import HeavyBall
@@ -15,6 +16,11 @@ RateSchedule: TypeAlias = Callable[[Any], Any]
 """From the number of steps taken to a learning rate, traceable by JAX, such as optax's."""
 
 Rate: TypeAlias = float | int | RelativeRate | RateSchedule
+
+
+def _as_rate(rate: Any) -> Any:
+    """Numbers of NumPy as Python's: they are static."""
+    return float(rate) if isinstance(rate, np.number) else rate
 
 
 class Descent(eqx.Module):
@@ -36,7 +42,7 @@ class Descent(eqx.Module):
     0.125
     """
 
-    rate: Rate = eqx.field(default=RelativeRate(1.0), static=True)
+    rate: Rate = eqx.field(default=RelativeRate(1.0), converter=_as_rate, static=True)
     momentum: float = eqx.field(default=0.0, converter=float, kw_only=True, static=True)
     allow_divergence: bool = eqx.field(default=False, kw_only=True, static=True)
 
@@ -94,7 +100,9 @@ class Flow(eqx.Module):
     'gradient flow, exact'
     """
 
-    rate: float | int | RelativeRate = eqx.field(default=RelativeRate(1.0), static=True)
+    rate: float | int | RelativeRate = eqx.field(
+        default=RelativeRate(1.0), converter=_as_rate, static=True
+    )
 
     def __check_init__(self):
         if not isinstance(self.rate, RelativeRate):

@@ -11,7 +11,7 @@ from ntk_air._base.typing import Parameters
 from ntk_air.data.noise import check_transition_matrix
 from ntk_air.dynamics.run.losses import Loss
 from ntk_air.dynamics.supervision.label_functions import Rows
-from ntk_air.networks.training.rules import Batch, BatchNetwork, BatchRule, RuleState
+from ntk_air.networks.training.training_rules import Batch, BatchNetwork, BatchRule, RuleState
 
 _LEAST_PROBABILITY = 1e-4
 

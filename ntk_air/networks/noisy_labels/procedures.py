@@ -28,7 +28,7 @@ from ntk_air.networks.noisy_labels.losses import (
     cross_entropies,
     label_probabilities,
 )
-from ntk_air.networks.training.rules import Batch, BatchNetwork, BatchRule, RuleState
+from ntk_air.networks.training.training_rules import Batch, BatchNetwork, BatchRule, RuleState
 
 
 class NoOpinion(LabelFunction):
@@ -108,20 +108,31 @@ def progressive_self_distillation(
 
 
 class CoTeaching(BatchRule):
-    """Each network learns the R(T) share of a batch that its peer has the smallest losses on.
+    """Each of two networks learns the share R(T) of a batch that the other has the least losses on.
 
     Han et al. 2018 (arXiv 1804.06872), algorithm 1: R(T) = 1 − min(T·τ/T_k, τ), T the epochs
     completed, so that both networks see all of the first epoch. The parameters of training are a
-    pair, one for each network, from different initialisations; the first network is measured.
+    pair: the problem's network, which is measured, and its peer.
 
     Args:
-        forget_rate: τ, in [0, 1): the noise rate, known or estimated.
-        gradual_epochs: T_k, at least 1; 10 in the paper.
+        peer: parameters of the second network at its start, of the first one's shapes, from another
+            initialisation.
+        forget_rate: share τ of a batch that is left out in the end, in [0, 1): the noise rate,
+            known or estimated.
+        gradual_epochs: number T_k of epochs over which the share grows to τ, at least 1; 10 in the
+            paper.
 
     Raises:
         ValueError: for numbers out of range.
+
+    >>> import jax.numpy as jnp
+    >>> import ntk_air as na
+    >>> rule = na.noisy_labels.CoTeaching(jnp.zeros(3), 0.4, gradual_epochs=5)
+    >>> [round(float(rule.remembered_share(jnp.asarray(epoch))), 2) for epoch in (0, 1, 5, 9)]
+    [1.0, 0.92, 0.6, 0.6]
     """
 
+    peer: Parameters
     forget_rate: float = eqx.field(converter=float)
     gradual_epochs: float = eqx.field(default=10.0, converter=float)
 
@@ -130,6 +141,10 @@ class CoTeaching(BatchRule):
         if self.forget_rate == 1:
             raise ValueError("forget_rate must lie below 1: at 1 nothing is left to learn from")
         check_at_least("gradual_epochs", self.gradual_epochs, 1)
+
+    def first_params(self, params: Parameters) -> Parameters:
+        """Both networks'."""
+        return params, self.peer
 
     def init(self, n_train: int, n_out: int, dtype: np.dtype) -> RuleState:
         """Nothing to remember."""
@@ -150,7 +165,7 @@ class CoTeaching(BatchRule):
         )
         share = self.remembered_share(batch.epoch)
         kept = jnp.maximum(jnp.floor(share * len(batch.rows) + 1e-4), 1.0).astype(int)
-        chosen_by_first, chosen_by_second = (smallest(losses, kept) for losses in (first, second))
+        chosen_by_first, chosen_by_second = (_smallest(losses, kept) for losses in (first, second))
         return _mean_where(first, chosen_by_second) + _mean_where(second, chosen_by_first), state
 
     def measured(self, params: Parameters) -> Parameters:
@@ -179,7 +194,7 @@ def noisy_validation_stop(trajectory: Trajectory) -> int:
     return int(np.argmax(np.asarray(trajectory.held_out.accuracy)))
 
 
-def smallest(losses: Float[Array, " rows"], count: Int[Array, ""]) -> Bool[Array, " rows"]:
+def _smallest(losses: Float[Array, " rows"], count: Int[Array, ""]) -> Bool[Array, " rows"]:
     """Which rows have the ``count`` smallest losses; ties go to the earlier row."""
     ranks = jnp.argsort(jnp.argsort(jax.lax.stop_gradient(losses)))
     return ranks < count

@@ -8,18 +8,18 @@ from jaxtyping import Float, PRNGKeyArray, Shaped
 from scipy.stats import t as student
 
 from ntk_air._base.checks import check_finite, check_inputs
-from ntk_air._base.typing import AnyArray, Curve, Inputs, KernelMatrix, Targets
-from ntk_air.dynamics.rules import Descent as KernelDescent
+from ntk_air._base.typing import AnyArray, Curve, Inputs
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.inputs import Steps
 from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.solve import solve
 from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision import Supervision
 from ntk_air.kernels.empirical import empirical_ntk
-from ntk_air.networks.models.dense import DenseNetwork
-from ntk_air.networks.training.optimisers import Descent
-from ntk_air.networks.training.stepping import TrainingState
+from ntk_air.networks.models.layers import FiniteNetwork
+from ntk_air.networks.training.network_problem import NetworkProblem
 from ntk_air.networks.training.train import train
+from ntk_air.networks.training.train_step import TrainingState
 from ntk_air.problem import Labels, Problem
 
 
@@ -27,11 +27,11 @@ class PowerLaw(eqx.Module):
     """value ≈ exp(intercept) · widthˢ, fitted by least squares of the logarithms.
 
     Attributes:
-        slope: s.
-        standard_error: of the slope.
+        slope: exponent s.
+        standard_error: standard error of the slope.
         low: lower end of the slope's 95 % confidence interval.
-        high: upper end.
-        intercept: of the logarithm.
+        high: upper end of that interval.
+        intercept: logarithm of the fitted value at width 1.
     """
 
     slope: float
@@ -93,39 +93,25 @@ def fit_power_law(
     return PowerLaw(slope, error, slope - reach, slope + reach, intercept)
 
 
-def compare_with_kernel(
-    network: DenseNetwork,
+def network_problem(
+    network: FiniteNetwork,
     key: PRNGKeyArray | Shaped[AnyArray, "2"],
     inputs: Inputs,
-    noisy: Targets,
-    supervision: Supervision,
-    *,
-    theta: KernelMatrix,
-    learning_rate: float,
-    times: Steps,
-    clean: Targets | None = None,
-    rate_factor: float = 1.0,
-) -> WidthRun:
-    """Train one network of finite width and compare it with Θ_∞ (theory.md section 7).
-
-    Both follow full-batch gradient descent on the square loss, a sum over examples, from f_0 = 0:
-    the network's own f_0 is subtracted.
+    labels: Labels,
+) -> NetworkProblem:
+    """A network that can be compared with the limit of its kernel, trained from f_0 = 0.
 
     Args:
-        network: in NTK parametrisation; its limit has the kernel ``theta``.
-        key: of the parameters.
-        inputs: (n_train, *features).
-        noisy: ỹ, (n_train, n_out).
-        supervision: label function × weight × teacher.
-        theta: Θ_∞ on the inputs.
-        learning_rate: η of both.
-        times: steps that are recorded, and that the gap is the largest over.
-        clean: y, that metrics are against.
-        rate_factor: the network's η over the kernel's; other than 1 in negative controls alone.
+        network: network in NTK parametrisation.
+        key: PRNG key that draws its parameters.
+        inputs: training inputs, (n_train, *features).
+        labels: labels of the training inputs.
+
+    Returns:
+        The network at its start; its own f_0 is subtracted.
 
     Raises:
-        ValueError: a network in standard parametrisation, or what ``train`` and ``simulate``
-            refuse.
+        ValueError: for a network in standard parametrisation, whose kernel has no limit.
     """
     if network.parametrisation != "ntk":
         raise ValueError(
@@ -134,31 +120,47 @@ def compare_with_kernel(
         )
     check_inputs("inputs", inputs)
     params = network.init(key, math.prod(inputs.shape[1:]))
-    trained = train(
-        network.apply,
-        params,
-        inputs,
-        noisy,
-        supervision,
-        Descent(learning_rate * rate_factor),
-        times=times,
-        subtract_initial=True,
-        clean=clean,
-        store_at=times,
-    )
-    followed = solve(
-        Problem(Labels(noisy, clean), theta),
-        supervision,
-        times,
-        Stepwise(),
-        descent=KernelDescent(learning_rate),
-        store_at=times,
-    )
+    return NetworkProblem(network.apply, params, inputs, labels, subtract_initial=True)
+
+
+def compare_with_kernel(
+    problem: NetworkProblem,
+    kernel: Problem,
+    supervision: Supervision,
+    times: Steps,
+    *,
+    descent: Descent,
+    rate_factor: float = 1.0,
+) -> WidthRun:
+    """Train one network of finite width and compare it with Θ_∞ (theory.md section 7).
+
+    Both follow full-batch gradient descent on the square loss, a sum over examples, from f_0 = 0.
+
+    Args:
+        problem: network at its start, in NTK parametrisation, its own f_0 subtracted.
+        kernel: kernel Θ_∞ on the training inputs, with the same labels.
+        supervision: label function × weight × teacher.
+        times: steps that are recorded, and that the gap is the largest over.
+        descent: descent of both, its rate relative to λ₁ of Θ_∞ or absolute.
+        rate_factor: the network's η over the kernel's; other than 1 in negative controls alone.
+
+    Returns:
+        Both trajectories, and how far apart they are.
+
+    Raises:
+        ValueError: for what cannot be trained on, and for runs that do not come to the same steps.
+    """
+    rate = descent.absolute_rate(largest_eigenvalue=kernel.largest_eigenvalue)
+    faster = Descent(rate * rate_factor, momentum=descent.momentum)
+    trained = train(problem, supervision, times, faster, store_at=times)
+    followed = solve(kernel, supervision, times, Stepwise(), descent=descent, store_at=times)
     state = trained.final.resume
     assert isinstance(state, TrainingState)  # train makes no other
-    before, after = (empirical_ntk(network.apply, at, inputs) for at in (params, state.params))
+    before, after = (
+        empirical_ntk(problem.apply_fn, at, problem.inputs) for at in (problem.params, state.params)
+    )
     return WidthRun(
-        kernel_distance=_relative(before, theta),
+        kernel_distance=_relative(before, kernel.theta),
         kernel_drift=_relative(after, before),
         function_gap=function_gap(trained, followed),
         network=trained,

@@ -4,6 +4,7 @@ All methods begin with the same functions: one dense network, in NTK parametrisa
 self-distillation and in standard parametrisation for the others, drawn with the same key.
 """
 
+import dataclasses
 from collections.abc import Callable, Collection, Mapping
 
 import equinox as eqx
@@ -23,10 +24,14 @@ from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.supervision import Supervision, plain_descent
 from ntk_air.networks import noisy_labels
 from ntk_air.networks.models.dense import DenseNetwork
+from ntk_air.networks.models.layers import Parametrisation
+from ntk_air.networks.training.minibatches import Minibatches
+from ntk_air.networks.training.network_problem import HeldOutInputs, NetworkProblem
 from ntk_air.networks.training.optimisers import Adam
-from ntk_air.networks.training.rounds import FlowTimeSchedule, train_rounds
-from ntk_air.networks.training.rules import TrainingRule
-from ntk_air.networks.training.train import HeldOutInputs, train
+from ntk_air.networks.training.train import train
+from ntk_air.networks.training.train_rounds import FlowTimeSchedule, train_rounds
+from ntk_air.networks.training.training_rules import TrainingRule
+from ntk_air.problem import Labels
 
 VALIDATION_SHARE = 0.2
 
@@ -54,15 +59,17 @@ class TrainingPlan(eqx.Module):
     """What all methods train with.
 
     Args:
-        widths: hidden layers of the network.
-        activation: its nonlinearity.
+        widths: widths of the network's hidden layers.
+        activation: name of its nonlinearity.
         n_epochs: passes of each method from the literature, at least 10.
-        batch_size: examples in a step.
-        learning_rate: of Adam, with which those methods train (Han et al. 2018: 0.001).
-        least_passes: of self-distillation in each round.
+        batch_size: number of examples in a step.
+        learning_rate: learning rate of Adam, with which those methods train (Han et al. 2018:
+            0.001).
+        least_passes: fewest passes of self-distillation in each round.
+        methods: methods from the literature to train, by name.
 
     Raises:
-        ValueError: for numbers out of range.
+        ValueError: for numbers out of range and an unknown method.
     """
 
     widths: tuple[int, ...] = (256, 256)
@@ -71,15 +78,18 @@ class TrainingPlan(eqx.Module):
     batch_size: int = 100
     learning_rate: float = 1e-3
     least_passes: int = 4
+    methods: Collection[str] = LITERATURE
 
     def __check_init__(self):
+        for name in self.methods:
+            check_choice("methods", name, LITERATURE)
         check_at_least("n_epochs", self.n_epochs, 10)
         check_at_least("batch_size", self.batch_size, 1)
         check_positive("learning_rate", self.learning_rate)
 
     @property
     def schedule(self) -> FlowTimeSchedule:
-        """Of self-distillation."""
+        """How self-distillation walks."""
         return FlowTimeSchedule(self.batch_size, least_passes=self.least_passes)
 
 
@@ -88,7 +98,7 @@ class MethodRun(eqx.Module):
 
     Attributes:
         trajectory: its metrics at each record.
-        passes: through the training set until each, (n_time,).
+        passes: passes through the training set until each, (n_time,).
     """
 
     trajectory: Trajectory
@@ -109,11 +119,10 @@ class MethodRun(eqx.Module):
 def compare_methods(
     dataset: Dataset,
     rounds: Rounds,
+    plan: TrainingPlan | None = None,
     *,
     largest_eigenvalue: float,
-    plan: TrainingPlan | None = None,
     seed: int = 0,
-    methods: Collection[str] = LITERATURE,
     progress: Progress = no_progress,
 ) -> dict[str, MethodRun]:
     """Train the network by every method on the same noisy labels.
@@ -126,32 +135,28 @@ def compare_methods(
     many passes and as much time as its rounds take.
 
     Args:
-        dataset: with noisy labels and held-out inputs; features in one axis.
-        rounds: of self-distillation, from ``default_schedule``.
+        dataset: data set with noisy labels and held-out inputs; features in one axis.
+        rounds: rounds of self-distillation, from ``default_schedule``.
+        plan: network, batches, epochs and methods; ``None`` is ``TrainingPlan()``.
         largest_eigenvalue: λ₁ of the kernel that ``rounds`` was made for.
-        plan: network, batches and epochs; ``None`` is ``TrainingPlan()``.
-        seed: of networks, batches and the validation split.
-        methods: which of ``LITERATURE`` to train.
-        progress: called after each method.
+        seed: seed of networks, batches and the validation split.
+        progress: callback after each method.
 
     Returns:
         The run of each method by name, self-distillation first, the controls last.
 
     Raises:
-        ValueError: for an unknown method, without held-out inputs, and for fewer examples than
-            make a batch.
+        ValueError: without held-out inputs, and for fewer examples than make a batch.
     """
-    for name in methods:
-        check_choice("methods", name, LITERATURE)
     plan = TrainingPlan() if plan is None else plan
     if dataset.n_test == 0:
         raise ValueError("dataset must have held-out inputs to compare methods on; got none")
     comparison = _Comparison(dataset, plan, seed)
     own = comparison.self_distillation(rounds, largest_eigenvalue)
     runs = {"self_distillation": own}
-    for done, name in enumerate(name for name in LITERATURE if name in methods):
+    for done, name in enumerate(name for name in LITERATURE if name in plan.methods):
         runs[name] = comparison.by_name(name, runs)
-        progress(f"training by {name}", done + 1, len(methods))
+        progress(f"training by {name}", done + 1, len(plan.methods))
     control = comparison.square_loss(rounds, largest_eigenvalue, float(own.passes[-1]))
     return runs | {"warm_up": own.until(0), "square_loss": control}
 
@@ -171,7 +176,7 @@ class _Comparison:
     def __init__(self, dataset: Dataset, plan: TrainingPlan, seed: int):
         self._plan, self._seed = plan, seed
         self._dataset = dataset
-        self._inputs, test_inputs, self._noisy, self._clean, test_targets = (
+        inputs, test_inputs, noisy, clean, test_targets = (
             np.asarray(part, np.float32)
             for part in (
                 dataset.inputs,
@@ -181,14 +186,34 @@ class _Comparison:
                 dataset.test_targets(),
             )
         )
-        self._held_out = HeldOutInputs(test_inputs, test_targets)
-        options = {"n_out": dataset.n_out, "activation": plan.activation}
-        self._ntk = DenseNetwork(plan.widths, parametrisation="ntk", **options)
-        self._standard = DenseNetwork(plan.widths, parametrisation="standard", **options)
         network_key, peer_key, self._batch_key = jax.random.split(jax.random.key(seed), 3)
-        self._ntk_start = self._start(self._ntk, network_key)
-        self._begin, self._peer = (
-            self._start(self._standard, key) for key in (network_key, peer_key)
+        kinds: tuple[Parametrisation, Parametrisation] = ("ntk", "standard")
+        ntk, standard = (
+            DenseNetwork(
+                plan.widths,
+                n_out=dataset.n_out,
+                activation=plan.activation,
+                parametrisation=parametrisation,
+            )
+            for parametrisation in kinds
+        )
+
+        def start(network: DenseNetwork, key: PRNGKeyArray) -> Parameters:
+            return network.init(key, inputs.shape[1], precision="float32")
+
+        self._peer = start(standard, peer_key)
+        self._problem = NetworkProblem(
+            standard.apply,
+            start(standard, network_key),
+            inputs,
+            Labels(noisy, clean),
+            HeldOutInputs(test_inputs, test_targets),
+        )
+        self._in_kernel_regime = dataclasses.replace(
+            self._problem,
+            apply_fn=ntk.apply,
+            params=start(ntk, network_key),
+            subtract_initial=True,
         )
 
     def by_name(self, name: str, before: Mapping[str, MethodRun]) -> MethodRun:
@@ -196,17 +221,42 @@ class _Comparison:
         if name == "early_stopping":
             stop = noisy_labels.noisy_validation_stop(self._validate(plain_descent()))
             return (before.get("cross_entropy") or self.by_name("cross_entropy", {})).until(stop)
-        start = (self._begin, self._peer) if name == "co_teaching" else self._begin
-        run = self._fit(self._rule(name), start, np.arange(len(self._inputs)), self._held_out)
+        run = self._fit(self._rule(name), self._problem)
         return MethodRun(run, np.arange(1.0, 1 + len(run.times)))
 
-    def _start(self, network: DenseNetwork, key: PRNGKeyArray) -> Parameters:
-        return network.init(key, self._inputs.shape[1], precision="float32")
+    def self_distillation(self, rounds: Rounds, largest_eigenvalue: float) -> MethodRun:
+        """The rounds of the default schedule."""
+        run = train_rounds(
+            self._in_kernel_regime,
+            rounds,
+            self._plan.schedule,
+            largest_eigenvalue=largest_eigenvalue,
+            key=self._batch_key,
+        )
+        return MethodRun(run.trajectory, run.passes)
+
+    def square_loss(self, rounds: Rounds, largest_eigenvalue: float, passes: float) -> MethodRun:
+        """The control: plain descent with the loss, network and schedule of self-distillation."""
+        n_train = self._problem.n_train
+        batches = Minibatches(self._plan.batch_size, self._batch_key)
+        time = float(rounds.n_steps)
+        schedule = FlowTimeSchedule(self._plan.batch_size, least_passes=max(1, round(passes)))
+        steps = schedule.n_steps(time, n_train)
+        times = np.unique(np.round(np.linspace(0, steps, _CONTROL_RECORDS + 1)[1:])).astype(int)
+        run = train(
+            self._in_kernel_regime,
+            plain_descent(),
+            times.tolist(),
+            schedule.optimiser(time, n_train, largest_eigenvalue=largest_eigenvalue),
+            method=batches,
+        )
+        return MethodRun(run, np.asarray(run.times) / batches.steps_per_pass(n_train))
 
     def _rule(self, name: str) -> TrainingRule | Supervision:
         """A method from the literature at its paper's setting."""
+        n_train = self._problem.n_train
         if name == "distance":
-            return self._penalised(self._best_ridge(), len(self._inputs))
+            return self._penalised(self._best_ridge(), n_train)
         if name == "forward_correction":
             dataset = self._dataset
             return noisy_labels.ForwardCorrection(
@@ -216,14 +266,15 @@ class _Comparison:
             kept = np.take_along_axis(
                 self._dataset.noise_probabilities, self._dataset.clean_labels[:, None], axis=1
             )
-            return noisy_labels.CoTeaching(float(1 - kept.mean()))
+            return noisy_labels.CoTeaching(self._peer, float(1 - kept.mean()))
         if name == "progressive":
-            per_epoch = len(self._inputs) // self._plan.batch_size
+            per_epoch = n_train // self._plan.batch_size
             return noisy_labels.progressive_self_distillation(self._plan.n_epochs, per_epoch)
         return _FIXED_RULES[name]()
 
     def _penalised(self, ridge: float, n_train: int) -> TrainingRule:
-        return noisy_labels.DistanceToInitialisation(CrossEntropy(), self._begin, ridge * n_train)
+        start = self._problem.params
+        return noisy_labels.DistanceToInitialisation(CrossEntropy(), start, ridge * n_train)
 
     def _best_ridge(self) -> float:
         """The λ²/n with the best last accuracy on noisy labels that were held back."""
@@ -236,81 +287,26 @@ class _Comparison:
         return RIDGES[int(np.argmax(scores))]
 
     def _split(self) -> tuple[np.ndarray, np.ndarray]:
-        return split_rows(len(self._inputs), VALIDATION_SHARE, seed=self._seed)
+        return split_rows(self._problem.n_train, VALIDATION_SHARE, seed=self._seed)
 
     def _validate(self, rule: TrainingRule | Supervision) -> Trajectory:
         """Training on four fifths of the noisy labels, measured on the others."""
         fitted, held_back = self._split()
-        others = HeldOutInputs(self._inputs[held_back], self._noisy[held_back])
-        return self._fit(rule, self._begin, fitted, others)
+        inputs, labels = self._problem.inputs, self._problem.labels
+        problem = dataclasses.replace(
+            self._problem,
+            inputs=inputs[fitted],
+            labels=jax.tree.map(lambda array: array[fitted], labels),
+            held_out=HeldOutInputs(inputs[held_back], labels.noisy[held_back]),
+        )
+        return self._fit(rule, problem)
 
-    def _fit(
-        self,
-        rule: TrainingRule | Supervision,
-        params: Parameters,
-        rows: np.ndarray,
-        held_out: HeldOutInputs,
-    ) -> Trajectory:
+    def _fit(self, rule: TrainingRule | Supervision, problem: NetworkProblem) -> Trajectory:
         """Adam on cross-entropy, recorded after each epoch."""
         plan = self._plan
-        per_epoch = len(rows) // plan.batch_size
-        if per_epoch == 0:
-            raise ValueError(
-                f"batch_size must be at most the {len(rows)} examples trained on; "
-                f"got {plan.batch_size}"
-            )
-        return train(
-            self._standard.apply,
-            params,
-            self._inputs[rows],
-            self._noisy[rows],
-            rule,
-            Adam(plan.learning_rate),
-            times=[per_epoch * epoch for epoch in range(1, plan.n_epochs + 1)],
-            loss=CrossEntropy(),
-            batch_size=plan.batch_size,
-            reduction="mean",
-            key=self._batch_key,
-            clean=self._clean[rows],
-            held_out=held_out,
+        batches = Minibatches(
+            plan.batch_size, self._batch_key, reduction="mean", loss=CrossEntropy()
         )
-
-    def self_distillation(self, rounds: Rounds, largest_eigenvalue: float) -> MethodRun:
-        """The rounds of the default schedule."""
-        run = train_rounds(
-            self._ntk.apply,
-            self._ntk_start,
-            self._inputs,
-            self._noisy,
-            rounds,
-            largest_eigenvalue=largest_eigenvalue,
-            key=self._batch_key,
-            schedule=self._plan.schedule,
-            clean=self._clean,
-            held_out=self._held_out,
-        )
-        return MethodRun(run.trajectory, run.passes)
-
-    def square_loss(self, rounds: Rounds, largest_eigenvalue: float, passes: float) -> MethodRun:
-        """The control: plain descent with the loss, network and schedule of self-distillation."""
-        n_train = len(self._inputs)
-        per_epoch = n_train // self._plan.batch_size
-        time = float(rounds.n_steps)
-        schedule = FlowTimeSchedule(self._plan.batch_size, least_passes=max(1, round(passes)))
-        steps = schedule.n_steps(time, n_train)
-        times = np.unique(np.round(np.linspace(0, steps, _CONTROL_RECORDS + 1)[1:])).astype(int)
-        run = train(
-            self._ntk.apply,
-            self._ntk_start,
-            self._inputs,
-            self._noisy,
-            plain_descent(),
-            schedule.optimiser(time, n_train, largest_eigenvalue=largest_eigenvalue),
-            times=times.tolist(),
-            batch_size=schedule.batch_size,
-            subtract_initial=True,
-            key=self._batch_key,
-            clean=self._clean,
-            held_out=self._held_out,
-        )
-        return MethodRun(run, np.asarray(run.times) / per_epoch)
+        per_epoch = batches.steps_per_pass(problem.n_train)
+        times = [per_epoch * epoch for epoch in range(1, plan.n_epochs + 1)]
+        return train(problem, rule, times, Adam(plan.learning_rate), method=batches)

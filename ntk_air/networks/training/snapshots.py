@@ -1,29 +1,31 @@
 """A network along its training: parameters at chosen epochs, and how far its kernel has moved."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import PRNGKeyArray, Shaped
 
-from ntk_air._base.checks import check_at_least
-from ntk_air._base.progress import Progress, no_progress
-from ntk_air._base.typing import AnyArray, ApplyFn, Inputs, KernelMatrix, Parameters, Targets
-from ntk_air.dynamics.run.losses import CrossEntropy
+from ntk_air._base.progress import no_progress
+from ntk_air._base.typing import KernelMatrix, Parameters
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.trajectory import Trajectory
-from ntk_air.dynamics.supervision import plain_descent
+from ntk_air.dynamics.supervision import Supervision
+from ntk_air.networks.training.minibatches import Minibatches
+from ntk_air.networks.training.network_problem import NetworkProblem
 from ntk_air.networks.training.optimisers import Optimiser
-from ntk_air.networks.training.stepping import TrainingState
-from ntk_air.networks.training.train import HeldOutInputs, train
+from ntk_air.networks.training.train import train
+from ntk_air.networks.training.train_step import TrainingState
+from ntk_air.networks.training.training_rules import TrainingRule
 
 
-class Snapshot(eqx.Module):
+class NetworkSnapshot(eqx.Module):
     """A network after some epochs.
 
     Attributes:
         epoch: passes through the training set until then.
-        params: its parameters.
-        trajectory: of the training since the snapshot before; ``None`` at epoch 0.
+        params: parameters that are trained, as they were then.
+        trajectory: training since the snapshot before; ``None`` at epoch 0.
     """
 
     epoch: int
@@ -35,7 +37,7 @@ class KernelMotion(eqx.Module):
     """How far a kernel Θ is from where it began, Θ_0; norms are Frobenius norms.
 
     Attributes:
-        drift: ‖Θ − Θ_0‖/‖Θ_0‖.
+        drift: relative distance ‖Θ − Θ_0‖/‖Θ_0‖.
         turn: 1 − ⟨Θ, Θ_0⟩/(‖Θ‖‖Θ_0‖), blind to scale (Fort et al. 2020, arXiv 2010.15110).
     """
 
@@ -44,73 +46,82 @@ class KernelMotion(eqx.Module):
 
 
 def snapshots_along_training(
-    apply_fn: ApplyFn,
-    params: Parameters,
-    inputs: Inputs,
-    labels: Targets,
-    optimiser: Optimiser,
-    *,
+    problem: NetworkProblem,
+    rule: TrainingRule | Supervision,
     epochs: Sequence[int],
-    batch_size: int,
-    key: PRNGKeyArray | Shaped[AnyArray, "2"],
-    clean: Targets | None = None,
-    held_out: HeldOutInputs | None = None,
-    progress: Progress = no_progress,
-) -> list[Snapshot]:
-    """Train on cross-entropy, a mean over minibatches, and keep the network at some epochs.
+    optimiser: Optimiser | Descent,
+    *,
+    method: Minibatches,
+) -> list[NetworkSnapshot]:
+    """Train a network and keep it at some epochs.
 
     Args:
-        apply_fn: ``apply_fn(params, x)``, logits (n, n_out).
-        params: θ_0.
-        inputs: (n_train, *features).
-        labels: what is learnt, (n_train, n_out), in the target coding.
-        optimiser: as of ``train``.
-        epochs: when to keep the network, ascending whole numbers from 0 on.
-        batch_size: examples in a step, at most n_train.
-        key: of the batches.
-        clean: y, (n_train, n_out), that metrics are against.
-        held_out: held-out inputs to measure on.
-        progress: called after each snapshot.
+        problem: network at its start, inputs and labels.
+        rule: a ``Supervision``, trained on with the method's loss; or any ``TrainingRule``.
+        epochs: passes through the training set after which the network is kept, ascending whole
+            numbers from 0 on.
+        optimiser: ``Descent`` at an absolute rate or a schedule of it, ``Adam`` or
+            ``OptaxOptimiser``.
+        method: batches and loss; its progress is told of each snapshot.
+
+    Returns:
+        The network at each of the epochs.
 
     Raises:
-        ValueError: epochs that do not ascend from 0 on, a run that diverged, and what ``train``
-            refuses.
+        ValueError: for epochs that do not ascend from 0 on, a run that diverged, a method that goes
+            on from elsewhere, and what cannot be trained on.
+
+    >>> import jax
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> network = na.networks.DenseNetwork((8,))
+    >>> inputs, noisy = np.eye(4, dtype="float32"), np.array([[1], [1], [-1], [-1]], "float32")
+    >>> problem = na.networks.NetworkProblem(
+    ...     network.apply, network.init(jax.random.key(0), 4), inputs, na.Labels(noisy)
+    ... )
+    >>> plain = na.Supervision(na.label_functions.Identity(), na.weights.Constant(1.0))
+    >>> batches = na.networks.Minibatches(2, jax.random.key(1))
+    >>> kept = na.networks.snapshots_along_training(
+    ...     problem, plain, [0, 2], na.Descent(0.1), method=batches
+    ... )
+    >>> [snapshot.epoch for snapshot in kept]
+    [0, 2]
     """
-    check_at_least("batch_size", batch_size, 1)
     if len(epochs) == 0 or epochs[0] < 0 or any(np.diff(epochs) <= 0):
         raise ValueError(f"epochs must be ascending whole numbers from 0 on; got {tuple(epochs)}")
-    per_epoch = len(inputs) // batch_size
+    if method.resume is not None or method.checkpoints is not None:
+        raise ValueError("method must begin at the start: resume and checkpoints must be left out")
+    per_epoch = method.steps_per_pass(problem.n_train)
     kept, run = [], None
     for done, epoch in enumerate(epochs, start=1):
         if epoch > 0:
-            run = train(
-                apply_fn,
-                params,
-                inputs,
-                labels,
-                plain_descent(),
-                optimiser,
-                times=[per_epoch * epoch],
-                loss=CrossEntropy(),
-                batch_size=batch_size,
-                reduction="mean",
-                key=key,
-                clean=clean,
-                held_out=held_out,
-                resume=run,
-            )
+            onward = dataclasses.replace(method, resume=run, progress=no_progress)
+            run = train(problem, rule, [per_epoch * epoch], optimiser, method=onward)
             if run.times[-1] < per_epoch * epoch:
                 raise ValueError(f"training ended before epoch {epoch}: " + "; ".join(run.notes))
-        kept.append(Snapshot(epoch, params if run is None else _params_of(run), run))
-        progress("training", done, len(epochs))
+        params = problem.params if run is None else _params_of(run)
+        kept.append(NetworkSnapshot(epoch, params, run))
+        method.progress("training", done, len(epochs))
     return kept
 
 
 def kernel_motion(theta: KernelMatrix, start: KernelMatrix) -> KernelMotion:
-    """Compare Θ with Θ_0, (n_train, n_train) each.
+    """Compare a network's kernel with what it was at the start.
+
+    Args:
+        theta: kernel Θ, (n_train, n_train).
+        start: kernel Θ_0 at the start, (n_train, n_train).
+
+    Returns:
+        The relative distance, and the turn that is blind to scale.
 
     Raises:
         ValueError: for a kernel that is zero or not finite.
+
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> na.networks.kernel_motion(2.0 * np.eye(3), np.eye(3))
+    KernelMotion(drift=1.0, turn=0.0)
     """
     theta, start = np.asarray(theta, np.float64), np.asarray(start, np.float64)
     norms = {name: float(np.linalg.norm(m)) for name, m in (("theta", theta), ("start", start))}

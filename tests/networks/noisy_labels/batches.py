@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntk_air.networks.training.rules import Batch
+from ntk_air.networks.training.training_rules import Batch
 
 N_CLASSES = 4
 

@@ -5,10 +5,16 @@ import numpy as np
 import pytest
 from scipy.stats import linregress
 
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.supervision import plain_descent
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.networks.models.dense import DenseNetwork
-from ntk_air.networks.studies.finite_width import compare_with_kernel, fit_power_law
+from ntk_air.networks.studies.finite_width import (
+    compare_with_kernel,
+    fit_power_law,
+    network_problem,
+)
+from ntk_air.problem import Labels, Problem
 
 
 def test_a_fit_is_least_squares_of_the_logarithms_with_students_interval():
@@ -39,15 +45,14 @@ def compare(width, *, rate_factor=1.0, parametrisation="ntk", activation="erf"):
     inputs = rng.normal(size=(10, 5))
     noisy = np.sign(rng.normal(size=(10, 1)))
     theta = np.asarray(DenseNTK(depth=2, activation=activation)(inputs))
+    network = DenseNetwork((width,), activation=activation, parametrisation=parametrisation)
+    kernel = Problem(Labels(noisy), theta)
     return compare_with_kernel(
-        DenseNetwork((width,), activation=activation, parametrisation=parametrisation),
-        jax.random.key(width),
-        inputs,
-        noisy,
+        network_problem(network, jax.random.key(width), inputs, kernel.labels),
+        kernel.with_largest_eigenvalue(np.linalg.eigvalsh(theta)[-1]),
         plain_descent(),
-        theta=theta,
-        learning_rate=1 / np.linalg.eigvalsh(theta)[-1],
-        times=[0, 2, 40],
+        [0, 2, 40],
+        descent=Descent(),
         rate_factor=rate_factor,
     )
 

@@ -13,7 +13,7 @@ from ntk_air.lab.report.network_results import comparison_numbers, run_arrays
 from ntk_air.networks.studies.noisy_comparison import TrainingPlan, compare_methods
 
 NOISY_ONLY = ("distance", "cross_entropy", "early_stopping")
-PLAN = TrainingPlan(widths=(8,), n_epochs=10, batch_size=20, least_passes=2)
+PLAN = TrainingPlan(widths=(8,), n_epochs=10, batch_size=20, least_passes=2, methods=NOISY_ONLY)
 
 
 def rounds():
@@ -34,9 +34,8 @@ def dataset():
     return small.with_label_noise(SymmetricNoise(0.4), seed=0)
 
 
-def compare(dataset, **options):
-    options = {"largest_eigenvalue": 60.0, "plan": PLAN, "methods": NOISY_ONLY} | options
-    return compare_methods(dataset, rounds(), **options)
+def compare(dataset, plan=PLAN):
+    return compare_methods(dataset, rounds(), plan, largest_eigenvalue=60.0)
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +94,10 @@ def test_scores_are_those_of_the_curves(runs):
 
 def test_bad_comparisons_are_refused(dataset):
     with pytest.raises(ValueError, match=r"methods must be one of .* got 'mixup'"):
-        compare(dataset, methods=("mixup",))
+        TrainingPlan(methods=("mixup",))
     with pytest.raises(ValueError, match="dataset must have held-out inputs"):
         compare(load_dataset("clusters", n_train=16, n_test=0))
     with pytest.raises(ValueError, match=r"n_epochs must be .* got 9"):
         TrainingPlan(n_epochs=9)
-    with pytest.raises(ValueError, match=r"batch_size must lie in 1 … 60, .* got 61"):
-        compare(dataset, plan=TrainingPlan(widths=(8,), batch_size=61), methods=NOISY_ONLY[1:])
+    with pytest.raises(ValueError, match=r"size must lie in 1 … 60, .* got 61"):
+        compare(dataset, TrainingPlan(widths=(8,), batch_size=61))

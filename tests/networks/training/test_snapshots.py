@@ -1,5 +1,8 @@
 """Networks along their training: one run in pieces, and the motion of kernels by hand."""
 
+import dataclasses
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -7,16 +10,19 @@ import pytest
 from ntk_air.dynamics.run.losses import CrossEntropy
 from ntk_air.dynamics.supervision import plain_descent
 from ntk_air.networks.models.dense import DenseNetwork
+from ntk_air.networks.training.minibatches import Minibatches
+from ntk_air.networks.training.network_problem import HeldOutInputs, NetworkProblem
 from ntk_air.networks.training.optimisers import Adam
 from ntk_air.networks.training.snapshots import kernel_motion, snapshots_along_training
-from ntk_air.networks.training.train import HeldOutInputs, train
+from ntk_air.networks.training.train import train
+from ntk_air.networks.training.train_checkpoints import Checkpoints
+from ntk_air.problem import Labels
 from tests.dynamics.reference import one_hot
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((10, 4))
 LABELS = one_hot(RNG.integers(0, 3, 10), 3)
 NETWORK = DenseNetwork((6,), n_out=3, parametrisation="standard")
-KEY = jax.random.key(1)
 
 
 @pytest.fixture(autouse=True)
@@ -26,36 +32,31 @@ def optax_promotes_types():
         yield
 
 
-def along(**options):
-    params = NETWORK.init(jax.random.key(0), 4)
-    settings = {"epochs": (0, 1, 3), "batch_size": 4, "key": KEY} | options
-    return params, snapshots_along_training(
-        NETWORK.apply, params, X, LABELS, Adam(0.05), **settings
-    )
+PROBLEM = NetworkProblem(
+    NETWORK.apply,
+    NETWORK.init(jax.random.key(0), 4),
+    X,
+    Labels(LABELS),
+    HeldOutInputs(X[:3], LABELS[:3]),
+)
+BATCHES = Minibatches(4, jax.random.key(1), reduction="mean", loss=CrossEntropy())
+
+
+def along(epochs=(0, 1, 3), **options):
+    method = dataclasses.replace(BATCHES, **options)
+    return snapshots_along_training(PROBLEM, plain_descent(), epochs, Adam(0.05), method=method)
 
 
 def test_snapshots_are_points_of_one_run():
-    held_out = HeldOutInputs(X[:3], LABELS[:3])
-    params, found = along(held_out=held_out)
+    told = []
+    found = along(progress=lambda *news: told.append(news))
+    assert told == [("training", done, 3) for done in (1, 2, 3)]
     assert [snapshot.epoch for snapshot in found] == [0, 1, 3]
-    assert found[0].params is params
+    assert found[0].params is PROBLEM.params
     assert found[0].trajectory is None
     # Ten inputs make two batches of four.
     for snapshot in found[1:]:
-        run = train(
-            NETWORK.apply,
-            params,
-            X,
-            LABELS,
-            plain_descent(),
-            Adam(0.05),
-            times=[2 * snapshot.epoch],
-            loss=CrossEntropy(),
-            batch_size=4,
-            reduction="mean",
-            key=KEY,
-            held_out=held_out,
-        )
+        run = train(PROBLEM, plain_descent(), [2 * snapshot.epoch], Adam(0.05), method=BATCHES)
         for one, other in zip(
             jax.tree.leaves(snapshot.params),
             jax.tree.leaves(run.final.resume.params),
@@ -84,8 +85,8 @@ def test_the_motion_of_a_kernel_is_relative_and_blind_to_scale_where_it_says_so(
         ({"epochs": ()}, r"epochs must be ascending whole numbers from 0 on; got \(\)"),
         ({"epochs": (2, 1)}, r"epochs must be ascending .* got \(2, 1\)"),
         ({"epochs": (-1, 1)}, r"epochs must be ascending .* got \(-1, 1\)"),
-        ({"batch_size": 0}, r"batch_size must be .* at least 1; got 0"),
-        ({"batch_size": 11}, r"batch_size must lie in 1 … 10, the training inputs; got 11"),
+        ({"size": 11}, r"size must lie in 1 … 10, the training inputs; got 11"),
+        ({"checkpoints": Checkpoints(Path("kept"))}, "method must begin at the start"),
     ],
 )
 def test_bad_arguments_are_refused(options, message):

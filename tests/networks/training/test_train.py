@@ -1,6 +1,6 @@
 """Training against the kernel regime: a network linear in its parameters is its own kernel."""
 
-import importlib.util
+import dataclasses
 
 import equinox as eqx
 import jax
@@ -10,39 +10,38 @@ import optax
 import pytest
 
 from ntk_air.dynamics import supervision as sv
+from ntk_air.dynamics.rules import Descent
+from ntk_air.dynamics.run.learning_rate import RelativeRate
 from ntk_air.dynamics.run.losses import CrossEntropy, SquareLoss
-from ntk_air.dynamics.stepwise.simulate import simulate
-from ntk_air.networks.training.checkpoints import Checkpoints
-from ntk_air.networks.training.optimisers import Adam, Descent, OptaxOptimiser
-from ntk_air.networks.training.stepping import TrainingProblem, advance, outputs_of, start
-from ntk_air.networks.training.supervised import SupervisedRule
-from ntk_air.networks.training.train import HeldOutInputs, train
-from ntk_air.problem import HeldOut
+from ntk_air.dynamics.solve import solve
+from ntk_air.dynamics.stepwise.simulate import Stepwise
+from ntk_air.networks.training.minibatches import Minibatches
+from ntk_air.networks.training.network_problem import HeldOutInputs
+from ntk_air.networks.training.optimisers import Adam, OptaxOptimiser, as_optimiser
+from ntk_air.networks.training.supervised_rule import SupervisedRule
+from ntk_air.networks.training.train import train
+from ntk_air.networks.training.train_checkpoints import Checkpoints
+from ntk_air.networks.training.train_step import TrainingSetup, advance, outputs_of, start
+from ntk_air.problem import HeldOut, Labels, Problem
 from tests.helpers.lowering import assert_lowers
+from tests.networks.training.linear_network import (
+    CLEAN,
+    CROSS_KERNEL,
+    INPUTS,
+    KERNEL,
+    LARGEST,
+    N_OUT,
+    N_TRAIN,
+    NOISY,
+    PARAMS,
+    PROBLEM,
+    TEST_INPUTS,
+    TEST_TARGETS,
+    linear,
+    problem_with,
+)
 
-N_TRAIN, N_TEST, N_FEATURES, N_OUT = 12, 5, 15, 3
 TIMES = [0, 1, 5, 12]
-
-
-def linear(params, x):
-    return x @ params
-
-
-@pytest.fixture(scope="module")
-def problem():
-    rng = np.random.default_rng(0)
-    inputs, test_inputs = (rng.normal(size=(n, N_FEATURES)) for n in (N_TRAIN, N_TEST))
-    coding = np.eye(N_OUT) - 1 / N_OUT
-    noisy, clean = (coding[rng.integers(0, N_OUT, N_TRAIN)] for _ in range(2))
-    return {
-        "params": rng.normal(size=(N_FEATURES, N_OUT)),
-        "inputs": inputs,
-        "noisy": noisy,
-        "clean": clean,
-        "test_inputs": test_inputs,
-        "test_targets": coding[rng.integers(0, N_OUT, N_TEST)],
-    }
-
 
 TEACHERS = {
     "current": sv.CurrentStep(),
@@ -55,79 +54,67 @@ TEACHERS = {
 
 @pytest.mark.parametrize("teacher", TEACHERS)
 @pytest.mark.parametrize("subtract_initial", [True, False])
-def test_a_linear_network_follows_its_kernel(problem, teacher, subtract_initial):
+def test_a_linear_network_follows_its_kernel(teacher, subtract_initial):
     supervision = sv.Supervision(
         sv.Sharpened(0.4), sv.Power(1.5, scale=3), TEACHERS[teacher], warm_up=2
     )
-    inputs, test_inputs, params = (problem[k] for k in ("inputs", "test_inputs", "params"))
-    kernel, cross = inputs @ inputs.T, test_inputs @ inputs.T
-    rate = 1 / np.linalg.eigvalsh(kernel)[-1]
-    common = {"times": TIMES, "clean": problem["clean"], "store_at": TIMES}
+    descent = Descent(1 / LARGEST, momentum=0.3)
     loss = CrossEntropy() if teacher == "current" else SquareLoss()
     network = train(
-        linear,
-        params,
-        inputs,
-        problem["noisy"],
+        problem_with(subtract_initial=subtract_initial),
         supervision,
-        Descent(rate, momentum=0.3),
-        loss=loss,
-        subtract_initial=subtract_initial,
-        held_out=HeldOutInputs(test_inputs, problem["test_targets"]),
-        **common,
+        TIMES,
+        descent,
+        method=Minibatches(loss=loss),
+        store_at=TIMES,
     )
     start, test_start = (
-        0 * x @ params if subtract_initial else x @ params for x in (inputs, test_inputs)
+        0 * x @ PARAMS if subtract_initial else x @ PARAMS for x in (INPUTS, TEST_INPUTS)
     )
-    in_kernel = simulate(
-        kernel,
-        problem["noisy"],
+    held_out = HeldOut(CROSS_KERNEL, TEST_TARGETS, initial=test_start)
+    in_kernel = solve(
+        Problem(Labels(NOISY, CLEAN, start), KERNEL, held_out=held_out).with_largest_eigenvalue(
+            LARGEST
+        ),
         supervision,
-        learning_rate=rate,
-        momentum=0.3,
-        loss=loss,
-        initial=start,
-        held_out=HeldOut(cross, problem["test_targets"], initial=test_start),
-        **common,
+        TIMES,
+        Stepwise(loss),
+        descent=descent,
+        store_at=TIMES,
     )
     np.testing.assert_allclose(network.stored.train, in_kernel.stored.train, rtol=1e-10)
     np.testing.assert_allclose(network.stored.held_out, in_kernel.stored.held_out, rtol=1e-10)
     for name, curve in in_kernel.curves().items():
         np.testing.assert_allclose(network.curves()[name], curve, atol=1e-10, err_msg=name)
     assert jnp.isfinite(network.final.resume.params).all()
-    assert jax.tree.structure(network.final.resume.params) == jax.tree.structure(params)
+    assert jax.tree.structure(network.final.resume.params) == jax.tree.structure(PARAMS)
 
 
 LABELS_OF_MINIBATCHES = sv.Sharpened(0.4)
 
 
-def minibatches(problem, **changes):
-    """A run of minibatches of 5 of 12 examples: two steps in a pass, two examples left out."""
-    options = {
-        "apply_fn": linear,
-        "params": problem["params"],
-        "inputs": problem["inputs"],
-        "noisy": problem["noisy"],
-        "rule": sv.Supervision(
-            LABELS_OF_MINIBATCHES, sv.Power(1.5, scale=3), sv.ExponentialMovingAverage(0.7)
-        ),
-        "optimiser": Descent(0.01),
-        "times": TIMES,
-        "batch_size": 5,
-        "reduction": "mean",
-        "key": jax.random.key(3),
-        "clean": problem["clean"],
-        "held_out": HeldOutInputs(problem["test_inputs"], problem["test_targets"]),
-        "store_at": TIMES,
-    } | changes
-    names = ("apply_fn", "params", "inputs", "noisy", "rule", "optimiser")
-    first = [options.pop(name) for name in names]
-    return train(*first, **options)
+PLAIN = Descent(0.01)
+BATCHES = Minibatches(5, jax.random.key(3), reduction="mean")
+"""Of 5 of 12 examples: two steps in a pass, two examples left out."""
 
 
-def by_hand(problem, orders):
+def minibatches(problem=PROBLEM, *, optimiser=PLAIN, times=TIMES, store_at=None, **method):
+    rule = sv.Supervision(
+        LABELS_OF_MINIBATCHES, sv.Power(1.5, scale=3), sv.ExponentialMovingAverage(0.7)
+    )
+    return train(
+        problem,
+        rule,
+        times,
+        optimiser,
+        method=dataclasses.replace(BATCHES, **method),
+        store_at=times if store_at is None else store_at,
+    )
+
+
+def by_hand(orders):
     """The same run in NumPy: the average moves where an example is visited."""
-    weights, inputs, noisy = (problem[name].copy() for name in ("params", "inputs", "noisy"))
+    weights, inputs, noisy = PARAMS.copy(), INPUTS, NOISY
     memory, seen = np.zeros_like(noisy), np.zeros(N_TRAIN, bool)
     outputs = [inputs @ weights]
     for step in range(TIMES[-1]):
@@ -145,14 +132,14 @@ def by_hand(problem, orders):
     return np.array(outputs)[TIMES]
 
 
-def test_minibatches_follow_their_equations_with_a_memory_of_each_example(problem):
-    run = minibatches(problem)
+def test_minibatches_follow_their_equations_with_a_memory_of_each_example():
+    run = minibatches()
     key = jax.random.split(jax.random.key(3))[0]
     orders = [
         np.asarray(jax.random.permutation(jax.random.fold_in(key, epoch), N_TRAIN))
         for epoch in range(6)
     ]
-    np.testing.assert_allclose(run.stored.train, by_hand(problem, orders), rtol=1e-10)
+    np.testing.assert_allclose(run.stored.train, by_hand(orders), rtol=1e-10)
 
 
 class CutShort(Exception):  # noqa: N818 – an interruption
@@ -161,8 +148,8 @@ class CutShort(Exception):  # noqa: N818 – an interruption
 
 @pytest.mark.usefixtures("standard_promotion")
 @pytest.mark.parametrize("every", [None, 2])
-def test_an_interrupted_run_goes_on_to_the_same_bits(problem, tmp_path, every):
-    whole = minibatches(problem, optimiser=Adam(0.01))
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, every):
+    whole = minibatches(optimiser=Adam(0.01))
     kept = Checkpoints(tmp_path / "kept", every)
 
     def cut(what, done, total):
@@ -170,16 +157,15 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(problem, tmp_path, every):
             raise CutShort
 
     with pytest.raises(CutShort):
-        minibatches(problem, optimiser=Adam(0.01), checkpoints=kept, progress=cut)
+        minibatches(optimiser=Adam(0.01), checkpoints=kept, progress=cut)
     seen = []
     resumed = minibatches(
-        problem,
         optimiser=Adam(0.01),
         checkpoints=kept,
         progress=lambda what, done, total: seen.append(done),
     )
     assert seen[0] == 5
-    again = minibatches(problem, optimiser=Adam(0.01), checkpoints=kept)
+    again = minibatches(optimiser=Adam(0.01), checkpoints=kept)
     for run in (resumed, again):
         for name, curve in whole.curves().items():
             np.testing.assert_array_equal(run.curves()[name], curve, err_msg=name)
@@ -190,85 +176,108 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(problem, tmp_path, every):
         ):
             np.testing.assert_array_equal(mine, theirs)
     with pytest.raises(ValueError, match=r"folder of this very run.*holds another"):
-        minibatches(problem, optimiser=Adam(0.02), checkpoints=kept)
+        minibatches(optimiser=Adam(0.02), checkpoints=kept)
 
 
-def test_a_trajectory_goes_on_where_it_ended(problem):
-    whole = minibatches(problem)
-    half = minibatches(problem, times=TIMES[:3], store_at=TIMES[:3])
-    resumed = minibatches(problem, resume=half)
+def test_a_trajectory_goes_on_where_it_ended():
+    whole = minibatches()
+    half = minibatches(times=TIMES[:3])
+    resumed = minibatches(resume=half)
     np.testing.assert_array_equal(resumed.stored.train, whole.stored.train)
     np.testing.assert_array_equal(resumed.times, whole.times)
     with pytest.raises(ValueError, match="times must reach beyond step 12"):
-        minibatches(problem, resume=whole)
+        minibatches(resume=whole)
 
 
-def test_a_run_that_diverges_says_so_and_keeps_its_last_good_step(problem):
-    run = minibatches(problem, optimiser=Descent(1e100))
+def test_a_run_that_diverges_says_so_and_keeps_its_last_good_step():
+    run = minibatches(optimiser=Descent(1e100))
     assert "not finite: the run diverged" in run.notes[-1]
     assert run.times[-1] < 12
     assert np.isfinite(run.final.predictions).all()
 
 
-def test_any_optax_transformation_and_schedule(problem):
+def test_any_optax_transformation_and_schedule():
     rate = optax.linear_schedule(0.02, 0.0, 12)
-    ours = minibatches(problem, optimiser=Descent(rate))
-    theirs = OptaxOptimiser(optax.sgd(rate), name="optax's descent", learning_rate=0.02)
-    run = minibatches(problem, optimiser=theirs)
+    ours = minibatches(optimiser=Descent(rate))
+    theirs = OptaxOptimiser(optax.sgd(rate), name="optax's descent", rate=0.02)
+    run = minibatches(optimiser=theirs)
     np.testing.assert_allclose(run.stored.train, ours.stored.train, rtol=1e-12)
     assert run.rule.startswith("SquareLoss, optax's descent")
     assert ours.learning_rate == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("options", "message"),
     [
-        ({"batch_size": 13}, r"batch_size must lie in 1 … 12, the training inputs; got 13"),
+        ({"size": 13}, r"size must lie in 1 … 12, the training inputs; got 13"),
+        ({"size": 0}, "size must be .* at least 1; got 0"),
         ({"key": None}, "key must be given"),
-        (
-            {"noisy": np.zeros((12, 2)), "clean": None, "held_out": None},
-            r"noisy's shape \(12, 2\); got \(12, 3\)",
-        ),
-        ({"clean": np.full((12, 3), np.nan)}, "clean must be finite"),
-        ({"params": {}}, "params must be a pytree of floating-point arrays; got none"),
         ({"evaluation_rows": 0}, "evaluation_rows"),
         ({"times": [3, 1]}, "times must be ascending"),
+        (
+            {"optimiser": Descent(RelativeRate(0.5))},
+            r"rate must be .* largest eigenvalue is not known.* got RelativeRate\(fraction=0.5\)",
+        ),
     ],
 )
-def test_bad_input_is_refused(problem, changes, message):
+def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        minibatches(problem, **changes)
+        minibatches(**options)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"labels": Labels(np.zeros((12, 2))), "held_out": None},
+            r"noisy's shape \(12, 2\); got \(12, 3\)",
+        ),
+        (
+            {"labels": Labels(NOISY[:11])},
+            r"noisy must have a row for each of the 12 inputs; got shape \(11, 3\)",
+        ),
+        ({"labels": Labels(NOISY, initial=NOISY)}, "labels must leave out initial"),
+        ({"params": {}}, "params must be a pytree of floating-point arrays; got none"),
+        ({"params": np.ones((15, 3), int)}, "params must be .* got 1 other leaves"),
+        ({"inputs": np.full((12, 15), np.inf)}, "inputs must be finite"),
+        (
+            {"held_out": HeldOutInputs(TEST_INPUTS, TEST_TARGETS[:, :2])},
+            r"held_out must have inputs \(n_test, \*\(15,\)\) and targets \(5, 3\); got",
+        ),
+        (
+            {"held_out": HeldOutInputs(TEST_INPUTS, np.full((5, N_OUT), np.nan))},
+            "held_out targets must be finite",
+        ),
+    ],
+)
+def test_bad_problems_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        problem_with(**changes)
 
 
 @pytest.mark.parametrize("kind", [Descent, Adam])
 def test_rates_are_checked(kind):
-    with pytest.raises(ValueError, match="learning_rate must"):
+    with pytest.raises(ValueError, match="rate must"):
         kind(0.0)
 
 
-def test_checkpoints_without_orbax_name_the_extra_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "ntk-air\[checkpoints\]"'):
-        Checkpoints(tmp_path)
-
-
-def test_checkpoints_are_checked(problem, tmp_path):
+def test_checkpoints_are_checked(tmp_path):
     with pytest.raises(ValueError, match="every must"):
         Checkpoints(tmp_path, 0)
     with pytest.raises(ValueError, match="resume must be left out"):
-        half = minibatches(problem, times=TIMES[:2], store_at=())
-        minibatches(problem, resume=half, checkpoints=Checkpoints(tmp_path))
+        half = minibatches(times=TIMES[:2])
+        minibatches(resume=half, checkpoints=Checkpoints(tmp_path))
 
 
-def test_training_lowers_for_accelerators(problem):
-    training = TrainingProblem(
+def test_training_lowers_for_accelerators():
+    training = TrainingSetup(
         apply_fn=linear,
-        params=jnp.asarray(problem["params"]),
-        inputs=jnp.asarray(problem["inputs"]),
-        noisy=jnp.asarray(problem["noisy"]),
+        params=jnp.asarray(PARAMS),
+        inputs=jnp.asarray(INPUTS),
+        noisy=jnp.asarray(NOISY),
         initial=None,
         rule=SupervisedRule(sv.plain_descent(), SquareLoss()),
-        optimiser=Descent(0.1),
+        optimiser=as_optimiser(Descent(0.1)),
         key=jax.random.PRNGKey(0),
         batch_size=5,
         reduction="mean",

@@ -8,11 +8,12 @@ import pytest
 
 from ntk_air._base.kinds import kind
 from ntk_air.dynamics import supervision as sv
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.losses import SquareLoss
-from ntk_air.networks.training.checkpoints import Checkpoints, identity_of
-from ntk_air.networks.training.optimisers import Descent
-from ntk_air.networks.training.stepping import TrainingProblem, start
-from ntk_air.networks.training.supervised import SupervisedRule
+from ntk_air.networks.training.optimisers import as_optimiser
+from ntk_air.networks.training.supervised_rule import SupervisedRule
+from ntk_air.networks.training.train_checkpoints import Checkpoints, identity_of
+from ntk_air.networks.training.train_step import TrainingSetup, start
 
 
 @kind("linear_for_a_test")
@@ -22,14 +23,14 @@ def linear(params, x):
 
 def training():
     rng = np.random.default_rng(0)
-    return TrainingProblem(
+    return TrainingSetup(
         apply_fn=linear,
         params=jnp.asarray(rng.normal(size=(3, 2))),
         inputs=jnp.asarray(rng.normal(size=(6, 3))),
         noisy=jnp.asarray(rng.normal(size=(6, 2))),
         initial=None,
         rule=SupervisedRule(sv.plain_descent(), SquareLoss()),
-        optimiser=Descent(0.1),
+        optimiser=as_optimiser(Descent(0.1)),
         key=jax.random.PRNGKey(0),
         batch_size=3,
         reduction="mean",
@@ -38,10 +39,13 @@ def training():
 
 
 def test_a_run_is_known_by_kinds_not_by_where_code_stands(monkeypatch):
-    before = identity_of(training(), "a rule", [0, 1], [], None)
+    def identity():
+        return identity_of(training(), "a rule", times=[0, 1], stored=[], labels=None)
+
+    before = identity()
     monkeypatch.setattr(linear, "__qualname__", "renamed")
     monkeypatch.setattr(linear, "__module__", "ntk_air.moved")
-    assert identity_of(training(), "a rule", [0, 1], [], None) == before
+    assert identity() == before
 
 
 @pytest.mark.parametrize("description", [{"identity": "the run's"}, {"format": "another"}])

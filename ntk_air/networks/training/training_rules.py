@@ -52,6 +52,10 @@ class TrainingRule(eqx.Module):
     """What each step is trained on. Fields are arrays, floats (traced) or static."""
 
     @abc.abstractmethod
+    def first_params(self, params: Parameters) -> Parameters:
+        """The parameters that training starts from, given those of the problem's network."""
+
+    @abc.abstractmethod
     def init(self, n_train: int, n_out: int, dtype: np.dtype) -> RuleState:
         """The state before the first step."""
 
@@ -62,10 +66,10 @@ class TrainingRule(eqx.Module):
         """The state as this step's loss reads it, from the parameters before the step.
 
         Args:
-            state: as the last step left it.
-            outputs_of_all: evaluates the network on all training inputs, (n_train, n_out): call
-                it under ``jax.lax.cond``, for it costs a whole pass.
-            batch: of this step.
+            state: state as the last step left it.
+            outputs_of_all: function that evaluates the network on all training inputs,
+                (n_train, n_out): call it under ``jax.lax.cond``, for it costs a whole pass.
+            batch: examples of this step.
         """
 
     @abc.abstractmethod
@@ -78,10 +82,10 @@ class TrainingRule(eqx.Module):
         outputs as a label goes through ``jax.lax.stop_gradient``.
 
         Args:
-            network: ``network(params, batch)`` is the batch's outputs.
-            params: of the network.
-            state: from ``prepare``.
-            batch: of this step.
+            network: function ``network(params, batch)`` to the batch's outputs.
+            params: parameters that are trained.
+            state: state as ``prepare`` made it.
+            batch: examples of this step.
         """
 
     @abc.abstractmethod
@@ -94,7 +98,23 @@ class TrainingRule(eqx.Module):
 
 
 class BatchRule(TrainingRule):
-    """A rule of the batch and its own memory alone: subclasses have ``init`` and ``loss``."""
+    """A rule of the batch and its own memory alone: subclasses have ``init`` and ``loss``.
+
+    >>> import jax.numpy as jnp
+    >>> import ntk_air as na
+    >>> class AbsoluteLoss(na.networks.BatchRule):
+    ...     def init(self, n_train, n_out, dtype):
+    ...         return None
+    ...
+    ...     def loss(self, network, params, state, batch):
+    ...         return jnp.mean(jnp.abs(network(params, batch) - batch.noisy)), state
+    >>> AbsoluteLoss().measured("the only network's")
+    "the only network's"
+    """
+
+    def first_params(self, params: Parameters) -> Parameters:
+        """The network's own."""
+        return params
 
     def prepare(
         self, state: RuleState, outputs_of_all: Callable[[], Targets], batch: Batch

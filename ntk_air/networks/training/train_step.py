@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ntk_air._base.typing import AnyArray, ApplyFn, Inputs, Parameters, Targets
 from ntk_air.dynamics.closed_form.chunks import chunk_length, in_chunks
 from ntk_air.networks.training.optimisers import Optimiser
-from ntk_air.networks.training.rules import Batch, RuleState, TrainingRule
+from ntk_air.networks.training.training_rules import Batch, RuleState, TrainingRule
 
 RUNNING, NOT_FINITE = range(2)
 
@@ -44,18 +44,18 @@ class TrainingState(eqx.Module):
     status: Int[Array, ""]
 
 
-class TrainingProblem(eqx.Module):
+class TrainingSetup(eqx.Module):
     """What stays fixed during training.
 
     Attributes:
-        apply_fn: the network.
-        params: θ_0.
-        inputs: (n_train, *features).
-        noisy: ỹ, (n_train, n_out).
-        initial: f_0 on the training inputs where it is subtracted.
-        rule: with its floats traced.
-        optimiser: with its floats traced.
-        key: of the order of the examples and of the rule.
+        apply_fn: the network's function.
+        params: parameters θ_0 that the rule starts from.
+        inputs: training inputs, (n_train, *features).
+        noisy: given labels ỹ, (n_train, n_out).
+        initial: outputs f_0 on the training inputs where they are subtracted.
+        rule: the training rule, its floats traced.
+        optimiser: the optimiser, its floats traced.
+        key: PRNG key of the order of the examples and of the rule.
         batch_size: rows in a batch; ``None`` is all of them, in their order.
         reduction: whether the loss is the sum over training examples or their mean.
         evaluation_rows: the most rows that are evaluated at once outside a step.
@@ -80,27 +80,27 @@ class TrainingProblem(eqx.Module):
 
 
 @eqx.filter_jit
-def start(problem: TrainingProblem) -> TrainingState:
+def start(setup: TrainingSetup) -> TrainingState:
     """The state at step 0."""
-    n_train, n_out = problem.noisy.shape
+    n_train, n_out = setup.noisy.shape
     return TrainingState(
         step=jnp.zeros((), jnp.int32),
-        params=problem.params,
-        optimiser=problem.optimiser.transformation().init(problem.params),
-        rule=problem.rule.init(n_train, n_out, problem.noisy.dtype),
+        params=setup.params,
+        optimiser=setup.optimiser.transformation().init(setup.params),
+        rule=setup.rule.init(n_train, n_out, setup.noisy.dtype),
         order=jnp.arange(n_train),
         status=jnp.full((), RUNNING, jnp.int32),
     )
 
 
 @eqx.filter_jit
-def advance(problem: TrainingProblem, state: TrainingState, until: Int[Array, ""]) -> TrainingState:
+def advance(setup: TrainingSetup, state: TrainingState, until: Int[Array, ""]) -> TrainingState:
     """Take steps up to ``until``, or to the last good one."""
 
     def unfinished(state: TrainingState) -> Array:
         return (state.step < until) & (state.status == RUNNING)
 
-    return jax.lax.while_loop(unfinished, lambda state: take_step(problem, state), state)
+    return jax.lax.while_loop(unfinished, lambda state: take_step(setup, state), state)
 
 
 @eqx.filter_jit
@@ -116,39 +116,39 @@ def evaluate(
 
 
 @eqx.filter_jit
-def outputs_of(problem: TrainingProblem, params: Parameters) -> Targets:
+def outputs_of(setup: TrainingSetup, params: Parameters) -> Targets:
     """f on the training inputs, by the network that is measured; f_0 subtracted if asked for."""
-    measured = problem.rule.measured(params)
-    outputs = evaluate(problem.apply_fn, measured, problem.inputs, problem.evaluation_rows)
-    return outputs if problem.initial is None else outputs - problem.initial
+    measured = setup.rule.measured(params)
+    outputs = evaluate(setup.apply_fn, measured, setup.inputs, setup.evaluation_rows)
+    return outputs if setup.initial is None else outputs - setup.initial
 
 
 @eqx.filter_jit
-def distance_moved(problem: TrainingProblem, params: Parameters) -> Float[Array, ""]:
+def distance_moved(setup: TrainingSetup, params: Parameters) -> Float[Array, ""]:
     """‖θ_t − θ_0‖ of the network that is measured."""
-    now, before = (problem.rule.measured(tree) for tree in (params, problem.params))
+    now, before = (setup.rule.measured(tree) for tree in (params, setup.params))
     return optax.tree.norm(jax.tree.map(jnp.subtract, now, before))
 
 
-def take_step(problem: TrainingProblem, state: TrainingState) -> TrainingState:
+def take_step(setup: TrainingSetup, state: TrainingState) -> TrainingState:
     """The next state, or the last good one with the reason why there is no next."""
-    batch, order = _next_batch(problem, state)
-    optimiser = problem.optimiser.transformation()
-    remembered = problem.rule.prepare(state.rule, lambda: outputs_of(problem, state.params), batch)
-    restart = problem.rule.restarts_at(state.step)
+    batch, order = _next_batch(setup, state)
+    optimiser = setup.optimiser.transformation()
+    remembered = setup.rule.prepare(state.rule, lambda: outputs_of(setup, state.params), batch)
+    restart = setup.rule.restarts_at(state.step)
     params, momenta = jax.tree.map(
         lambda fresh, now: jnp.where(restart, fresh, now),
-        (problem.params, optimiser.init(problem.params)),
+        (setup.params, optimiser.init(setup.params)),
         (state.params, state.optimiser),
     )
 
     def network(params: Parameters, batch: Batch) -> Array:
-        outputs = problem.apply_fn(params, batch.inputs)
+        outputs = setup.apply_fn(params, batch.inputs)
         return outputs if batch.initial is None else outputs - batch.initial
 
     def objective(params: Parameters) -> tuple[Array, RuleState]:
-        loss, kept = problem.rule.loss(network, params, remembered, batch)
-        return loss * (problem.inputs.shape[0] if problem.reduction == "sum" else 1), kept
+        loss, kept = setup.rule.loss(network, params, remembered, batch)
+        return loss * (setup.inputs.shape[0] if setup.reduction == "sum" else 1), kept
 
     (loss, remembered), gradient = jax.value_and_grad(objective, has_aux=True)(params)
     updates, momenta = optimiser.update(gradient, momenta, params)
@@ -165,22 +165,20 @@ def take_step(problem: TrainingProblem, state: TrainingState) -> TrainingState:
     return jax.tree.map(lambda new, old: jnp.where(finite, new, old), landed, stayed)
 
 
-def _next_batch(
-    problem: TrainingProblem, state: TrainingState
-) -> tuple[Batch, Int[Array, " n_train"]]:
+def _next_batch(setup: TrainingSetup, state: TrainingState) -> tuple[Batch, Int[Array, " n_train"]]:
     """The examples of this step, and the order of this pass: a new one each, without return."""
-    per_epoch, n_train = problem.steps_per_epoch, problem.inputs.shape[0]
+    per_epoch, n_train = setup.steps_per_epoch, setup.inputs.shape[0]
     epoch, position = state.step // per_epoch, state.step % per_epoch
-    key_of_order, key_of_rule = jax.random.split(problem.key)
+    key_of_order, key_of_rule = jax.random.split(setup.key)
     order, rows = state.order, jnp.arange(n_train)
-    inputs, noisy, initial = problem.inputs, problem.noisy, problem.initial
-    if problem.batch_size is not None:
+    inputs, noisy, initial = setup.inputs, setup.noisy, setup.initial
+    if setup.batch_size is not None:
         order = jax.lax.cond(
             position == 0,
             lambda: jax.random.permutation(jax.random.fold_in(key_of_order, epoch), n_train),
             lambda: state.order,
         )
-        rows = jax.lax.dynamic_slice(order, (position * problem.batch_size,), (problem.batch_size,))
+        rows = jax.lax.dynamic_slice(order, (position * setup.batch_size,), (setup.batch_size,))
         inputs, noisy, initial = jax.tree.map(
             lambda array: jnp.asarray(array)[rows], (inputs, noisy, initial)
         )

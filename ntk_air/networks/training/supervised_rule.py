@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ntk_air._base.typing import Parameters, Targets
 from ntk_air.dynamics.run.losses import Loss
 from ntk_air.dynamics.supervision import Pretrained, Supervision
-from ntk_air.networks.training.rules import Batch, BatchNetwork, TrainingRule
+from ntk_air.networks.training.training_rules import Batch, BatchNetwork, TrainingRule
 
 
 class StoredTeacher(eqx.Module):
@@ -29,7 +29,7 @@ class StoredTeacher(eqx.Module):
 class SupervisedRule(TrainingRule):
     """target_t = α_t ỹ + (1 − α_t) h(f_τ(t)), with the square loss or cross-entropy.
 
-    On full batches this is what ``solve`` does in the kernel regime. On minibatches
+    On full batches this is plain stepping of the kernel regime. On minibatches
     the teacher's outputs are stored for each example. A teacher with epochs reads the network on
     all training inputs at the start of each, one pass more; a moving average moves where an
     example is visited; the weight ``Agreement`` is that of the batch. Steps are the optimiser's.
@@ -45,6 +45,10 @@ class SupervisedRule(TrainingRule):
     def __init__(self, supervision: Supervision, loss_function: Loss):
         self.supervision = loss_function.supervise(supervision)
         self.loss_function = loss_function
+
+    def first_params(self, params: Parameters) -> Parameters:
+        """The network's own."""
+        return params
 
     def init(self, n_train: int, n_out: int, dtype: np.dtype) -> StoredTeacher:
         """Nothing seen yet."""

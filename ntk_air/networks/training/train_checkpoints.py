@@ -15,7 +15,7 @@ from ntk_air._base.checks import check_at_least
 from ntk_air._base.kinds import kind_of
 from ntk_air.dynamics.run.metrics import HeldOutMetrics, TrainMetrics
 from ntk_air.dynamics.run.trajectory import FinalState, StoredPredictions, Trajectory
-from ntk_air.networks.training.stepping import TrainingProblem, TrainingState
+from ntk_air.networks.training.train_step import TrainingSetup, TrainingState
 
 if TYPE_CHECKING:
     import orbax.checkpoint as ocp
@@ -26,15 +26,20 @@ _FORMAT = "ntk_air training 2"
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoints:
-    """Where a training run keeps its state, and how often.
+    """Where a training run keeps its state by orbax, and how often.
 
     Args:
-        folder: of this run alone; made where it is missing.
-        every: the most steps between two checkpoints; ``None`` is from record to record.
+        folder: folder that belongs to this run alone; made where it is missing.
+        every: largest number of steps between two checkpoints; ``None`` is from record to record.
 
     Raises:
         ValueError: for ``every`` below 1.
         ModuleNotFoundError: orbax is missing; names the extra to install.
+
+    >>> from pathlib import Path
+    >>> import ntk_air as na
+    >>> na.networks.Checkpoints(Path("kept"), every=1000).every
+    1000
     """
 
     folder: Path
@@ -52,8 +57,8 @@ class Checkpoints:
         """Keep the state and the records of a trajectory, beside the one before; each step once.
 
         Args:
-            trajectory: of ``train``, as far as it has come.
-            identity: of the run, from ``identity_of``.
+            trajectory: trajectory of the run, as far as it has come.
+            identity: hash of all that decides the run.
         """
         ocp = _orbax()
         state = trajectory.final.resume
@@ -87,8 +92,8 @@ class Checkpoints:
         """The newest trajectory kept, to go on from; ``None`` where there is none.
 
         Args:
-            start: the run's state at step 0, whose structure the kept one has.
-            identity: of the run, from ``identity_of``.
+            start: state of the run at step 0, whose structure the kept one has.
+            identity: hash of all that decides the run.
 
         Raises:
             ValueError: the folder holds another run, or one in another release's format.
@@ -138,8 +143,9 @@ class Checkpoints:
 
 
 def identity_of(
-    problem: TrainingProblem,
+    setup: TrainingSetup,
     rule: str,
+    *,
     times: Sequence[float | int],
     stored: Collection[float | int],
     labels: Any,
@@ -149,9 +155,9 @@ def identity_of(
     Those of this package are known by their kinds (``kinds.py``), so that code can move.
     """
     digest = hashlib.sha256()
-    words = (rule, problem.batch_size, problem.reduction, problem.evaluation_rows)
+    words = (rule, setup.batch_size, setup.reduction, setup.evaluation_rows)
     digest.update(repr((words, tuple(times), sorted(stored))).encode())
-    for path, leaf in jax.tree.leaves_with_path((problem, labels)):
+    for path, leaf in jax.tree.leaves_with_path((setup, labels)):
         digest.update(jax.tree_util.keystr(path).encode())
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)

@@ -6,7 +6,9 @@ time: steps of the batch mean, times n, at mean rate η move the network on aver
 1/(1 − β) plain steps do.
 """
 
+import dataclasses
 import math
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,13 +18,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ntk_air._base.checks import check_at_least, check_positive
 from ntk_air._base.progress import Progress, no_progress
-from ntk_air._base.typing import ApplyFn, Inputs, Parameters, Targets
-from ntk_air.dynamics.rounds import Rounds
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.trajectory import Trajectory
-from ntk_air.dynamics.supervision import Constant, Pretrained, Restart, Supervision
+from ntk_air.dynamics.supervision import Constant, Pretrained, Restart, Rounds, Supervision
 from ntk_air.dynamics.supervision.label_functions import LabelFunctionLike
-from ntk_air.networks.training.optimisers import Descent
-from ntk_air.networks.training.train import HeldOutInputs, train
+from ntk_air.networks.training.minibatches import Minibatches
+from ntk_air.networks.training.network_problem import NetworkProblem
+from ntk_air.networks.training.train import train
 
 
 class LinearDecay(eqx.Module):
@@ -44,24 +46,31 @@ class FlowTimeSchedule(eqx.Module):
     out before a student is asked for its outputs.
 
     Args:
-        batch_size: examples in a step; ``None`` is all.
-        momentum: β, in [0, 1).
-        least_passes: the fewest passes through the training set in a stretch, at least 1; a
-            stretch whose mean rate would lie above 1/λ₁ takes more. Such rates suit a network in
-            the regime of its kernel. Where λ₁ stands far above the other eigenvalues a narrow
-            network can leave it (CIFAR-10, width 128: test accuracy .09 after 4 passes, .32 after
-            40); more passes make smaller steps.
+        batch_size: number of examples in a step; ``None`` is all.
+        momentum: momentum β, in [0, 1).
+        least_passes: fewest passes through the training set in a stretch, at least 1; a stretch
+            whose mean rate would lie above 1/λ₁ takes more. Such rates suit a network in the
+            regime of its kernel. Where λ₁ stands far above the other eigenvalues a narrow network
+            can leave it (CIFAR-10, width 128: test accuracy .09 after 4 passes, .32 after 40);
+            more passes make smaller steps.
+        finish_epochs: length of the finish, in epochs of the rounds: no network trains forever.
 
     Raises:
         ValueError: for numbers out of range.
+
+    >>> import ntk_air as na
+    >>> na.networks.FlowTimeSchedule(50, momentum=0.9).n_steps(1000.0, n_train=200)
+    100
     """
 
     batch_size: int | None = 100
     momentum: float = 0.9
     least_passes: int = 4
+    finish_epochs: float = 4.0
 
     def __check_init__(self):
         check_at_least("least_passes", self.least_passes, 1)
+        check_positive("finish_epochs", self.finish_epochs)
         Descent(1.0, momentum=self.momentum)
 
     def n_steps(self, time: float, n_train: int) -> int:
@@ -83,9 +92,9 @@ class RoundsRun(eqx.Module):
     """A network trained in rounds.
 
     Attributes:
-        trajectory: at the end of the warm-up, of each round and of the last ten passes of the
-            finish; times in full-batch steps at 1/λ₁.
-        passes: through the training set until then, (n_time,).
+        trajectory: metrics at the end of the warm-up, of each round and of the last ten passes of
+            the finish; times in full-batch steps at 1/λ₁.
+        passes: passes through the training set until then, (n_time,).
     """
 
     trajectory: Trajectory
@@ -95,88 +104,89 @@ class RoundsRun(eqx.Module):
 FINISH_RECORDS = 10
 """Passes at the end of the finish that are recorded."""
 
+BY_DEFAULT = FlowTimeSchedule()
+
+
+class _Stretch(NamedTuple):
+    """Training on targets that stand still, for a time of the flow."""
+
+    time: float
+    label_function: LabelFunctionLike
+    weight: float
+    n_records: int = 1
+
 
 def train_rounds(
-    apply_fn: ApplyFn,
-    params: Parameters,
-    inputs: Inputs,
-    noisy: Targets,
+    problem: NetworkProblem,
     rounds: Rounds,
+    schedule: FlowTimeSchedule = BY_DEFAULT,
     *,
     largest_eigenvalue: float,
     key: PRNGKeyArray,
-    schedule: FlowTimeSchedule | None = None,
-    finish_epochs: float = 4.0,
-    clean: Targets | None = None,
-    held_out: HeldOutInputs | None = None,
     progress: Progress = no_progress,
 ) -> RoundsRun:
     """Train a network under ``rounds``, each student from the same θ_0, on the square loss.
 
-    The finite counterpart of ``solve`` under the same rounds (theory.md section 6): outputs are
-    f − f_0, as f_0 = 0 there.
+    The finite counterpart of rounds in the kernel regime (theory.md section 6): outputs are
+    f − f_0, as f_0 = 0 there, whether the problem says so or not.
 
     Args:
-        apply_fn: ``apply_fn(params, x)``, (n, n_out).
-        params: θ_0.
-        inputs: (n_train, *features).
-        noisy: ỹ, (n_train, n_out), in the target coding.
-        rounds: with restarted students, such as a ``DefaultSchedule``'s.
-        largest_eigenvalue: λ₁ of the kernel that the schedule was made for, on these inputs.
-        key: of the batches.
-        schedule: how stretches are walked; ``None`` is ``FlowTimeSchedule()``.
-        finish_epochs: length of the finish, in epochs of the rounds: no network trains forever.
-        clean: y, (n_train, n_out), that metrics are against.
-        held_out: held-out inputs and labels.
-        progress: called after each round.
+        problem: network at its start, inputs and labels.
+        rounds: rounds with restarted students, such as a default schedule's.
+        schedule: how minibatches walk each stretch of the rounds.
+        largest_eigenvalue: λ₁ of the kernel that the rounds were made for, on these inputs.
+        key: PRNG key that orders the minibatches.
+        progress: callback after each round.
+
+    Returns:
+        The trajectory in steps of the kernel regime, and the passes that it took.
 
     Raises:
-        ValueError: students that go on instead of restarting, numbers out of range, a run that
-            diverged, and what ``train`` refuses.
+        ValueError: for students that go on instead of restarting, numbers out of range, a run that
+            diverged, and what cannot be trained on.
+
+    >>> import jax
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> network = na.networks.DenseNetwork((8,))
+    >>> inputs, noisy = np.eye(4, dtype="float32"), np.array([[1], [1], [-1], [-1]], "float32")
+    >>> problem = na.networks.NetworkProblem(
+    ...     network.apply, network.init(jax.random.key(0), 4), inputs, na.Labels(noisy)
+    ... )
+    >>> supervision = na.Supervision(
+    ...     na.label_functions.Hard(), na.weights.Constant(0.5), na.teachers.Restart(20), warm_up=10
+    ... )
+    >>> run = na.networks.train_rounds(
+    ...     problem,
+    ...     na.Rounds(supervision, 2),
+    ...     na.networks.FlowTimeSchedule(2),
+    ...     largest_eigenvalue=2.0,
+    ...     key=jax.random.key(1),
+    ... )
+    >>> run.trajectory.times.tolist()
+    [10.0, 30.0, 50.0]
     """
     check_positive("largest_eigenvalue", largest_eigenvalue)
-    check_positive("finish_epochs", finish_epochs)
-    supervision = rounds.supervision
-    if not isinstance(supervision.teacher, Restart):
-        raise ValueError(
-            "rounds must restart their students; got the teacher "
-            f"{type(supervision.teacher).__name__}"
-        )
-    schedule = FlowTimeSchedule() if schedule is None else schedule
-    n_train, n_rounds = len(inputs), rounds.n_rounds
-    length = rounds.epoch_length
+    stretches = _stretches(rounds, schedule)
+    problem = dataclasses.replace(problem, subtract_initial=True)
+    n_train = problem.n_train
     per_pass = max(n_train // (schedule.batch_size or n_train), 1)
-    plan: list[tuple[float, LabelFunctionLike, float]] = [
-        (float(supervision.warm_up), supervision.label_function, 1.0)
-    ]
-    weights = supervision.weights(supervision.warm_up + length * np.arange(n_rounds + 1))
-    plan += [
-        (float(length), supervision.label_function, float(weights[k])) for k in range(n_rounds)
-    ]
-    if rounds.finish is not None:
-        plan.append((finish_epochs * length, rounds.finish, 0.0))
     runs, passes, times = [], [], []
+    noisy = problem.labels.noisy
     taught, walked, clock = jnp.zeros(noisy.shape, jnp.asarray(noisy).dtype), 0.0, 0.0
-    for index, (time, label_function, weight) in enumerate(plan):
+    for index, (time, label_function, weight, n_records) in enumerate(stretches):
         steps = schedule.n_steps(time, n_train)
-        records = _records(steps, per_pass, FINISH_RECORDS if index > n_rounds else 1)
+        records = _records(steps, per_pass, n_records)
         run = train(
-            apply_fn,
-            params,
-            inputs,
-            noisy,
+            problem,
             Supervision(label_function, Constant(weight), Pretrained(taught)),
+            records,
             schedule.optimiser(time, n_train, largest_eigenvalue=largest_eigenvalue),
-            times=records,
-            batch_size=schedule.batch_size,
-            subtract_initial=True,
-            key=jax.random.fold_in(key, index),
-            clean=clean,
-            held_out=held_out,
+            method=Minibatches(schedule.batch_size, jax.random.fold_in(key, index)),
         )
         if len(run.times) < len(records) or run.times[-1] < steps:
             raise ValueError(
-                f"training in rounds ended in stretch {index} of {len(plan)}: "
+                f"training in rounds ended in stretch {index} of {len(stretches)}: "
                 + "; ".join(run.notes)
             )
         passes += [walked + step / per_pass for step in records]
@@ -184,8 +194,26 @@ def train_rounds(
         walked, clock = passes[-1], times[-1]
         taught = jnp.asarray(run.final.predictions)
         runs.append(run)
-        progress("rounds", index + 1, len(plan))
+        progress("rounds", index + 1, len(stretches))
     return RoundsRun(_joined(runs, np.array(times), rounds, schedule), np.array(passes))
+
+
+def _stretches(rounds: Rounds, schedule: FlowTimeSchedule) -> list[_Stretch]:
+    """Warm-up, rounds and finish."""
+    supervision, length = rounds.supervision, rounds.epoch_length
+    if not isinstance(supervision.teacher, Restart):
+        raise ValueError(
+            "rounds must restart their students; got the teacher "
+            f"{type(supervision.teacher).__name__}"
+        )
+    taught, warm_up = supervision.label_function, supervision.warm_up
+    weights = supervision.weights(warm_up + length * np.arange(rounds.n_rounds + 1))
+    plan = [_Stretch(float(warm_up), taught, 1.0)]
+    plan += [_Stretch(float(length), taught, float(weights[k])) for k in range(rounds.n_rounds)]
+    if rounds.finish is not None:
+        time = schedule.finish_epochs * length
+        plan.append(_Stretch(time, rounds.finish, 0.0, FINISH_RECORDS))
+    return plan
 
 
 def _records(steps: int, per_pass: int, count: int) -> list[int]:
@@ -202,7 +230,7 @@ def _joined(
         jax.tree.map(lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *curves)
         for curves in ([run.train for run in runs], [run.held_out for run in runs])
     )
-    batches = "full batches" if schedule.batch_size is None else f"batches of {schedule.batch_size}"
+    batches = Minibatches(schedule.batch_size).words
     return Trajectory(
         times=times,
         train=train_curves,
