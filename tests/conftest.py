@@ -1,5 +1,6 @@
 """Strict numerics for every test: 64 bits, no silent promotion, shapes checked."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,25 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 _HOOK = install_import_hook("ntk_air", "beartype.beartype")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile each program once for all workers, all processes that tests start and all later runs.
+
+    JAX keys what it keeps by the program, its options and its own version, so that nothing stale is
+    found. `pytest --cache-clear` empties the folder; without pytest's cache none is used.
+    """
+    if not config.pluginmanager.has_plugin("cacheprovider"):
+        return
+    assert config.cache is not None
+    options = {
+        "jax_compilation_cache_dir": str(config.cache.mkdir("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    for name, value in options.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
 
 
 @pytest.fixture
