@@ -10,11 +10,13 @@ import tyro
 from rich.console import Console
 
 from ntk_air._base import files
-from ntk_air.claims import all_claims, make_problem, verify_claims
+from ntk_air.claims import all_claims
+from ntk_air.claims import verify as verify_claims
 from ntk_air.lab.config import DataConfig, KernelConfig, NoiseConfig
 from ntk_air.lab.provenance import package_versions, source_state
 from ntk_air.lab.report.progress import progress_on_standard_error
 from ntk_air.lab.report.verdicts import claims_table, verdict_numbers, verdicts_table
+from ntk_air.problem import make_problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,7 @@ def verify(command: Verify, console: Console) -> int:
     kernel, kernel_name = command.kernel.build(dataset, seed=command.seed, precision="float64")
     with progress_on_standard_error() as progress:
         problem = make_problem(dataset, kernel).replace(seed=command.seed)
-        verdicts = verify_claims(claims, problem, progress=progress)
+        verdicts = verify_claims(problem, claims, progress=progress)
     console.print(
         f"{dataset.name}: {dataset.n_train} inputs, {dataset.n_classes} classes, "
         f"{dataset.noise_fraction:.0%} {problem.label_noise.kind} label noise; {kernel_name}"

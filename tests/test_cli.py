@@ -44,8 +44,8 @@ def test_verify_exits_non_zero_where_a_claim_fails_or_a_control_does_not(
 ):
     claim = Claim(
         *("0", "statement", "source", "method", "control"),
-        measure=lambda problem: Measurement(1.0, 1.0, error, 0.5),
-        measure_control=lambda problem: Measurement(1.0, 1.0, control_error, 0.5),
+        measure=lambda problem, error=error: Measurement(1.0, 1.0, error, 0.5),
+        broken={"error": control_error},
     )
     monkeypatch.setattr(cli, "all_claims", lambda names: [claim])
     assert run(monkeypatch, "verify", "--n-train", 16, "--n-test", 0) == code

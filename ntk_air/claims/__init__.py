@@ -1,18 +1,28 @@
 """Claims of the theory, each with a prediction, an independent measurement and a control."""
 
-from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, Verdict
-from ntk_air.claims.registry import all_claims
-from ntk_air.claims.verification import verify_claim, verify_claims
-from ntk_air.problem import Problem, make_problem
+from ntk_air.claims.comparison import (
+    Claim,
+    DoesNotApply,
+    Measurement,
+    Verdict,
+    agreement,
+    array_agreement,
+    at_least,
+    at_most,
+    claim,
+)
+from ntk_air.claims.verification import all_claims, verify
 
 __all__ = [
     "Claim",
     "DoesNotApply",
     "Measurement",
-    "Problem",
     "Verdict",
+    "agreement",
     "all_claims",
-    "make_problem",
-    "verify_claim",
-    "verify_claims",
+    "array_agreement",
+    "at_least",
+    "at_most",
+    "claim",
+    "verify",
 ]

@@ -7,10 +7,11 @@ from jaxtyping import Float
 
 from ntk_air._base.typing import Targets
 from ntk_air.air import air_curve, random_label_control, retrieval_half_lives
-from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, agreement, at_least
-from ntk_air.claims.runs import stepped
-from ntk_air.dynamics.supervision import plain_descent
-from ntk_air.problem import Problem
+from ntk_air.claims.comparison import DoesNotApply, Measurement, agreement, at_least, claim
+from ntk_air.dynamics.rules import Descent
+from ntk_air.dynamics.solve import solve
+from ntk_air.dynamics.stepwise.simulate import Stepwise
+from ntk_air.problem import Labels, Problem
 
 PAPER = "Dong et al. 2019 (P1)"
 DRAWS = 20
@@ -20,8 +21,14 @@ MOST_DOUBLINGS = 40
 LEFT_AT_LAST = 1e-7
 
 
+@claim(
+    "2a",
+    "Clean labels are retrieved before noise: their AIR-AUC is beyond random labels'",
+    source=PAPER,
+    control=("random labels instead of the clean ones", {"random_labels": True}),
+)
 def anisotropy(problem: Problem, *, random_labels: bool = False) -> Measurement:
-    """The AIR-AUC of the clean labels against the range of random labels."""
+    """AIR-AUC against mean + 5 standard deviations of random labels'."""
     centred = centred_noise(problem)
     noises = np.repeat(centred[None], DRAWS, axis=0)
     chance = random_label_control(problem.spectrum, problem.clean, noises, seed=problem.seed)
@@ -35,8 +42,14 @@ def anisotropy(problem: Problem, *, random_labels: bool = False) -> Measurement:
     return at_least(bound, air_curve(problem.spectrum, problem.clean, centred).area)
 
 
+@claim(
+    "2b",
+    "The AIR-AUC is a sum over pairs of modes in closed form",
+    source="docs/theory.md, section 2",
+    control=("raw noise instead of centred noise", {"centre": False}),
+)
 def area(problem: Problem, *, centre: bool = True) -> Measurement:
-    """The closed form of the AIR-AUC against the area under a simulated curve."""
+    """Closed form against the area under a curve of steps, squared as time goes on."""
     noise = centred_noise(problem)
     predicted = air_curve(problem.spectrum, problem.clean, noise)
     if predicted.signal_never_retrieved + predicted.noise_never_retrieved > 1e-6:
@@ -71,22 +84,35 @@ def retrieved_shares(problem: Problem, *labels: Targets) -> list[Float[np.ndarra
     raise DoesNotApply(f"the labels are not retrieved within {2.0**MOST_DOUBLINGS:.1g} strides")
 
 
+@claim(
+    "2c",
+    "Mode j is retrieved by half after ln 2/−ln(1 − ηλ_j) steps",
+    source=PAPER,
+    control=("the half-life of the sixth mode", {"mode": 6}),
+)
 def half_life(problem: Problem, *, mode: int = 5) -> Measurement:
-    """The half-life of the fifth mode against plain descent on its eigenvector."""
+    """Closed form against plain descent on the fifth eigenvector."""
     half_lives = np.asarray(retrieval_half_lives(problem.spectrum))
     predicted = float(half_lives[mode - 1])
     if not 1 < predicted < 1e5:
         raise DoesNotApply(f"the half-life of mode {mode} is {predicted:.3g} steps")
-    labels = np.asarray(problem.spectrum.eigenvectors)[:, 4:5]
+    alone = Labels(np.asarray(problem.spectrum.eigenvectors)[:, 4:5])
     step = float(math.floor(half_lives[4]))
-    run = stepped(problem, plain_descent(), [step, step + 1], noisy=labels)
+    on_mode = problem.replace(labels=alone, held_out=None)
+    run = solve(on_mode, Descent(), [step, step + 1], Stepwise())
     # ‖f_t − v‖ is a power of t: between two steps its logarithm is a line.
     before, after = np.log2(np.asarray(run.train.residual_norm))
     return agreement(predicted, step + (before + 1) / (before - after), tolerance=1e-6)
 
 
+@claim(
+    "3a",
+    "Symmetric noise keeps s·y of the labels, s = 1 − pC/(C − 1)",
+    source="docs/theory.md, section 3",
+    control=("s = 1 − p", {"keeps_right_flips": True}),
+)
 def mean_noisy_label(problem: Problem, *, keeps_right_flips: bool = False) -> Measurement:
-    """The scale s of E[ỹ | y] = s·y against the mean over draws."""
+    """Scale s against the mean over 200 draws, within 5 standard errors."""
     noise, n_classes = problem.label_noise, problem.dataset.n_classes
     scale = noise.signal_scale(n_classes)
     if scale is None:
@@ -113,43 +139,3 @@ def centred_noise(problem: Problem) -> np.ndarray:
     if not np.any(centred):
         raise DoesNotApply("the centred noise is zero")
     return centred
-
-
-CLAIMS = (
-    Claim(
-        name="2a",
-        statement="Clean labels are retrieved before noise: their AIR-AUC is beyond random labels'",
-        source=PAPER,
-        method="AIR-AUC against mean + 5 standard deviations of random labels'",
-        control="random labels instead of the clean ones",
-        measure=anisotropy,
-        measure_control=lambda problem: anisotropy(problem, random_labels=True),
-    ),
-    Claim(
-        name="2b",
-        statement="The AIR-AUC is a sum over pairs of modes in closed form",
-        source="docs/theory.md, section 2",
-        method="closed form against the area under a curve of steps, squared as time goes on",
-        control="raw noise instead of centred noise",
-        measure=area,
-        measure_control=lambda problem: area(problem, centre=False),
-    ),
-    Claim(
-        name="2c",
-        statement="Mode j is retrieved by half after ln 2/−ln(1 − ηλ_j) steps",
-        source=PAPER,
-        method="closed form against plain descent on the fifth eigenvector",
-        control="the half-life of the sixth mode",
-        measure=half_life,
-        measure_control=lambda problem: half_life(problem, mode=6),
-    ),
-    Claim(
-        name="3a",
-        statement="Symmetric noise keeps s·y of the labels, s = 1 − pC/(C − 1)",
-        source="docs/theory.md, section 3",
-        method="s against the mean over 200 draws, within 5 standard errors",
-        control="s = 1 − p",
-        measure=mean_noisy_label,
-        measure_control=lambda problem: mean_noisy_label(problem, keeps_right_flips=True),
-    ),
-)

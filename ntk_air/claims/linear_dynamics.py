@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from ntk_air.claims.claim import Claim, DoesNotApply, Measurement, agreement, array_agreement
-from ntk_air.claims.runs import exact, held_out_outputs, stepped, train_outputs
-from ntk_air.dynamics.filters.spectral import GradientDescent, GradientFlow
-from ntk_air.dynamics.supervision import plain_descent
+from ntk_air.claims.comparison import DoesNotApply, Measurement, agreement, array_agreement, claim
+from ntk_air.dynamics.closed_form.exact import ClosedForm
+from ntk_air.dynamics.rules import Descent, Flow
+from ntk_air.dynamics.run.trajectory import StoredPredictions
+from ntk_air.dynamics.solve import solve
+from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.problem import Problem
 
 SOURCE = "Jacot et al. 2018; Lee et al. 2019"
@@ -13,97 +15,83 @@ TIMES = (1.0, 10.0, 100.0, 1000.0)
 EXACT = 1e-9
 
 
+@claim(
+    "1a",
+    "The residual of gradient descent is (I − ηΘ)ᵗ r_0, mode by mode",
+    source=SOURCE,
+    control=("closed form with a learning rate 1 % too large", {"rate_factor": 1.01}),
+)
 def closed_form(problem: Problem, *, rate_factor: float = 1.0) -> Measurement:
-    """Exact outputs against plain steps."""
-    predicted = exact(problem, GradientDescent(problem.learning_rate * rate_factor), TIMES)
-    measured = stepped(problem, plain_descent(), TIMES)
-    return array_agreement(train_outputs(predicted), train_outputs(measured), tolerance=EXACT)
+    """Closed form in the eigenbasis against 1,000 plain steps."""
+    predicted, measured = closed_form_and_steps(problem, rate_factor)
+    return array_agreement(predicted.train, measured.train, tolerance=EXACT)
 
 
+@claim(
+    "1b",
+    "Held-out outputs follow the filter g_t(λ)/λ through the dual variables",
+    source=SOURCE,
+    control=("closed form with a learning rate 1 % too large", {"rate_factor": 1.01}),
+)
 def held_out_closed_form(problem: Problem, *, rate_factor: float = 1.0) -> Measurement:
-    """The same on held-out inputs, through the dual variables."""
-    if problem.held_out is None:
+    """Closed form in the eigenbasis, through the dual variables, against 1,000 plain steps."""
+    predicted, measured = closed_form_and_steps(problem, rate_factor)
+    if predicted.held_out is None or measured.held_out is None:
         raise DoesNotApply("the data set has no held-out inputs")
-    predicted = exact(problem, GradientDescent(problem.learning_rate * rate_factor), TIMES)
-    measured = stepped(problem, plain_descent(), TIMES)
-    return array_agreement(held_out_outputs(predicted), held_out_outputs(measured), tolerance=EXACT)
+    return array_agreement(predicted.held_out, measured.held_out, tolerance=EXACT)
 
 
+@claim(
+    "1c",
+    "Gradient flow is the limit of descent for η → 0 at fixed ηt, to first order",
+    source=SOURCE,
+    control=("flow at a time 1 % too late", {"time_factor": 1.01}),
+)
 def flow_limit(problem: Problem, *, time_factor: float = 1.0) -> Measurement:
-    """How much nearer descent comes to the flow at fixed s = ηt when η is halved: twice."""
+    """Distance of descent from flow at η/64 over that at η/128, at the same s = ηt."""
     steps = 64.0
+    flow = solve(problem, Flow(), [steps * time_factor], ClosedForm()).final.predictions
 
     def distance(division: int) -> float:
-        slow = GradientDescent(problem.learning_rate / division)
-        descent = train_outputs(exact(problem, slow, [steps * division]))
-        flow = exact(problem, GradientFlow(problem.learning_rate), [steps * time_factor])
-        return float(np.linalg.norm(descent - train_outputs(flow)))
+        slow = Descent(problem.learning_rate / division)
+        descent = solve(problem, slow, [steps * division], ClosedForm()).final.predictions
+        return float(np.linalg.norm(np.asarray(descent) - np.asarray(flow)))
 
     return agreement(2.0, distance(64) / distance(128), tolerance=0.02)
 
 
+@claim(
+    "1d",
+    "For ηλ₁ ≤ 1 the training loss never rises",
+    source=SOURCE,
+    control=("ηλ₁ = 2.1", {"relative_rate": 2.1}),
+)
 def monotone_loss(problem: Problem, *, relative_rate: float = 1.0) -> Measurement:
-    """How often the training loss rises over plain steps at ηλ₁ ≤ 1: never."""
-    times = [float(step) for step in range(101)]
-    rate = relative_rate * problem.learning_rate
-    loss = np.asarray(
-        stepped(problem, plain_descent(), times, learning_rate=rate).train.training_loss
-    )
-    return agreement(0.0, float(np.sum(np.diff(loss) > 0)), tolerance=0.0)
+    """Rises counted over 100 plain steps."""
+    descent = Descent(relative_rate * problem.learning_rate, allow_divergence=True)
+    run = solve(problem, descent, range(101), Stepwise())
+    rises = np.diff(np.asarray(run.train.training_loss)) > 0
+    return agreement(0.0, float(np.sum(rises)), tolerance=0.0)
 
 
+@claim(
+    "1e",
+    "For ηλ₁ > 2 descent diverges by the factor ηλ₁ − 1 a step",
+    source=SOURCE,
+    control=("ηλ₁ = 1.9", {"relative_rate": 1.9}),
+)
 def divergence(problem: Problem, *, relative_rate: float = 2.1) -> Measurement:
-    """The factor by which the residual grows in a step at ηλ₁ = 2.1: 1.1."""
-    rate = relative_rate * problem.learning_rate
-    run = stepped(problem, plain_descent(), [500.0, 501.0], learning_rate=rate)
+    """Residual after 501 plain steps over that after 500."""
+    descent = Descent(relative_rate * problem.learning_rate, allow_divergence=True)
+    run = solve(problem, descent, [500, 501], Stepwise())
     before, after = np.asarray(run.train.residual_norm)
     return agreement(1.1, float(after / before), tolerance=1e-6)
 
 
-CLAIMS = (
-    Claim(
-        name="1a",
-        statement="The residual of gradient descent is (I − ηΘ)ᵗ r_0, mode by mode",
-        source=SOURCE,
-        method="closed form in the eigenbasis against 1,000 plain steps",
-        control="closed form with a learning rate 1 % too large",
-        measure=closed_form,
-        measure_control=lambda problem: closed_form(problem, rate_factor=1.01),
-    ),
-    Claim(
-        name="1b",
-        statement="Held-out outputs follow the filter g_t(λ)/λ through the dual variables",
-        source=SOURCE,
-        method="closed form in the eigenbasis against 1,000 plain steps",
-        control="closed form with a learning rate 1 % too large",
-        measure=held_out_closed_form,
-        measure_control=lambda problem: held_out_closed_form(problem, rate_factor=1.01),
-    ),
-    Claim(
-        name="1c",
-        statement="Gradient flow is the limit of descent for η → 0 at fixed ηt, to first order",
-        source=SOURCE,
-        method="distance of descent from flow at η/64 over that at η/128",
-        control="flow at a time 1 % too late",
-        measure=flow_limit,
-        measure_control=lambda problem: flow_limit(problem, time_factor=1.01),
-    ),
-    Claim(
-        name="1d",
-        statement="For ηλ₁ ≤ 1 the training loss never rises",
-        source=SOURCE,
-        method="rises counted over 100 plain steps",
-        control="ηλ₁ = 2.1",
-        measure=monotone_loss,
-        measure_control=lambda problem: monotone_loss(problem, relative_rate=2.1),
-    ),
-    Claim(
-        name="1e",
-        statement="For ηλ₁ > 2 descent diverges by the factor ηλ₁ − 1 a step",
-        source=SOURCE,
-        method="residual after 501 plain steps over that after 500",
-        control="ηλ₁ = 1.9",
-        measure=divergence,
-        measure_control=lambda problem: divergence(problem, relative_rate=1.9),
-    ),
-)
+def closed_form_and_steps(
+    problem: Problem, rate_factor: float
+) -> tuple[StoredPredictions, StoredPredictions]:
+    """Descent at η·rate_factor in closed form, and at η step by step."""
+    descent = Descent(rate_factor * problem.learning_rate)
+    predicted = solve(problem, descent, TIMES, ClosedForm(), store_at=TIMES)
+    return predicted.kept(), solve(problem, Descent(), TIMES, Stepwise(), store_at=TIMES).kept()

@@ -6,8 +6,18 @@ import math
 import numpy as np
 import pytest
 
-from ntk_air.claims import Claim, DoesNotApply, Measurement, all_claims, verify_claim
-from ntk_air.claims.claim import agreement, array_agreement, at_least, at_most
+from ntk_air.claims import (
+    Claim,
+    DoesNotApply,
+    Measurement,
+    agreement,
+    all_claims,
+    array_agreement,
+    at_least,
+    at_most,
+    claim,
+    verify,
+)
 from ntk_air.data import SymmetricNoise, load_dataset
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.problem import make_problem
@@ -29,7 +39,12 @@ def digits():
 
 
 def a_claim(measure, control):
-    return Claim("0", "statement", "source", "method", "control", measure, control)
+    parts = {False: measure, True: control}
+    return Claim(
+        *("0", "statement", "source", "method", "control"),
+        measure=lambda problem, broken=False: parts[broken](problem),
+        broken={"broken": True},
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,7 +59,7 @@ def a_claim(measure, control):
 def test_a_verdict_needs_agreement_and_a_control_that_fails(
     measurement, control, status, is_good, clusters
 ):
-    verdict = verify_claim(a_claim(lambda _: measurement, lambda _: control), clusters)
+    (verdict,) = verify(clusters, [a_claim(lambda _: measurement, lambda _: control)])
     assert verdict.status == status
     assert verdict.is_good is is_good
 
@@ -55,7 +70,7 @@ def test_a_premise_that_fails_is_named(broken, clusters):
         raise DoesNotApply("no clusters")
 
     parts = {"measure": lambda _: GOOD, "control": lambda _: BAD} | {broken: refuse}
-    verdict = verify_claim(a_claim(**parts), clusters)
+    (verdict,) = verify(clusters, [a_claim(**parts)])
     assert verdict.status == "does not apply"
     assert verdict.reason == "no clusters"
     assert verdict.measurement is None
@@ -87,31 +102,44 @@ def test_claims_have_names_of_their_own_and_can_be_chosen():
         all_claims(["1a", "9z"])
 
 
+def test_a_claim_is_made_of_the_function_below_it(clusters):
+    @claim("0", "statement", source="source", control=("twice as much", {"factor": 2.0}))
+    def one(problem, *, factor=1.0):
+        """One against one."""
+        return agreement(1.0, factor, tolerance=0.1)
+
+    assert one.method == "One against one"
+    assert one.measure_control(clusters) == agreement(1.0, 2.0, tolerance=0.1)
+    told = []
+    verdicts = verify(clusters, ["4a", one], progress=lambda *done: told.append(done))
+    assert [verdict.claim.name for verdict in verdicts] == ["4a", "0"]
+    assert [verdict.status for verdict in verdicts] == ["holds", "holds"]
+    assert told == [("claims", 1, 2), ("claims", 2, 2)]
+
+
 def test_every_claim_says_what_it_compares():
-    for claim in all_claims():
-        texts = [getattr(claim, field.name) for field in dataclasses.fields(claim)[:5]]
-        assert all(isinstance(text, str) and text for text in texts), claim.name
+    for each in all_claims():
+        texts = [getattr(each, field.name) for field in dataclasses.fields(each)[:5]]
+        assert all(isinstance(text, str) and text for text in texts), each.name
+        assert each.broken, each.name
 
 
 @pytest.mark.parametrize(
     "name", ["1a", "1b", "1e", "3a", "4a", "4b", "4d", "5d", "5e", "7a", "7b", "7c", "7d"]
 )
 def test_claims_hold_on_clusters(name, clusters):
-    (claim,) = all_claims([name])
-    verdict = verify_claim(claim, clusters)
+    (verdict,) = verify(clusters, [name])
     assert verdict.status == "holds", verdict
 
 
 @pytest.mark.parametrize(("name", "reason"), [("4b", "not in clusters"), ("6e", "clusters")])
 def test_claims_about_clusters_do_not_apply_to_digits(name, reason, digits):
-    (claim,) = all_claims([name])
-    verdict = verify_claim(claim, digits)
+    (verdict,) = verify(digits, [name])
     assert verdict.status == "does not apply"
     assert reason in verdict.reason
 
 
 def test_claims_of_finite_width_need_the_networks_limit(digits):
-    (claim,) = all_claims(["7a"])
-    verdict = verify_claim(claim, digits.with_kernel(np.eye(60)))
+    (verdict,) = verify(digits.with_kernel(np.eye(60)), ["7a"])
     assert verdict.status == "does not apply"
     assert "not that of a dense ReLU network" in verdict.reason

@@ -133,6 +133,16 @@ class Trajectory(eqx.Module):
             )
         return self.at(int(np.argmin(np.where(np.isfinite(distance), distance, np.inf))))
 
+    def kept(self) -> StoredPredictions:
+        """The outputs at the steps of ``store_at``.
+
+        Raises:
+            ValueError: no outputs were asked for.
+        """
+        if self.stored is None:
+            raise ValueError("no outputs were kept: name steps to keep them at in store_at")
+        return self.stored
+
     def last(self) -> Snapshot:
         """The metrics at the last recorded time."""
         return self.at(-1)

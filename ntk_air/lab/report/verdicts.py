@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ntk_air.claims.claim import Claim, Measurement, Verdict
+from ntk_air.claims.comparison import Claim, Measurement, Verdict
 
 
 def claims_table(claims: Sequence[Claim]) -> Table:
