@@ -1,1 +1,91 @@
-"""Finite-width networks, for experiments against the infinite-width theory."""
+"""Networks of finite width: models, training, and what they have in common with their kernels.
+
+Each name is imported when it is first used.
+
+Models: ``DenseNetwork``, ``ConvolutionalNetwork``, ``ResidualNetwork``; those of other libraries
+come in by ``adapters``. Training: ``NetworkProblem`` and ``train``, under a ``Supervision`` or a
+``TrainingRule``, by ``Descent``, ``Adam`` or ``OptaxOptimiser`` on ``Minibatches``. Whole runs of
+self-distillation: ``train_rounds``. A kernel along training: ``snapshots_along_training`` and
+``kernel_motion``.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ntk_air.networks.models.convolutional import ConvolutionalNetwork
+    from ntk_air.networks.models.dense import DenseNetwork
+    from ntk_air.networks.models.residual import ResidualNetwork
+    from ntk_air.networks.training.minibatches import Minibatches
+    from ntk_air.networks.training.network_problem import HeldOutInputs, NetworkProblem
+    from ntk_air.networks.training.optimisers import Adam, OptaxOptimiser
+    from ntk_air.networks.training.snapshots import (
+        KernelMotion,
+        NetworkSnapshot,
+        kernel_motion,
+        snapshots_along_training,
+    )
+    from ntk_air.networks.training.train import train
+    from ntk_air.networks.training.train_checkpoints import Checkpoints
+    from ntk_air.networks.training.train_rounds import FlowTimeSchedule, RoundsRun, train_rounds
+    from ntk_air.networks.training.train_step import TrainingState
+    from ntk_air.networks.training.training_rules import Batch, BatchRule, TrainingRule
+
+_HOMES = {
+    "models.convolutional": ("ConvolutionalNetwork",),
+    "models.dense": ("DenseNetwork",),
+    "models.residual": ("ResidualNetwork",),
+    "training.minibatches": ("Minibatches",),
+    "training.network_problem": ("HeldOutInputs", "NetworkProblem"),
+    "training.optimisers": ("Adam", "OptaxOptimiser"),
+    "training.snapshots": (
+        "KernelMotion",
+        "NetworkSnapshot",
+        "kernel_motion",
+        "snapshots_along_training",
+    ),
+    "training.train": ("train",),
+    "training.train_checkpoints": ("Checkpoints",),
+    "training.train_rounds": ("FlowTimeSchedule", "RoundsRun", "train_rounds"),
+    "training.train_step": ("TrainingState",),
+    "training.training_rules": ("Batch", "BatchRule", "TrainingRule"),
+}
+"""Where each exported name lives."""
+
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Adam",
+    "Batch",
+    "BatchRule",
+    "Checkpoints",
+    "ConvolutionalNetwork",
+    "DenseNetwork",
+    "FlowTimeSchedule",
+    "HeldOutInputs",
+    "KernelMotion",
+    "Minibatches",
+    "NetworkProblem",
+    "NetworkSnapshot",
+    "OptaxOptimiser",
+    "ResidualNetwork",
+    "RoundsRun",
+    "TrainingRule",
+    "TrainingState",
+    "kernel_motion",
+    "snapshots_along_training",
+    "train",
+    "train_rounds",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,8 +14,14 @@ class AdaptedModel(NamedTuple):
     """A model as its function and its parameters, so that ``empirical_ntk(*model, x)`` reads well.
 
     Attributes:
-        apply_fn: ``apply_fn(params, x)`` with a leading batch axis in ``x``.
-        params: the parameters that are trained.
+        apply_fn: function ``apply_fn(params, x)`` from inputs (n, *features) to outputs.
+        params: parameters that are trained, a pytree of arrays.
+
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> model = na.adapters.AdaptedModel(lambda params, x: x @ params, np.ones((3, 1)))
+    >>> na.empirical_ntk(*model, np.eye(2, 3)).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
 
     apply_fn: ApplyFn

@@ -19,14 +19,26 @@ def from_equinox(
     off and makes BatchNorm use the running averages in ``state``.
 
     Args:
-        model: the model, called as ``model(example)`` or ``model(example, state)``, which then
-            returns its outputs and a state.
-        state: the state of its layers, held fixed; ``None`` for a model without any.
+        model: model, called as ``model(example)`` or ``model(example, state)``, which then returns
+            its outputs and a state.
+        state: state of its layers, held fixed; ``None`` for a model without any.
         batched: whether the model takes batches. Else it takes one example, as is the custom.
         options: keyword arguments of each call of the model, hashable, such as ``key=None``.
 
+    Returns:
+        The function and the parameters, as kernels and training take them.
+
     Raises:
-        ValueError: ``model`` is no callable equinox module.
+        ValueError: for what is no callable equinox module.
+
+    >>> import equinox as eqx
+    >>> import jax
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> network = eqx.nn.MLP(4, 2, width_size=8, depth=1, key=jax.random.key(0))
+    >>> model = na.adapters.from_equinox(network)
+    >>> na.empirical_ntk(*model, np.eye(3, 4, dtype=model.params.layers[0].weight.dtype)).shape
+    (3, 3)
     """
     if not isinstance(model, eqx.Module) or not callable(model):
         raise ValueError(

@@ -24,14 +24,26 @@ def from_flax_linen(module: Any, variables: Mapping[str, Any], **options: Any) -
     ``__call__``, ``train=False`` or ``deterministic=True``, belongs into ``options``.
 
     Args:
-        module: the module.
+        module: module of ``flax.linen``, hashable.
         variables: what its ``init`` returned, or a later state of it.
         options: keyword arguments of each call of the module, hashable.
 
+    Returns:
+        The function and the parameters, as kernels and training take them.
+
     Raises:
-        ModuleNotFoundError: flax is missing.
-        ValueError: ``module`` is no linen module or not hashable; ``variables`` without
-            ``params``; when called: the module is in training mode.
+        ModuleNotFoundError: flax is missing; names the extra to install.
+        ValueError: for what is no linen module or not hashable, and variables without ``params``;
+            when called, for a module in training mode.
+
+    >>> import flax.linen
+    >>> import jax
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> module, x = flax.linen.Dense(2), np.eye(3, 4, dtype="float32")
+    >>> model = na.adapters.from_flax_linen(module, module.init(jax.random.key(0), x))
+    >>> na.empirical_ntk(*model, x).shape
+    (3, 3)
     """
     linen = import_flax("flax.linen")
     if not isinstance(module, linen.Module):

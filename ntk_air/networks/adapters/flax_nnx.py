@@ -17,12 +17,22 @@ def from_flax_nnx(model: Any, **options: Any) -> AdaptedModel:
     itself stays in its mode and is not changed by calls.
 
     Args:
-        model: the model; its ``eval()`` must turn off all that is random or acts across a batch.
+        model: model; its ``eval()`` must turn off all that is random or acts across a batch.
         options: keyword arguments of each call of the model, hashable.
 
+    Returns:
+        The function and the parameters, as kernels and training take them.
+
     Raises:
-        ModuleNotFoundError: flax is missing.
-        ValueError: ``model`` is no nnx module.
+        ModuleNotFoundError: flax is missing; names the extra to install.
+        ValueError: for what is no nnx module.
+
+    >>> import flax.nnx
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> model = na.adapters.from_flax_nnx(flax.nnx.Linear(4, 2, rngs=flax.nnx.Rngs(0)))
+    >>> na.empirical_ntk(*model, np.eye(3, 4, dtype="float32")).shape
+    (3, 3)
     """
     nnx = import_flax("flax.nnx")
     if not isinstance(model, nnx.Module):

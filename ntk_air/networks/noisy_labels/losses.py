@@ -17,16 +17,20 @@ _LEAST_PROBABILITY = 1e-4
 
 
 class SoftBootstrapping(BatchRule):
-    """Loss −Σ_k [β t_k + (1 − β) q_k] log q_k (Reed et al. 2015, equation 6).
+    """Loss −Σ_k [β t_k + (1 − β) q_k] log q_k (Reed et al. 2015, arXiv 1412.6596, equation 6).
 
     q is the network's own prediction, and the gradient goes through both of its places: the loss
     is β times cross-entropy plus 1 − β times the entropy of q, as in entropy minimisation.
 
     Args:
-        weight: β of the given label, in [0, 1]; 0.95 in the paper.
+        weight: weight β of the given label, in [0, 1]; 0.95 in the paper.
 
     Raises:
-        ValueError: a weight outside [0, 1].
+        ValueError: for a weight outside [0, 1].
+
+    >>> import ntk_air as na
+    >>> na.noisy_labels.SoftBootstrapping().weight
+    0.95
     """
 
     weight: float = eqx.field(default=0.95, converter=float)
@@ -54,11 +58,16 @@ class ForwardCorrection(BatchRule):
     Its minimiser on noisy labels is that of cross-entropy on clean ones (theorem 2).
 
     Args:
-        transition_matrix: T[a, b] = P(ỹ = b | y = a), (C, C), known beforehand.
+        transition_matrix: probabilities T[a, b] = P(ỹ = b | y = a), (C, C), known beforehand.
 
     Raises:
-        ValueError: a matrix that is not square, or whose rows are no probabilities; at the start
-            of training, one for another number of classes.
+        ValueError: for a matrix that is not square, or whose rows are no probabilities; at the
+            start of training, for one of another number of classes.
+
+    >>> import ntk_air as na
+    >>> rule = na.noisy_labels.ForwardCorrection([[0.9, 0.1], [0.4, 0.6]])
+    >>> rule.transition_matrix.shape
+    (2, 2)
     """
 
     transition_matrix: Float[Array, "n_classes n_classes"]
@@ -97,11 +106,17 @@ class EarlyLearningRegularisation(BatchRule):
     [1e-4, 1 − 1e-4] where it meets t, which bounds the logarithm.
 
     Args:
-        strength: λ, at least 0; 3 in the paper on CIFAR-10.
-        decay: β, in [0, 1]; 0.7 there.
+        strength: strength λ of the regularisation, at least 0; 3 in the paper on CIFAR-10.
+        decay: decay β of the running mean t, in [0, 1]; 0.7 there.
 
     Raises:
         ValueError: for numbers out of range.
+
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> rule = na.noisy_labels.EarlyLearningRegularisation(strength=3.0)
+    >>> rule.init(100, 10, np.dtype("float32")).shape  # t, remembered of each example
+    (100, 10)
     """
 
     strength: float = eqx.field(default=3.0, converter=float)
@@ -144,12 +159,25 @@ class DistanceToInitialisation(BatchRule):
     "sum"`` takes that back.
 
     Args:
-        loss_function: ℓ, ``SquareLoss()`` or ``CrossEntropy()``.
-        initial: θ_0, the parameters that training starts from.
-        ridge: λ², at least 0, in the unit of the loss's sum over examples.
+        loss_function: loss ℓ of an example, ``SquareLoss()`` or ``CrossEntropy()``.
+        initial: parameters θ_0 that training starts from.
+        ridge: ridge λ², at least 0, in the unit of the loss's sum over examples.
 
     Raises:
-        ValueError: a negative ridge.
+        ValueError: for a negative ridge.
+
+    >>> import jax
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> labels = na.Labels(np.array([[1.0], [-1.0]]))
+    >>> problem = na.networks.NetworkProblem(
+    ...     lambda params, x: x @ params, np.zeros((2, 1)), np.eye(2), labels
+    ... )
+    >>> rule = na.noisy_labels.DistanceToInitialisation(na.losses.SquareLoss(), problem.params, 1.0)
+    >>> method = na.networks.Minibatches(key=jax.random.key(0))
+    >>> run = na.networks.train(problem, rule, [200], na.Descent(0.4), method=method)
+    >>> run.final.predictions.round(4).tolist()  # y/(1 + ridge), as the kernel is the identity
+    [[0.5], [-0.5]]
     """
 
     loss_function: Loss
@@ -182,10 +210,11 @@ def class_logits(outputs: Rows) -> Float[Array, "rows n_classes"]:
     """The logits of each class: the outputs themselves; (0, f) of a single column f.
 
     Args:
-        outputs: (rows, n_out).
+        outputs: outputs of a network, (rows, n_out).
 
     Returns:
-        (rows, C); a single column is class 1 against class 0, as its target +1 is class 1.
+        The logits, (rows, C); a single column is class 1 against class 0, as its target +1 is
+        class 1.
     """
     outputs = jnp.asarray(outputs)
     if outputs.shape[1] > 1:
@@ -197,10 +226,10 @@ def label_probabilities(labels: Rows) -> Float[Array, "rows n_classes"]:
     """The probabilities of each class: target + 1/C; (1 ∓ target)/2 of a single column.
 
     Args:
-        labels: in the target coding, (rows, n_out).
+        labels: labels in the target coding, (rows, n_out).
 
     Returns:
-        (rows, C).
+        The probabilities, (rows, C).
     """
     labels = jnp.asarray(labels)
     if labels.shape[1] > 1:

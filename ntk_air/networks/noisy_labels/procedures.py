@@ -45,31 +45,41 @@ def label_smoothing(share: float = 0.1) -> Supervision:
     In the target coding that is (1 − ε)ỹ: the teacher has no opinion.
 
     Args:
-        share: ε, in [0, 1); 0.1 in the paper.
+        share: share ε of a label that is given to all classes alike, in [0, 1]; 0.1 in the paper.
 
     Returns:
         The supervision, for training with ``CrossEntropy()``.
 
     Raises:
-        ValueError: a share outside [0, 1].
+        ValueError: for a share outside [0, 1].
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import ntk_air as na
+    >>> na.noisy_labels.label_smoothing(0.1).weights([0, 1000]).tolist()
+    [0.9, 0.9]
     """
     check_fraction("share", share)
     return Supervision(NoOpinion(), Constant(1.0 - share))
 
 
 def hard_bootstrapping(weight: float = 0.8) -> Supervision:
-    """Target β·e_ỹ + (1 − β)·e_argmax q (Reed et al. 2015, equation 7).
+    """Target β·e_ỹ + (1 − β)·e_argmax q (Reed et al. 2015, arXiv 1412.6596, equation 7).
 
     In theory.md's words: hard self-distillation by the current step at constant weight α = β.
 
     Args:
-        weight: β of the given label, in [0, 1]; 0.8 in the paper.
+        weight: weight β of the given label, in [0, 1]; 0.8 in the paper.
 
     Returns:
         The supervision, for training with ``CrossEntropy()``.
 
     Raises:
-        ValueError: a weight outside [0, 1].
+        ValueError: for a weight outside [0, 1].
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import ntk_air as na
+    >>> na.noisy_labels.hard_bootstrapping().weights([0, 1000]).tolist()
+    [0.8, 0.8]
     """
     check_fraction("weight", weight)
     return Supervision(Hard(), Constant(weight), CurrentStep())
@@ -86,15 +96,21 @@ def progressive_self_distillation(
     falls linearly with the epoch, after a warm-up of one.
 
     Args:
-        n_epochs: T, at least 3.
-        steps_per_epoch: optimiser steps in a pass through the training set.
-        final_share: α_T, in [0, 1]; 0.8 in the paper.
+        n_epochs: number T of epochs, at least 3.
+        steps_per_epoch: number of optimiser steps in a pass through the training set.
+        final_share: share α_T of the network's own prediction in the last epoch, in [0, 1]; 0.8
+            in the paper.
 
     Returns:
         The supervision, for training with ``CrossEntropy()`` for ``n_epochs`` epochs.
 
     Raises:
         ValueError: for numbers out of range.
+
+    >>> import ntk_air as na
+    >>> supervision = na.noisy_labels.progressive_self_distillation(10, steps_per_epoch=5)
+    >>> [round(float(weight), 2) for weight in supervision.weights([0, 5, 10, 45])]
+    [1.0, 0.84, 0.76, 0.2]
     """
     check_at_least("n_epochs", n_epochs, 3)
     check_at_least("steps_per_epoch", steps_per_epoch, 1)
@@ -180,14 +196,22 @@ def noisy_validation_stop(trajectory: Trajectory) -> int:
     validation set's own chance (theory.md section 3: E[ỹ | y] = s·y).
 
     Args:
-        trajectory: of training on a part of the given labels, its ``held_out`` inputs the others
-            with their noisy labels.
+        trajectory: training on a part of the given labels, its held-out inputs the others with
+            their noisy labels.
 
     Returns:
         The index into ``trajectory.times``.
 
     Raises:
-        ValueError: a trajectory without held-out labels.
+        ValueError: for a trajectory without held-out labels.
+
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> theta, held_out = np.eye(2), na.HeldOut(np.array([[0.5, 0.0]]), np.array([[1.0]]))
+    >>> problem = na.Problem(na.Labels(np.array([[1.0], [-1.0]])), theta, held_out=held_out)
+    >>> run = na.solve(problem, na.Descent(0.5), [0, 1, 2])
+    >>> na.noisy_labels.noisy_validation_stop(run)  # f_0 = 0 is not right
+    1
     """
     if trajectory.held_out is None:
         raise ValueError("trajectory must have held-out labels to stop by; it has none")
