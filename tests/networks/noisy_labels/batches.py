@@ -34,7 +34,7 @@ def a_batch(labels, n_classes=N_CLASSES, *, rows=None, epoch=0):
     )
 
 
-def loss_and_gradient(rule, logits, state, batch, network=table):
+def loss_and_gradient(rule, logits, state, batch, *, network=table):
     (loss, state), gradient = jax.value_and_grad(
         lambda params: rule.loss(network, params, state, batch), has_aux=True
     )(jax.tree.map(jnp.asarray, logits))

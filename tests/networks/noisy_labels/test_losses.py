@@ -1,19 +1,22 @@
-"""Rules for noisy labels: losses and gradients by the papers' equations, in NumPy."""
+"""Losses for noisy labels: values and gradients by the papers' equations, in NumPy."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.losses import CrossEntropy, SquareLoss
 from ntk_air.networks.noisy_labels import (
     DistanceToInitialisation,
     EarlyLearningRegularisation,
     ForwardCorrection,
     SoftBootstrapping,
-    noisy_validation_stop,
 )
-from ntk_air.networks.training.optimisers import Descent
-from ntk_air.networks.training.train import HeldOutInputs, train
+from ntk_air.networks.training.minibatches import Minibatches
+from ntk_air.networks.training.network_problem import NetworkProblem
+from ntk_air.networks.training.train import train
+from ntk_air.problem import Labels
 from tests.helpers.lowering import assert_lowers
 from tests.networks.noisy_labels.batches import (
     N_CLASSES,
@@ -97,14 +100,11 @@ def test_distance_to_initialisation_ends_at_kernel_ridge_regression():
     noisy = ONE_HOT - 1 / N_CLASSES
     kernel = inputs @ inputs.T
     run = train(
-        lambda params, x: x @ params,
-        start,
-        inputs,
-        noisy,
+        NetworkProblem(lambda params, x: x @ params, start, inputs, Labels(noisy)),
         DistanceToInitialisation(SquareLoss(), start, ridge),
+        [1500],
         Descent(1 / (np.linalg.eigvalsh(kernel)[-1] + ridge)),
-        times=[1500],
-        key=0 * np.zeros(2, np.uint32),
+        method=Minibatches(key=jax.random.key(0)),
     )
     dual = np.linalg.solve(kernel + ridge * np.eye(5), noisy - inputs @ start)
     np.testing.assert_allclose(run.final.predictions, inputs @ start + kernel @ dual, atol=1e-9)
@@ -123,41 +123,6 @@ def test_distance_to_initialisation_adds_its_penalty_to_cross_entropy():
     expected = -np.log(p[range(5), LABELS]).mean() + 0.4 * square / 50
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
     np.testing.assert_allclose(gradient["b"], np.array([1.6, 0.0]) / 50, rtol=1e-12)
-
-
-def test_training_stops_where_noisy_validation_labels_are_predicted_best():
-    inputs, held = RNG.normal(size=(5, 7)), RNG.normal(size=(4, 7))
-    targets = ONE_HOT[:4] - 1 / N_CLASSES
-    run = train(
-        lambda params, x: x @ params,
-        RNG.normal(size=(7, N_CLASSES)),
-        inputs,
-        ONE_HOT - 1 / N_CLASSES,
-        SoftBootstrapping(),
-        Descent(0.05),
-        times=[0, 1, 2, 3, 4, 5],
-        key=np.zeros(2, np.uint32),
-        held_out=HeldOutInputs(held, targets),
-    )
-    stop = noisy_validation_stop(run)
-    accuracy = np.asarray(run.held_out.accuracy)
-    assert accuracy[stop] == accuracy.max() > accuracy.min()
-    assert (accuracy[:stop] < accuracy.max()).all()
-
-
-def test_no_held_out_labels_are_refused():
-    run = train(
-        lambda params, x: x @ params,
-        np.ones((2, N_CLASSES)),
-        np.ones((5, 2)),
-        ONE_HOT - 1 / N_CLASSES,
-        SoftBootstrapping(),
-        Descent(0.01),
-        times=[0],
-        key=np.zeros(2, np.uint32),
-    )
-    with pytest.raises(ValueError, match="must have held-out labels"):
-        noisy_validation_stop(run)
 
 
 @pytest.mark.parametrize(
