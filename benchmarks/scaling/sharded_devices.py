@@ -27,7 +27,7 @@ from ntk_air.data import SymmetricNoise, load_dataset  # noqa: E402
 from ntk_air.kernels.infinite.dense import DenseNTK  # noqa: E402
 from ntk_air.kernels.operators.sharded import (  # noqa: E402
     AXIS,
-    build_sharded_kernel,
+    sharded_kernel,
     sharded_product,
 )
 from ntk_air.lab.jobs.job import label_matrices  # noqa: E402
@@ -92,7 +92,7 @@ def on_devices(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What one device of so many holds and does; and what all of them find."""
     mesh = Mesh(np.asarray(jax.devices()[:size]), (AXIS,))
-    operator = build_sharded_kernel(DenseNTK(depth=3), inputs, mesh=mesh)
+    operator = sharded_kernel(DenseNTK(depth=3), inputs, mesh=mesh)
     vectors = np.ones((len(inputs), 18))
     compiled = sharded_product.lower(operator.rows, vectors, mesh=mesh).compile()
     analysis: Any = compiled.cost_analysis()

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.common import measurement
 from benchmarks.empirical_ntk.networks import NETWORKS
 from benchmarks.empirical_ntk.tools import jax_operations as operations
-from ntk_air.kernels.empirical import empirical_ntk, empirical_ntk_plan
+from ntk_air.kernels.empirical import EmpiricalNTK
 
 
 def answer(
@@ -23,19 +23,21 @@ def answer(
     network = NETWORKS[request["network"]]
     x = arrays.pop("x")
     parameters = {name: jnp.asarray(value) for name, value in arrays.items()}
-    options = {"method": request["method"], "max_memory_bytes": request["max_memory_bytes"]}
 
     def apply_fn(parameters: Any, x: Any) -> Any:
         return network(operations, parameters, x)
 
+    limit = request["max_memory_bytes"]
+    ntk = EmpiricalNTK(apply_fn, parameters, method=request["method"])
+
     def kernel() -> np.ndarray:
-        return empirical_ntk(apply_fn, parameters, x, **options)
+        return ntk.evaluate(x, max_memory_bytes=limit)
 
     if request["values_only"]:
         return {}, {"kernel": kernel()}
     budget = request["budget_seconds"]
     numbers, values = measurement.measure(kernel, repeats=request["repeats"], budget_seconds=budget)
-    plan = empirical_ntk_plan(apply_fn, parameters, x, **options)
+    plan = ntk.plan(x, max_memory_bytes=limit)
     numbers |= {"chosen": plan.method, "tile": plan.tile}
     return numbers, {"kernel": values}
 

@@ -33,21 +33,18 @@ MOST_GRADIENTS = 64
 
 
 class MatrixFreeKernel(KernelOperator):
-    """The empirical NTK of a set of inputs as an operator that never holds a matrix.
+    """The empirical NTK of a set of inputs, known by products through the network alone.
 
-    Θu = J(Jᵀu): the gradient of the outputs weighted by u, in reverse mode and summed over
-    chunks of examples, then its forward derivative (Novak, Sohl-Dickstein, Schoenholz 2022,
-    section 3.3, without the basis vectors). One product takes the time of a few passes through
-    the network, times n_out for the mean over outputs. For ``outputs="full"`` the matrix has
-    n · n_out rows: those of one example stand together, one for each output.
+    Made by ``matrix_free_kernel``.
 
     Attributes:
-        network: the checked network.
-        chunks: the inputs, shape (n_chunks, chunk, *features); rows are repeated to fill the last.
-        n: the number of inputs.
-        n_out: the number of outputs.
-        outputs: how they are reduced, as of ``empirical_ntk``.
-        gradients_held: gradients held at once.
+        network: The checked network.
+        chunks: The inputs, shape (n_chunks, chunk, *features); rows are repeated to fill the last.
+        n: The number of inputs.
+        n_out: The number of outputs.
+        outputs: The reduction of the output axes: ``"mean"``, ``"full"``, ``"logit_sum"`` or the
+            index of an output.
+        gradients_held: The number of gradients held at once.
     """
 
     network: Network
@@ -56,45 +53,6 @@ class MatrixFreeKernel(KernelOperator):
     n_out: int = eqx.field(static=True)
     outputs: Outputs = eqx.field(static=True)
     gradients_held: int = eqx.field(static=True)
-
-    def __init__(
-        self,
-        apply_fn: ApplyFn,
-        params: Parameters,
-        x: Float[AnyArray, "n *features"],
-        *,
-        outputs: Outputs = "mean",
-        max_memory_bytes: int | None = None,
-    ):
-        """Check the network, and choose chunks that fit.
-
-        Args:
-            apply_fn: the network, as of ``empirical_ntk``.
-            params: its parameters.
-            x: inputs, shape (n, *features), in the precision of the parameters.
-            outputs: how the outputs are reduced.
-            max_memory_bytes: a bound in bytes on what a product or the diagonal holds, beside
-                inputs, parameters, vectors and their images; ``None`` is no bound.
-
-        Raises:
-            MemoryBudgetError: one example and one gradient cannot fit.
-            ValueError: what ``empirical_ntk`` refuses; a network that can only be differentiated
-                in reverse mode.
-        """
-        if max_memory_bytes is not None:
-            check_positive("max_memory_bytes", max_memory_bytes)
-        task = make_task(apply_fn, params, x, None, outputs)
-        one = jax.ShapeDtypeStruct((1, *task.rows.shape[1:]), task.dtype)
-        if not has_forward_derivative(task.network, one):
-            raise ValueError(
-                "apply_fn must have a derivative in forward mode for products with its kernel; "
-                "got one that is given in reverse mode only, by jax.custom_vjp"
-            )
-        chunk, self.gradients_held = _sizes(task, max_memory_bytes)
-        self.network, self.outputs, self.n_out = task.network, task.outputs, task.n_out
-        self.n = len(task.rows)
-        filled = np.resize(task.rows, (math.ceil(self.n / chunk) * chunk, *task.rows.shape[1:]))
-        self.chunks = jnp.asarray(filled.reshape(-1, chunk, *task.rows.shape[1:]))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -143,6 +101,70 @@ class MatrixFreeKernel(KernelOperator):
             "n_out": self.n_out,
             "gradients_held": self.gradients_held,
         }
+
+
+def matrix_free_kernel(
+    apply_fn: ApplyFn,
+    params: Parameters,
+    x: Float[AnyArray, "n *features"],
+    *,
+    outputs: Outputs = "mean",
+    max_memory_bytes: int | None = None,
+) -> MatrixFreeKernel:
+    """The empirical NTK of a set of inputs as an operator that never holds a matrix.
+
+    Θu = J(Jᵀu): the gradient of the outputs weighted by u, in reverse mode and summed over chunks
+    of examples, then its forward derivative (Novak, Sohl-Dickstein, Schoenholz 2022, section 3.3,
+    without the basis vectors). One product takes the time of a few passes through the network,
+    times n_out for the mean over outputs.
+
+    Args:
+        apply_fn: Network, ``apply_fn(params, x)`` of shape (n, n_out).
+        params: Parameters of the network, a pytree whose floating-point leaves are differentiated.
+        x: Inputs, shape (n, *features), in the precision of the parameters.
+        outputs: Reduction of the output axes. ``"mean"`` averages over the outputs,
+            ``"logit_sum"`` is the NTK of their sum, an integer selects one: a matrix of n rows.
+            ``"full"`` keeps them all: a matrix of n · n_out rows, those of one example together.
+        max_memory_bytes: Bound in bytes on what a product or the diagonal holds, beside inputs,
+            parameters, vectors and their images; ``None`` is no bound.
+
+    Returns:
+        The operator, in the precision of the parameters.
+
+    Raises:
+        MemoryBudgetError: One example and one gradient cannot fit.
+        ValueError: Inputs or parameters that are not finite, not of one precision, or empty; a
+            network that mixes the examples of a batch, or that can only be differentiated in
+            reverse mode; an unknown value of ``outputs``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import ntk_air as na
+        >>> x = jnp.eye(4, 3)
+        >>> theta = na.matrix_free_kernel(lambda w, x: jnp.tanh(x @ w), jnp.full((3, 2), 0.1), x)
+        >>> theta.matvec(jnp.ones((4, 1))).shape
+        (4, 1)
+    """
+    if max_memory_bytes is not None:
+        check_positive("max_memory_bytes", max_memory_bytes)
+    task = make_task(apply_fn, params, x, None, outputs=outputs)
+    one = jax.ShapeDtypeStruct((1, *task.rows.shape[1:]), task.dtype)
+    if not has_forward_derivative(task.network, one):
+        raise ValueError(
+            "apply_fn must have a derivative in forward mode for products with its kernel; "
+            "got one that is given in reverse mode only, by jax.custom_vjp"
+        )
+    chunk, gradients_held = _sizes(task, max_memory_bytes)
+    n, features = len(task.rows), task.rows.shape[1:]
+    filled = np.resize(task.rows, (math.ceil(n / chunk) * chunk, *features))
+    return MatrixFreeKernel(
+        network=task.network,
+        chunks=jnp.asarray(filled.reshape(-1, chunk, *features)),
+        n=n,
+        n_out=task.n_out,
+        outputs=outputs,
+        gradients_held=gradients_held,
+    )
 
 
 def _sizes(task: Task, max_memory_bytes: int | None) -> tuple[int, int]:

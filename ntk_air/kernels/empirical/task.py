@@ -88,7 +88,7 @@ class Task(NamedTuple):
 
 
 def make_task(
-    apply_fn: ApplyFn, params: Parameters, x1: AnyArray, x2: AnyArray | None, outputs: Outputs
+    apply_fn: ApplyFn, params: Parameters, x1: AnyArray, x2: AnyArray | None, *, outputs: Outputs
 ) -> Task:
     """Check all arguments before any work starts."""
     check_pair(x1, x2)

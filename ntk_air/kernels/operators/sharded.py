@@ -37,16 +37,16 @@ AXIS = "rows"
 class ShardedKernel(KernelOperator):
     """A kernel held in memory by rows: each device of a mesh has n / n_devices of them.
 
-    Made by ``build_sharded_kernel``. A product multiplies each device's rows with the whole block
+    Made by ``sharded_kernel``. A product multiplies each device's rows with the whole block
     and gathers the images: n · k numbers over the interconnect, 2n² · k / n_devices operations on
     each device. Vectors and products are whole in every process, so that an algorithm written for
     one runs unchanged in each of several, in step.
 
     Attributes:
-        rows: the kernel's rows and rows of zeros behind them, (n_devices · n_local, n).
-        n: the number of inputs.
-        mesh: the devices.
-        max_memory_bytes: a bound in bytes on what a device holds.
+        rows: The kernel's rows and rows of zeros behind them, (n_devices · n_local, n).
+        n: The number of inputs.
+        mesh: The devices.
+        max_memory_bytes: A bound in bytes on what a device holds.
     """
 
     rows: Float[Array, "n_padded n"]
@@ -104,7 +104,7 @@ class ShardedKernel(KernelOperator):
         return jnp.asarray(np.asarray(gathered)[: self.n])
 
 
-def build_sharded_kernel(
+def sharded_kernel(
     kernel: Kernel,
     x: Float[AnyArray, "n *features"],
     *,
@@ -120,19 +120,31 @@ def build_sharded_kernel(
     rows, and none is sent from device to device.
 
     Args:
-        kernel: ``kernel(x1, x2=None)``, symmetric.
-        x: inputs, shape (n, *features), the same in every process.
-        mesh: devices with one axis, ``"rows"``; ``None`` is all devices of all processes.
-        largest_tile: the most rows of a tile.
-        max_memory_bytes: a bound in bytes on what one device holds, its rows and a tile; ``None``
+        kernel: Kernel, ``kernel(x1, x2=None)``, symmetric.
+        x: Inputs, shape (n, *features), the same in every process.
+        mesh: Devices, as a mesh with the one axis ``"rows"``; ``None`` is all devices of all
+            processes.
+        largest_tile: The most rows of a tile.
+        max_memory_bytes: Bound in bytes on what one device holds, its rows and a tile; ``None``
             is no bound.
-        progress: called after each tile of this process.
+        progress: Function called after each tile of this process.
+
+    Returns:
+        The operator; its vectors and products are whole in every process.
 
     Raises:
-        MemoryBudgetError: rows and a tile do not fit on a device; nothing has been computed.
-        ValueError: inputs that are empty, not finite or not floating-point; a mesh with other
+        MemoryBudgetError: Rows and a tile do not fit on a device; nothing has been computed.
+        ValueError: Inputs that are empty, not finite or not floating-point; a mesh with other
             axes; a kernel whose values have another shape or precision, are not finite, or are
             not symmetric.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+        >>> theta = na.sharded_kernel(na.DenseNTK(depth=3), x)
+        >>> theta.matvec(np.ones((50, 2), np.float32)).shape
+        (50, 2)
     """
     check_inputs("x", x)
     mesh = Mesh(np.asarray(jax.devices()), (AXIS,)) if mesh is None else mesh
@@ -140,16 +152,16 @@ def build_sharded_kernel(
         raise ValueError(f"mesh must have the one axis {AXIS!r}; got {mesh.axis_names}")
     inputs = np.asarray(x)
     inputs = inputs.astype(jax.dtypes.canonicalize_dtype(inputs.dtype), copy=False)
-    shares = _plan(kernel, inputs, mesh.size, largest_tile, max_memory_bytes)
-    source = TileSource(kernel, inputs, shares.grid)
+    need = _rows_need(kernel, inputs, mesh.size)
+    limits = TileLimits(min(largest_tile, need.shape[0]))
+    shares = _Shares.of(need.shape, plan_tile(need, max_memory_bytes, limits))
     devices = list(mesh.devices.flat)
     local = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
-    counter = _Counter(progress, sum(len(shares.blocks(i)) for i in local) * shares.grid.n_blocks)
+    n_tiles = sum(len(shares.blocks(i)) for i in local) * shares.grid.n_blocks
+    rows_of = _RowBuilder(TileSource(kernel, inputs, shares.grid), shares, progress, n_tiles)
     # One thread for each device: while one waits for its tile, the others have work.
     with ThreadPoolExecutor(len(local)) as pool:
-        parts = list(
-            pool.map(lambda i: _compute_rows(source, shares, i, devices[i], counter.count), local)
-        )
+        parts = list(pool.map(lambda i: rows_of(i, devices[i]), local))
     shape = (mesh.size * shares.n_local, len(inputs))
     sharding = NamedSharding(mesh, PartitionSpec(AXIS, None))
     rows = jax.make_array_from_single_device_arrays(shape, sharding, parts)
@@ -162,6 +174,13 @@ class _Shares(NamedTuple):
     grid: TileGrid
     blocks_each: int
 
+    @classmethod
+    def of(cls, shape: tuple[int, int], largest: int) -> "_Shares":
+        """Tiles of at most that many rows, of which every device has the same number."""
+        n_rows, n = shape
+        tile = block_length(n_rows, largest)
+        return cls(TileGrid(n, tile), -(-n_rows // tile))
+
     @property
     def n_local(self) -> int:
         """Rows of a device, padding included."""
@@ -173,51 +192,46 @@ class _Shares(NamedTuple):
         return range(first, max(first, min(first + self.blocks_each, self.grid.n_blocks)))
 
 
-def _plan(
-    kernel: Kernel, inputs: np.ndarray, n_devices: int, largest_tile: int, max_bytes: int | None
-) -> _Shares:
-    """Tiles of which every device has the same number."""
+def _rows_need(kernel: Kernel, inputs: np.ndarray, n_devices: int) -> MatrixNeed:
+    """The memory of one device's rows."""
     n, dtype = len(inputs), inputs.dtype
     n_rows = -(-n // n_devices)
-    need = MatrixNeed(
+    return MatrixNeed(
         f"the rows that one of {n_devices} devices holds of the kernel",
         (n_rows, n),
         result_bytes=n_rows * n * dtype.itemsize,
         tile_bytes=lambda tile: kernel_tile_bytes(kernel, tile, (inputs, inputs), dtype),
         alternative="or use more devices, or tiles on disk (tiled_kernel)",
     )
-    tile = plan_tile(need, max_bytes, TileLimits(min(largest_tile, n_rows)))
-    tile = block_length(n_rows, tile)
-    return _Shares(TileGrid(n, tile), -(-n_rows // tile))
 
 
-class _Counter:
-    """Progress reported by several threads."""
+class _RowBuilder:
+    """Computes the rows of devices tile by tile, in several threads, and reports progress."""
 
-    def __init__(self, progress: Progress, total: int):
-        self._progress, self._total, self._done = progress, total, 0
+    def __init__(self, source: TileSource, shares: _Shares, progress: Progress, n_tiles: int):
+        self._source, self._shares = source, shares
+        self._progress, self._total, self._done = progress, n_tiles, 0
         self._lock = threading.Lock()
 
-    def count(self) -> None:
+    def __call__(self, index: int, device: Any) -> Float[Array, "n_local n"]:
+        """One device's rows, computed on it."""
+        grid, blocks = self._source.grid, self._shares.blocks(index)
+        with jax.default_device(device):
+            shape = (self._shares.n_local, grid.n)
+            rows = jax.device_put(jnp.zeros(shape, self._source.inputs.dtype), device)
+            for i in blocks:
+                for j in range(grid.n_blocks):
+                    tile = self._source.compute(TilePair(min(i, j), max(i, j)))
+                    tile = np.ascontiguousarray(tile if i <= j else tile.T)
+                    start = np.asarray([i - blocks[0], j], np.int32) * grid.tile
+                    rows = _placed(rows, tile, start)
+                    self._count()
+            return rows
+
+    def _count(self) -> None:
         with self._lock:
             self._done += 1
             self._progress("computing rows", self._done, self._total)
-
-
-def _compute_rows(source, shares, index, device, count) -> Float[Array, "n_local n"]:
-    """One device's rows, computed on it tile by tile."""
-    grid = source.grid
-    with jax.default_device(device):
-        shape = (shares.n_local, grid.n)
-        rows = jax.device_put(jnp.zeros(shape, source.inputs.dtype), device)
-        for i in shares.blocks(index):
-            for j in range(grid.n_blocks):
-                tile = source.compute(TilePair(min(i, j), max(i, j)))
-                tile = np.ascontiguousarray(tile if i <= j else tile.T)
-                start = np.asarray([(i - shares.blocks(index)[0]), j], np.int32) * grid.tile
-                rows = _placed(rows, tile, start)
-                count()
-        return rows
 
 
 @functools.partial(jax.jit, donate_argnums=0)

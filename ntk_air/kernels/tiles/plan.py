@@ -27,7 +27,11 @@ def plan_tiles(
     """Checked inputs with tiles that fit, and the precision of products.
 
     Args:
-        kernel: as of ``build_tiled_kernel``; so are the others.
+        kernel: ``kernel(x1, x2=None)``, symmetric.
+        x: inputs, shape (n, *features).
+        precision: the precision of products; ``None`` is that of the inputs.
+        largest_tile: the most rows of a tile.
+        max_memory_bytes: a bound in bytes on what a product holds; ``None`` is no bound.
         tiles_held: tiles that a product holds beside what it computes from one of them.
     """
     check_inputs("x", x)

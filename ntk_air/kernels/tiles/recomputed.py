@@ -16,55 +16,20 @@ from ntk_air.kernels.tiles.tile_operator import KernelByTiles, Tiles
 
 
 class RecomputedKernel(KernelByTiles):
-    """Any kernel as an operator that holds one tile, and no file.
+    """A kernel of which a product holds one tile, computed anew.
 
-    A product computes the n(n + 1)/2 values on and above the diagonal, whatever the number of
-    vectors: give it many. The matrix is that of ``TiledKernel`` with the same tiles, bit by bit.
+    Made by ``recomputed_kernel``. The matrix is that of ``TiledKernel`` with the same tiles, bit by
+    bit.
 
     Attributes:
-        source: kernel, inputs, and how the matrix is cut.
-        precision: of vectors and products.
-        max_memory_bytes: a bound in bytes on what a call holds, beside vectors and their images.
+        source: The kernel, the inputs, and how the matrix is cut.
+        precision: The precision of vectors and products.
+        max_memory_bytes: A bound in bytes on what a call holds, beside vectors and their images.
     """
 
     source: TileSource
     precision: np.dtype = eqx.field(static=True)
     max_memory_bytes: int | None = eqx.field(static=True)
-
-    def __init__(
-        self,
-        kernel: Kernel,
-        x: Float[AnyArray, "n *features"],
-        *,
-        precision: Precision | None = None,
-        largest_tile: int = LARGEST_TILE,
-        max_memory_bytes: int | None = None,
-    ):
-        """Check the inputs, and choose tiles that fit.
-
-        Args:
-            kernel: ``kernel(x1, x2=None)``, symmetric.
-            x: inputs, shape (n, *features).
-            precision: of vectors and products; ``None`` is that of the inputs.
-            largest_tile: the most rows of a tile.
-            max_memory_bytes: a bound in bytes on what a product holds, beside inputs, vectors and
-                their images; ``None`` is no bound.
-
-        Raises:
-            MemoryBudgetError: the smallest tile cannot fit.
-            ValueError: inputs that are empty, not finite or not floating-point. Products raise it
-                for a kernel whose values have another shape or precision, are not finite, or are
-                not symmetric.
-        """
-        self.source, self.precision = plan_tiles(
-            kernel,
-            x,
-            precision=precision,
-            largest_tile=largest_tile,
-            max_memory_bytes=max_memory_bytes,
-            tiles_held=1,
-        )
-        self.max_memory_bytes = max_memory_bytes
 
     @property
     def grid(self) -> TileGrid:
@@ -78,3 +43,55 @@ class RecomputedKernel(KernelByTiles):
             ValueError: values of another shape or precision, not finite, or not symmetric.
         """
         return ((pair, self.source.compute(pair)) for pair in pairs)
+
+
+def recomputed_kernel(
+    kernel: Kernel,
+    x: Float[AnyArray, "n *features"],
+    *,
+    precision: Precision | None = None,
+    largest_tile: int = LARGEST_TILE,
+    max_memory_bytes: int | None = None,
+) -> RecomputedKernel:
+    """Any kernel as an operator that holds one tile, and no file.
+
+    A product Θ·v computes the n(n + 1)/2 values on and above the diagonal anew, whatever the
+    number of vectors: give it many.
+
+    Args:
+        kernel: Kernel, ``kernel(x1, x2=None)``, symmetric.
+        x: Inputs, shape (n, *features).
+        precision: Precision of vectors and products, ``"float32"`` or ``"float64"``; ``None`` is
+            that of the inputs.
+        largest_tile: The most rows of a tile.
+        max_memory_bytes: Bound in bytes on what a product holds, beside inputs, vectors and their
+            images; ``None`` is no bound.
+
+    Returns:
+        The operator; its matrix is that of ``tiled_kernel`` with the same tiles, bit by bit.
+
+    Raises:
+        MemoryBudgetError: The smallest tile cannot fit.
+        ValueError: Inputs that are empty, not finite or not floating-point. Products raise it for
+            a kernel whose values have another shape or precision, are not finite, or are not
+            symmetric.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+        >>> theta = na.recomputed_kernel(na.DenseNTK(depth=3), x, max_memory_bytes=10_000_000)
+        >>> theta.matvec(np.ones((50, 2), np.float32)).shape
+        (50, 2)
+    """
+    source, product_dtype = plan_tiles(
+        kernel,
+        x,
+        precision=precision,
+        largest_tile=largest_tile,
+        max_memory_bytes=max_memory_bytes,
+        tiles_held=1,
+    )
+    return RecomputedKernel(
+        source=source, precision=product_dtype, max_memory_bytes=max_memory_bytes
+    )

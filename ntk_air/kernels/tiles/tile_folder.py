@@ -109,7 +109,7 @@ def _require_space(tiles: TileFiles, missing: list[TilePair]) -> None:
             errno.ENOSPC,
             f"{len(missing)} tiles of the kernel need {format_bytes(needed)} on disk and "
             f"{tiles.folder} has {format_bytes(free)} free: choose another folder, float32 "
-            "inputs, or products without tiles on disk (RecomputedKernel)",
+            "inputs, or products without tiles on disk (recomputed_kernel)",
         )
 
 

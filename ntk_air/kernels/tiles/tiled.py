@@ -1,5 +1,6 @@
 """A kernel in tiles on disk: larger than memory, computed once, kept over interruptions."""
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from ntk_air.kernels.tiles.tile_operator import KernelByTiles, Tiles
 class TiledKernel(KernelByTiles):
     """A kernel whose tiles on and above the diagonal are files, read anew for each product.
 
-    Made by ``build_tiled_kernel``. A product is one pass over n(n + 1)/2 numbers on disk, whatever
+    Made by ``tiled_kernel``. A product is one pass over n(n + 1)/2 numbers on disk, whatever
     the number of vectors: give it many. A thread reads and checks the next tiles while one is
     multiplied; ``BUFFERS`` of them are in memory.
 
@@ -34,9 +35,9 @@ class TiledKernel(KernelByTiles):
     float32. Products in float32 add their own rounding.
 
     Attributes:
-        files: the tiles' files.
-        precision: of vectors and products.
-        max_memory_bytes: a bound in bytes on what a call holds, beside vectors and their images.
+        files: The tiles' files.
+        precision: The precision of vectors and products.
+        max_memory_bytes: A bound in bytes on what a call holds, beside vectors and their images.
     """
 
     files: TileFiles = eqx.field(static=True)
@@ -57,50 +58,81 @@ class TiledKernel(KernelByTiles):
         return read_ahead(self.files, pairs)
 
 
-def build_tiled_kernel(
+@dataclasses.dataclass(frozen=True)
+class TileOptions:
+    """How tiles on disk are cut, what they are known by, and what products with them run in.
+
+    Attributes:
+        precision: The precision of vectors and products, ``"float32"`` or ``"float64"``; ``None``
+            is that of the tiles.
+        largest_tile: The most rows of a tile; a folder already begun keeps its own.
+        kernel_id: A text that stands for this kernel alone, for one that is not known by content;
+            ``None`` takes its content.
+    """
+
+    precision: Precision | None = None
+    largest_tile: int = LARGEST_TILE
+    kernel_id: str | None = None
+
+
+_USUAL = TileOptions()
+
+
+def tiled_kernel(
     kernel: Kernel,
     x: Float[AnyArray, "n *features"],
     folder: Path,
     *,
-    precision: Precision | None = None,
-    kernel_id: str | None = None,
-    largest_tile: int = LARGEST_TILE,
     max_memory_bytes: int | None = None,
     progress: Progress = no_progress,
+    options: TileOptions = _USUAL,
 ) -> TiledKernel:
-    """The kernel of a set of inputs on disk: built, taken up where it was left, or found ready.
+    """The kernel of a set of inputs in tiles on disk: built, taken up again, or found ready.
 
-    Tiles already there are read and checked; those that are missing, damaged or of something else
-    are computed. Several processes may build in one folder at once and share the work.
+    A product Θ·v is one pass over the n(n + 1)/2 numbers on and above the diagonal. Tiles already
+    there are read and checked; those that are missing, damaged or of something else are computed.
+    Several processes may build in one folder at once and share the work.
 
     Args:
-        kernel: ``kernel(x1, x2=None)``, symmetric.
-        x: inputs, shape (n, *features); the tiles have their precision.
-        folder: where tiles are kept: n(n + 1)/2 numbers, 7.2 GB for 60,000 inputs in float32.
-        precision: of vectors and products; ``None`` is that of the tiles.
-        kernel_id: a text that stands for this kernel alone; ``None`` takes its content.
-        largest_tile: the most rows of a tile; a folder already begun keeps its own.
-        max_memory_bytes: a bound in bytes on what building or a product holds, beside inputs,
+        kernel: Kernel, ``kernel(x1, x2=None)``, symmetric.
+        x: Inputs, shape (n, *features); the tiles have their precision.
+        folder: Folder that the tiles are kept in: n(n + 1)/2 numbers, 7.2 GB for 60,000 inputs in
+            float32.
+        max_memory_bytes: Bound in bytes on what building or a product holds, beside inputs,
             vectors and their images; ``None`` is no bound.
-        progress: called after each tile.
+        progress: Function called after each tile.
+        options: Precision of products, rows of a tile, and the kernel's name on disk.
+
+    Returns:
+        The operator; its products have ``options.precision``.
 
     Raises:
-        MemoryBudgetError: the smallest tile cannot fit; nothing has been computed.
-        DiskSpaceError: the disk has no room; before the first tile, or with those written kept.
-        ValueError: inputs that are empty, not finite or not floating-point; a folder of other
+        MemoryBudgetError: The smallest tile cannot fit; nothing has been computed.
+        DiskSpaceError: The disk has no room; before the first tile, or with those written kept.
+        ValueError: Inputs that are empty, not finite or not floating-point; a folder of other
             content; a kernel that is not known by content, or whose values have another shape or
             precision, are not finite, or are not symmetric.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     theta = na.tiled_kernel(na.DenseNTK(depth=3), x, pathlib.Path(folder))
+        ...     theta.matvec(np.ones((50, 2), np.float32)).shape
+        (50, 2)
     """
     source, product_dtype = plan_tiles(
         kernel,
         x,
-        precision=precision,
-        largest_tile=largest_tile,
+        precision=options.precision,
+        largest_tile=options.largest_tile,
         max_memory_bytes=max_memory_bytes,
         tiles_held=BUFFERS,
     )
     content = {
-        "kernel": kernel_identity(kernel) if kernel_id is None else kernel_id,
+        "kernel": options.kernel_id or kernel_identity(kernel),
         "inputs_sha256": array_identity(source.inputs),
         "ntk_air": package_version(),
     }

@@ -14,13 +14,13 @@ from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import Targets
 from ntk_air.data.dataset import Dataset
 from ntk_air.kernels.empirical import EmpiricalNTK
-from ntk_air.kernels.empirical.products import MatrixFreeKernel
+from ntk_air.kernels.empirical.products import matrix_free_kernel
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.kernels.operators.operator import DenseKernel, KernelOperator
-from ntk_air.kernels.operators.sharded import build_sharded_kernel
+from ntk_air.kernels.operators.sharded import sharded_kernel
 from ntk_air.kernels.protocols import Kernel
-from ntk_air.kernels.tiles.recomputed import RecomputedKernel
-from ntk_air.kernels.tiles.tiled import build_tiled_kernel
+from ntk_air.kernels.tiles.recomputed import recomputed_kernel
+from ntk_air.kernels.tiles.tiled import TileOptions, tiled_kernel
 
 OperatorKind: TypeAlias = Literal["dense", "tiled", "matrix-free", "sharded"]
 
@@ -120,14 +120,14 @@ class Job:
             )
             return DenseKernel(matrix)
         if self.operator == "sharded":
-            return build_sharded_kernel(
+            return sharded_kernel(
                 self.kernel,
                 x,
                 max_memory_bytes=max_memory_bytes // jax.local_device_count(),
                 progress=progress,
             )
         if isinstance(self.kernel, EmpiricalNTK) and self.operator == "matrix-free":
-            return MatrixFreeKernel(
+            return matrix_free_kernel(
                 self.kernel.apply_fn,
                 self.kernel.params,
                 x,
@@ -135,16 +135,16 @@ class Job:
                 max_memory_bytes=max_memory_bytes,
             )
         if self.operator == "matrix-free":
-            return RecomputedKernel(
+            return recomputed_kernel(
                 self.kernel, x, precision="float64", max_memory_bytes=max_memory_bytes
             )
-        return build_tiled_kernel(
+        return tiled_kernel(
             self.kernel,
             x,
             self.tiles if n is None else self.tiles.with_name(f"{self.tiles.name}-{n}"),
-            precision="float64",
             max_memory_bytes=max_memory_bytes,
             progress=progress,
+            options=TileOptions(precision="float64"),
         )
 
     def operator_bytes(self, free_bytes: int) -> int:

@@ -8,9 +8,9 @@ from ntk_air.dynamics import supervision as sv
 from ntk_air.dynamics.stepwise.checkpoints import SimulationFile
 from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.kernels.infinite.dense import DenseNTK
-from ntk_air.kernels.operators.sharded import build_sharded_kernel
-from ntk_air.kernels.tiles.recomputed import RecomputedKernel
-from ntk_air.kernels.tiles.tiled import build_tiled_kernel
+from ntk_air.kernels.operators.sharded import sharded_kernel
+from ntk_air.kernels.tiles.recomputed import recomputed_kernel
+from ntk_air.kernels.tiles.tiled import TileOptions, tiled_kernel
 from ntk_air.problem import HeldOut
 from tests.dynamics.runs import follow
 
@@ -49,15 +49,16 @@ def run(kernel, problem, **options):
 
 
 def tiled(inputs, folder):
-    return build_tiled_kernel(DenseNTK(depth=2), inputs, folder, largest_tile=9)
+    options = TileOptions(largest_tile=9)
+    return tiled_kernel(DenseNTK(depth=2), inputs, folder, options=options)
 
 
 def recomputed(inputs, folder):
-    return RecomputedKernel(DenseNTK(depth=2), inputs, largest_tile=9)
+    return recomputed_kernel(DenseNTK(depth=2), inputs, largest_tile=9)
 
 
 def sharded(inputs, folder):
-    return build_sharded_kernel(DenseNTK(depth=2), inputs, largest_tile=9)
+    return sharded_kernel(DenseNTK(depth=2), inputs, largest_tile=9)
 
 
 @pytest.fixture(scope="module")

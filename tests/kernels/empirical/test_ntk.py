@@ -65,7 +65,7 @@ def differences_ntk(apply_fn, params, x1, x2=None, step=1e-6):
 def test_it_is_the_product_of_explicit_jacobians(method, pair, outputs):
     x1, x2 = PAIRS[pair]
     wanted = reduced(explicit_ntk(NETWORK.apply, PARAMS, x1, x2), outputs)
-    kernel = empirical_ntk(NETWORK.apply, PARAMS, x1, x2, outputs=outputs, method=method)
+    kernel = EmpiricalNTK(NETWORK.apply, PARAMS, outputs=outputs, method=method)(x1, x2)
     assert isinstance(kernel, np.ndarray)
     assert kernel.dtype == np.float64
     np.testing.assert_allclose(kernel, wanted, rtol=0, atol=1e-13 * np.abs(wanted).max())

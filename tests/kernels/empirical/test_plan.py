@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ntk_air._base.memory import MemoryBudgetError
-from ntk_air.kernels.empirical import empirical_ntk, empirical_ntk_plan
+from ntk_air.kernels.empirical import EmpiricalNTK, empirical_ntk_plan
 from ntk_air.kernels.empirical.jacobian import JACOBIAN
 from ntk_air.kernels.empirical.ntk_vector_products import NTK_VECTOR_PRODUCTS
 from ntk_air.kernels.empirical.planning import METHODS, choose
@@ -108,7 +108,7 @@ def test_the_choice_follows_the_operations(n_out, outputs, first):
 def test_operations_of_jacobian_contraction_are_those_of_its_formula():
     n, m, n_out = 20, 50, 30
     params, x = {"w": inputs(m, features=(n_out,))}, inputs(n, features=(m,))
-    plan = empirical_ntk_plan(many_outputs, params, x, outputs="full", method="jacobian")
+    plan = EmpiricalNTK(many_outputs, params, outputs="full", method="jacobian").plan(x)
     contraction = 2 * (n * n_out) ** 2 * (m * n_out)
     (estimate,) = plan.estimates
     assert contraction < estimate.operations < 1.1 * contraction
@@ -116,18 +116,18 @@ def test_operations_of_jacobian_contraction_are_those_of_its_formula():
 
 def test_a_method_that_is_asked_for_is_taken():
     for name in METHODS:
-        plan = empirical_ntk_plan(NETWORK.apply, PARAMS, X1, X2, method=name)
+        plan = EmpiricalNTK(NETWORK.apply, PARAMS, method=name).plan(X1, X2)
         assert (plan.method, plan.reason) == (name, "as asked")
         assert [each.method for each in plan.estimates] == [name]
 
 
 def test_the_plan_is_what_is_done():
-    options = {"method": "jacobian", "max_memory_bytes": 20_000}
-    plan = empirical_ntk_plan(NETWORK.apply, PARAMS, X1, **options)
+    kernel = EmpiricalNTK(NETWORK.apply, PARAMS, method="jacobian")
+    plan = kernel.plan(X1, max_memory_bytes=20_000)
     assert plan.tile < len(X1)
     blocks = -(-len(X1) // plan.tile)
     steps = []
-    empirical_ntk(NETWORK.apply, PARAMS, X1, **options, progress=lambda *args: steps.append(args))
+    kernel.evaluate(X1, max_memory_bytes=20_000, progress=lambda *args: steps.append(args))
     assert len(steps) == blocks * (blocks + 1) // 2
 
 
@@ -140,11 +140,11 @@ def test_a_plan_says_why():
 
 
 def test_what_does_not_fit_makes_room_for_what_does():
-    arguments = {"apply_fn": NETWORK.apply, "params": PARAMS, "x1": X1, "outputs": "full"}
+    kernel = EmpiricalNTK(NETWORK.apply, PARAMS, "full", method="jacobian")
     with pytest.raises(MemoryBudgetError) as refusal:
-        empirical_ntk(**arguments, method="jacobian", max_memory_bytes=1)
+        kernel.evaluate(X1, max_memory_bytes=1)
     least = int(str(refusal.value).split("max_memory_bytes=")[1].split(";")[0])
-    task = make_task(NETWORK.apply, PARAMS, X1, None, "full")
+    task = make_task(NETWORK.apply, PARAMS, X1, None, outputs="full")
     free = JACOBIAN._replace(name="free", work=lambda *_: Work(1.0, 1.0, 1.0))
     methods = {"free": free, "ntk_vector_products": NTK_VECTOR_PRODUCTS}
     _, plan = choose(task, "auto", max_memory_bytes=least, methods=methods)
@@ -160,14 +160,14 @@ def test_a_model_without_a_forward_derivative_is_left_to_the_others():
     assert plan.method != "ntk_vector_products"
     assert "ntk_vector_products does not apply" in plan.reason
     with pytest.raises(ValueError, match=r'method must not be "ntk_vector_products".*custom_vjp'):
-        empirical_ntk(apply_fn, params, x, method="ntk_vector_products")
+        EmpiricalNTK(apply_fn, params, method="ntk_vector_products")(x)
 
 
 def test_an_unknown_method_is_refused():
     with pytest.raises(
         ValueError, match=r"method must be one of 'auto', 'layerwise', 'jacobian'.*'fast'"
     ):
-        empirical_ntk(NETWORK.apply, PARAMS, X1, method="fast")
+        EmpiricalNTK(NETWORK.apply, PARAMS, method="fast")(X1)
 
 
 def test_a_second_plan_compiles_nothing():

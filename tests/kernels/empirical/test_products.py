@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ntk_air._base.memory import MemoryBudgetError
-from ntk_air.kernels.empirical import MatrixFreeKernel, empirical_ntk
+from ntk_air.kernels.empirical import EmpiricalNTK, matrix_free_kernel
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.peak_memory import peak_bytes
@@ -16,7 +16,7 @@ from tests.kernels.empirical.small_network import N_OUT, NETWORK, OUTPUTS, PARAM
 
 def matrix(apply_fn, params, x, outputs):
     """The kernel as a matrix; its rows are examples, or pairs of an example and an output."""
-    kernel = empirical_ntk(apply_fn, params, x, outputs=outputs, method="jacobian")
+    kernel = EmpiricalNTK(apply_fn, params, outputs=outputs, method="jacobian")(x)
     if outputs != "full":
         return kernel
     return kernel.transpose(0, 2, 1, 3).reshape(len(x) * kernel.shape[2], -1)
@@ -25,7 +25,7 @@ def matrix(apply_fn, params, x, outputs):
 def least_bytes(*arguments, **options):
     """The smallest bound that is not refused, as the refusal states it."""
     with pytest.raises(MemoryBudgetError) as refusal:
-        MatrixFreeKernel(*arguments, **options, max_memory_bytes=1)
+        matrix_free_kernel(*arguments, **options, max_memory_bytes=1)
     return int(str(refusal.value).split("max_memory_bytes=")[1])
 
 
@@ -48,7 +48,7 @@ def test_products_are_those_of_the_matrix(outputs, factor):
     arguments, options = (NETWORK.apply, PARAMS, X1), {"outputs": outputs}
     if factor is not None:
         options["max_memory_bytes"] = factor * least_bytes(*arguments, outputs=outputs)
-    operator = MatrixFreeKernel(*arguments, **options)
+    operator = matrix_free_kernel(*arguments, **options)
     n_chunks, chunk = operator.chunks.shape[:2]
     assert (n_chunks, chunk) == ((1, 9) if factor is None else (9, 1)) or factor == 4
     assert operator.gradients_held == 1 or factor != 1
@@ -61,7 +61,7 @@ def test_products_are_those_of_the_matrix(outputs, factor):
 def test_products_of_other_architectures(name):
     _, apply_fn, params, x = ARCHITECTURES[name]
     bound = 2 * least_bytes(apply_fn, params, x)
-    operator = MatrixFreeKernel(apply_fn, params, x, max_memory_bytes=bound)
+    operator = matrix_free_kernel(apply_fn, params, x, max_memory_bytes=bound)
     assert_is_the_operator_of(operator, matrix(apply_fn, params, x, "mean"))
 
 
@@ -69,7 +69,9 @@ def test_chunks_that_do_not_divide_the_inputs():
     least = least_bytes(NETWORK.apply, PARAMS, X1)
     chunks = set()
     for factor in np.linspace(1, 1.5, 11):
-        operator = MatrixFreeKernel(NETWORK.apply, PARAMS, X1, max_memory_bytes=int(factor * least))
+        operator = matrix_free_kernel(
+            NETWORK.apply, PARAMS, X1, max_memory_bytes=int(factor * least)
+        )
         chunks.add(operator.chunks.shape[1])
         if 9 % operator.chunks.shape[1]:
             wanted = matrix(NETWORK.apply, PARAMS, X1, "mean")
@@ -80,7 +82,7 @@ def test_chunks_that_do_not_divide_the_inputs():
 
 def test_single_precision():
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), PARAMS)
-    operator = MatrixFreeKernel(NETWORK.apply, params, X1.astype(np.float32))
+    operator = matrix_free_kernel(NETWORK.apply, params, X1.astype(np.float32))
     vectors = inputs(9, features=(3,))
     products = operator.matvec(vectors.astype(np.float32))
     assert products.dtype == operator.dtype == np.float32
@@ -93,7 +95,7 @@ def test_a_second_product_compiles_nothing():
         return NETWORK.apply(params, x)
 
     def products(params, x):
-        operator = MatrixFreeKernel(fresh, params, x)
+        operator = matrix_free_kernel(fresh, params, x)
         return operator.matvec(inputs(9, features=(2,))), operator.diagonal()
 
     others = NETWORK.init(jax.random.key(1), 5), X1 + 1
@@ -106,7 +108,7 @@ def test_a_second_product_compiles_nothing():
 
 
 def test_products_lower_for_accelerators():
-    operator = MatrixFreeKernel(
+    operator = matrix_free_kernel(
         NETWORK.apply, PARAMS, X1, max_memory_bytes=3 * least_bytes(NETWORK.apply, PARAMS, X1)
     )
     assert_lowers(lambda operator, u: (operator.matvec(u), operator.diagonal()), operator, X1)
@@ -115,14 +117,14 @@ def test_products_lower_for_accelerators():
 SETUP = """
 import jax.numpy as jnp
 import numpy as np
-from ntk_air.kernels.empirical import MatrixFreeKernel
+from ntk_air.kernels.empirical import matrix_free_kernel
 from ntk_air.networks.models.dense import DenseNetwork
 network = DenseNetwork((300, 300), n_out=3)
 params = network.init(jax.random.key(0), 50)
 random = np.random.default_rng(0)
 x, vectors = random.standard_normal((400, 50)), random.standard_normal((400, 40))
 bounded, free = (
-    MatrixFreeKernel(network.apply, params, x, max_memory_bytes=bound)
+    matrix_free_kernel(network.apply, params, x, max_memory_bytes=bound)
     for bound in ({bound}, None)
 )
 """
@@ -146,19 +148,19 @@ def test_measured_peak_memory_stays_under_the_bound():
 
 def test_what_cannot_fit_is_refused():
     least = least_bytes(NETWORK.apply, PARAMS, X1)
-    MatrixFreeKernel(NETWORK.apply, PARAMS, X1, max_memory_bytes=least)
+    matrix_free_kernel(NETWORK.apply, PARAMS, X1, max_memory_bytes=least)
     with pytest.raises(MemoryBudgetError, match="a product with the empirical NTK, of one example"):
-        MatrixFreeKernel(NETWORK.apply, PARAMS, X1, max_memory_bytes=least - 1)
+        matrix_free_kernel(NETWORK.apply, PARAMS, X1, max_memory_bytes=least - 1)
 
 
 @pytest.mark.parametrize("bound", [0, -3])
 def test_a_bound_must_be_positive(bound):
     with pytest.raises(ValueError, match="max_memory_bytes must be a finite number above 0"):
-        MatrixFreeKernel(NETWORK.apply, PARAMS, X1, max_memory_bytes=bound)
+        matrix_free_kernel(NETWORK.apply, PARAMS, X1, max_memory_bytes=bound)
 
 
 def test_vectors_of_another_shape_or_precision_are_refused():
-    operator = MatrixFreeKernel(NETWORK.apply, PARAMS, X1)
+    operator = matrix_free_kernel(NETWORK.apply, PARAMS, X1)
     with pytest.raises(ValueError, match=r"vectors must have shape \(9, k\); got shape \(8, 2\)"):
         operator.matvec(np.ones((8, 2)))
     with pytest.raises(ValueError, match="precision of the kernel, float64; got float32"):
@@ -168,11 +170,11 @@ def test_vectors_of_another_shape_or_precision_are_refused():
 def test_a_network_without_a_forward_derivative_is_refused():
     _, apply_fn, params, x = ARCHITECTURES["own_custom_vjp"]
     with pytest.raises(ValueError, match=r"forward mode.*reverse mode only, by jax\.custom_vjp"):
-        MatrixFreeKernel(apply_fn, params, x)
+        matrix_free_kernel(apply_fn, params, x)
 
 
 def test_what_the_kernel_refuses_is_refused():
     with pytest.raises(ValueError, match="apply_fn must treat each example alone"):
-        MatrixFreeKernel(
+        matrix_free_kernel(
             lambda params, x: NETWORK.apply(params, x) - x.mean(axis=0)[:N_OUT], PARAMS, X1
         )

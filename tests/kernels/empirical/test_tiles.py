@@ -17,10 +17,10 @@ from tests.helpers.peak_memory import peak_bytes
 from tests.kernels.empirical.small_network import N_OUT, NETWORK, PAIRS, PARAMS, X1, X2
 
 
-def least_bytes(**arguments):
+def least_bytes(kernel, x1, x2=None):
     """The smallest bound that is not refused, as the refusal states it."""
     with pytest.raises(MemoryBudgetError) as refusal:
-        empirical_ntk(**arguments, max_memory_bytes=1)
+        kernel.evaluate(x1, x2, max_memory_bytes=1)
     return int(str(refusal.value).split("max_memory_bytes=")[1].split(";")[0])
 
 
@@ -29,14 +29,13 @@ def least_bytes(**arguments):
 @pytest.mark.parametrize("factor", [1, 3])
 def test_tiles_make_the_untiled_kernel(pair, outputs, factor):
     x1, x2 = PAIRS[pair]
-    arguments = {"apply_fn": NETWORK.apply, "params": PARAMS, "x1": x1, "x2": x2}
-    arguments["method"] = "jacobian"
-    untiled = empirical_ntk(**arguments, outputs=outputs)
+    kernel = EmpiricalNTK(NETWORK.apply, PARAMS, outputs, method="jacobian")
+    untiled = kernel(x1, x2)
     steps = []
-    tiled = empirical_ntk(
-        **arguments,
-        outputs=outputs,
-        max_memory_bytes=factor * least_bytes(**arguments, outputs=outputs),
+    tiled = kernel.evaluate(
+        x1,
+        x2,
+        max_memory_bytes=factor * least_bytes(kernel, x1, x2),
         progress=lambda *args: steps.append(args),
     )
     np.testing.assert_allclose(tiled, untiled, rtol=0, atol=1e-12 * np.abs(untiled).max())
@@ -52,26 +51,19 @@ def test_tiles_make_the_untiled_kernel(pair, outputs, factor):
 
 
 def test_what_cannot_fit_is_refused_before_it_starts():
-    steps = []
+    kernel, steps = EmpiricalNTK(NETWORK.apply, PARAMS, "full"), []
     with pytest.raises(
         MemoryBudgetError,
         match=r"empirical NTK of 9 × 9 inputs needs .* budget is 1000 B: allow max_memory_bytes="
         r"\d+; one tile alone needs .*; outputs=\"mean\" has a far smaller result",
     ):
-        empirical_ntk(
-            NETWORK.apply,
-            PARAMS,
-            X1,
-            outputs="full",
-            max_memory_bytes=1000,
-            progress=lambda *args: steps.append(args),
-        )
+        kernel.evaluate(X1, max_memory_bytes=1000, progress=lambda *args: steps.append(args))
     assert not steps
 
 
 def test_a_gram_matrix_hands_its_bound_on():
     kernel = EmpiricalNTK(NETWORK.apply, PARAMS, method="jacobian")
-    least = least_bytes(apply_fn=NETWORK.apply, params=PARAMS, x1=X1, method="jacobian")
+    least = least_bytes(kernel, X1)
     steps = []
     matrix = gram_matrix(
         kernel, X1, max_memory_bytes=least, progress=lambda *args: steps.append(args)
@@ -90,7 +82,7 @@ def test_a_full_kernel_is_no_gram_matrix():
 def test_platforms_that_do_not_report_memory_are_bounded_too(monkeypatch):
     untiled = empirical_ntk(NETWORK.apply, PARAMS, X1)
     monkeypatch.setattr(jax.stages.Compiled, "memory_analysis", lambda self: None)
-    least = least_bytes(apply_fn=NETWORK.apply, params=PARAMS, x1=X1)
+    least = least_bytes(EmpiricalNTK(NETWORK.apply, PARAMS), X1)
     n_params = sum(leaf.size for leaf in jax.tree.leaves(PARAMS))
     assert least > 2 * n_params * 8
     kernel = empirical_ntk(NETWORK.apply, PARAMS, X1, max_memory_bytes=4 * least)
@@ -100,7 +92,7 @@ def test_platforms_that_do_not_report_memory_are_bounded_too(monkeypatch):
 SETUP = """
 import jax.numpy as jnp
 import numpy as np
-from ntk_air.kernels.empirical import empirical_ntk
+from ntk_air.kernels.empirical import EmpiricalNTK
 from ntk_air.networks.models.dense import DenseNetwork
 network = DenseNetwork((300, 300), n_out=3)
 params = network.init(jax.random.key(0), 50)
@@ -127,8 +119,9 @@ few_parameters = few_parameters_apply, list(jnp.ones(4))
     ],
 )
 def test_measured_peak_memory_stays_under_the_bound(model, outputs, n, bound):
-    call = f"empirical_ntk(*{model}, x[:{n}], outputs={outputs!r}, method='jacobian'"
-    tiled, whole = peak_bytes(SETUP, f"{call}, max_memory_bytes={int(bound)})", f"{call})")
+    kernel = f"EmpiricalNTK(*{model}, {outputs!r}, 'jacobian')"
+    bounded = f"{kernel}.evaluate(x[:{n}], max_memory_bytes={int(bound)})"
+    tiled, whole = peak_bytes(SETUP, bounded, f"{kernel}(x[:{n}])")
     assert bound / 5 < tiled <= bound
     # The same bound is far from the need of one single tile.
     assert whole > 1.5 * bound
@@ -145,7 +138,7 @@ def fresh_model():
 @pytest.mark.parametrize("bounded", [False, True])
 def test_the_second_call_compiles_nothing(bounded):
     model = fresh_model()
-    limit = 2 * least_bytes(apply_fn=model, params=PARAMS, x1=X1) if bounded else None
+    limit = 2 * least_bytes(EmpiricalNTK(model, PARAMS), X1) if bounded else None
     others = NETWORK.init(jax.random.key(1), 5)
     with count_compilations() as first:
         empirical_ntk(model, PARAMS, X1, max_memory_bytes=limit)
@@ -166,7 +159,7 @@ def test_a_method_of_an_equal_network_compiles_nothing():
 def test_more_tiles_compile_nothing_more():
     model, compiled = fresh_model(), []
     for n in (2, 5, 9):  # tiles of one example
-        limit = least_bytes(apply_fn=model, params=PARAMS, x1=X1[:n])
+        limit = least_bytes(EmpiricalNTK(model, PARAMS), X1[:n])
         with count_compilations() as events:
             empirical_ntk(model, PARAMS, X1[:n], max_memory_bytes=limit)
         compiled.append(len(events))

@@ -23,7 +23,7 @@ if n_processes > 1:
 from ntk_air.kernels.infinite.dense import DenseNTK  # noqa: E402
 from ntk_air.kernels.operators.sharded import (  # noqa: E402
     AXIS,
-    build_sharded_kernel,
+    sharded_kernel,
     sharded_product,
 )
 
@@ -31,7 +31,7 @@ inputs, vectors = (np.load(folder / f"{name}.npy") for name in ("inputs", "vecto
 sizes = [jax.device_count()] if n_processes > 1 else [2**i for i in range(n_devices.bit_length())]
 for size in sizes:
     mesh = Mesh(np.asarray(jax.devices()[:size]), (AXIS,))
-    operator = build_sharded_kernel(DenseNTK(), inputs, mesh=mesh, largest_tile=5)
+    operator = sharded_kernel(DenseNTK(), inputs, mesh=mesh, largest_tile=5)
     compiled = sharded_product.lower(operator.rows, vectors, mesh=mesh).compile()
     np.savez(
         folder / f"devices{size}_process{process}.npz",

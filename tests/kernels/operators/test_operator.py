@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.kernels.empirical import MatrixFreeKernel
+from ntk_air.kernels.empirical import matrix_free_kernel
 from ntk_air.kernels.operators.operator import DenseKernel, KernelOperator, as_operator
-from ntk_air.kernels.operators.sharded import build_sharded_kernel
-from ntk_air.kernels.tiles.recomputed import RecomputedKernel
+from ntk_air.kernels.operators.sharded import sharded_kernel
+from ntk_air.kernels.tiles.recomputed import recomputed_kernel
 from ntk_air.kernels.tiles.tile_operator import add_products, symmetric_product
-from ntk_air.kernels.tiles.tiled import build_tiled_kernel
+from ntk_air.kernels.tiles.tiled import TileOptions, tiled_kernel
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.problems import SPECTRA, spectral_problem
 from tests.helpers.type_checks import without_type_checks
@@ -23,9 +23,8 @@ from tests.kernels.matrix_kernel import MatrixKernel, numbered
 
 def tiled(matrix, folder):
     """Tiles on disk, some of them short, of a kernel that looks its values up."""
-    return build_tiled_kernel(
-        MatrixKernel(matrix), numbered(matrix), folder, kernel_id="matrix", largest_tile=17
-    )
+    options = TileOptions(kernel_id="matrix", largest_tile=17)
+    return tiled_kernel(MatrixKernel(matrix), numbered(matrix), folder, options=options)
 
 
 def linear_network(matrix, folder):
@@ -33,18 +32,18 @@ def linear_network(matrix, folder):
     values, basis = np.linalg.eigh(np.asarray(matrix, float))
     features = basis * np.sqrt(np.maximum(values, 0))
     dtype = matrix.dtype
-    return MatrixFreeKernel(
+    return matrix_free_kernel(
         lambda params, x: x @ params, np.ones((len(matrix), 1), dtype), features.astype(dtype)
     )
 
 
 def recomputed(matrix, folder):
-    return RecomputedKernel(MatrixKernel(matrix), numbered(matrix), largest_tile=17)
+    return recomputed_kernel(MatrixKernel(matrix), numbered(matrix), largest_tile=17)
 
 
 def sharded(matrix, folder):
     """On the one device that tests run on; several are in ``operators/test_sharded.py``."""
-    return build_sharded_kernel(MatrixKernel(matrix), numbered(matrix), largest_tile=17)
+    return sharded_kernel(MatrixKernel(matrix), numbered(matrix), largest_tile=17)
 
 
 KINDS = {

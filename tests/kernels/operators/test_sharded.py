@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.kernels.infinite.dense import DenseNTK
-from ntk_air.kernels.operators.sharded import AXIS, build_sharded_kernel
+from ntk_air.kernels.operators.sharded import AXIS, sharded_kernel
 from tests.kernels.matrix_kernel import MatrixKernel, numbered
 
 WORKER = Path(__file__).with_name("sharded_worker.py")
@@ -94,11 +94,11 @@ def test_what_does_not_fit_on_a_device_is_refused_before_it_starts():
     with pytest.raises(
         MemoryBudgetError, match=r"one of 1 devices.*more devices, or tiles on disk"
     ):
-        build_sharded_kernel(kernel, numbered(kernel.matrix), max_memory_bytes=40 * 40 * 8)
+        sharded_kernel(kernel, numbered(kernel.matrix), max_memory_bytes=40 * 40 * 8)
     assert kernel.asked == []
 
 
 def test_a_mesh_with_other_axes_is_refused():
     mesh = Mesh(np.asarray(jax.devices()[:1]).reshape(1, 1), (AXIS, "columns"))
     with pytest.raises(ValueError, match="mesh must have the one axis 'rows'; got"):
-        build_sharded_kernel(DenseNTK(), np.ones((4, 2)), mesh=mesh)
+        sharded_kernel(DenseNTK(), np.ones((4, 2)), mesh=mesh)

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from ntk_air.kernels.tiles.tile_folder import DiskSpaceError
-from ntk_air.kernels.tiles.tiled import build_tiled_kernel
+from ntk_air.kernels.tiles.tiled import TileOptions, tiled_kernel
 
 jax.config.update("jax_enable_x64", True)
 folder, matrix, tile, largest_file = sys.argv[1:]
@@ -37,9 +37,8 @@ if int(largest_file):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest_file),) * 2)
 inputs = np.arange(len(MATRIX), dtype=MATRIX.dtype)[:, None]
 try:
-    build_tiled_kernel(
-        slow_kernel, inputs, Path(folder), kernel_id="matrix", largest_tile=int(tile)
-    )
+    options = TileOptions(kernel_id="matrix", largest_tile=int(tile))
+    tiled_kernel(slow_kernel, inputs, Path(folder), options=options)
     print(computed)  # noqa: T201
 except DiskSpaceError as error:
     print(error)  # noqa: T201

@@ -18,7 +18,7 @@ from ntk_air.kernels.tiles.identity import array_identity
 from ntk_air.kernels.tiles.read_ahead import BUFFERS
 from ntk_air.kernels.tiles.tile_files import HEADER_BYTES, TileError
 from ntk_air.kernels.tiles.tile_folder import DiskSpaceError
-from ntk_air.kernels.tiles.tiled import build_tiled_kernel
+from ntk_air.kernels.tiles.tiled import TileOptions, tiled_kernel
 from tests.helpers.peak_memory import peak_bytes
 from tests.helpers.problems import spectral_problem
 from tests.kernels.matrix_kernel import MatrixKernel, numbered
@@ -28,10 +28,10 @@ TILE_BYTES = HEADER_BYTES + 15**2 * 8  # 60 rows in tiles of at most 17: 4 block
 VECTORS = np.random.default_rng(0).standard_normal((60, 3))
 
 
-def build(folder, kernel=None, **options):
+def build(folder, kernel=None, *, kernel_id="matrix", largest_tile=17, **options):
     kernel = MatrixKernel(MATRIX) if kernel is None else kernel
-    options = {"kernel_id": "matrix", "largest_tile": 17} | options
-    return build_tiled_kernel(kernel, numbered(MATRIX), folder, **options)
+    tiles = TileOptions(kernel_id=kernel_id, largest_tile=largest_tile)
+    return tiled_kernel(kernel, numbered(MATRIX), folder, options=tiles, **options)
 
 
 def tile_files(folder):
@@ -270,20 +270,20 @@ import numpy as np
 from pathlib import Path
 from tempfile import mkdtemp
 from ntk_air.kernels.infinite.dense import DenseNTK
-from ntk_air.kernels.tiles.recomputed import RecomputedKernel
-from ntk_air.kernels.tiles.tiled import build_tiled_kernel
+from ntk_air.kernels.tiles.recomputed import recomputed_kernel
+from ntk_air.kernels.tiles.tiled import TileOptions, tiled_kernel
 random = np.random.default_rng(0)
 x, vectors = random.standard_normal((2500, 5), np.float32), random.standard_normal((2500, 4))
-options = dict(precision="float64", max_memory_bytes={bound})
+options = dict(options=TileOptions(precision="float64"), max_memory_bytes={bound})
 kernel = DenseNTK(depth=2)
 folder = Path(mkdtemp(dir="{folder}"))
-tiled = build_tiled_kernel(kernel, x, folder, **options)
-recomputed = RecomputedKernel(kernel, x, **options)
+tiled = tiled_kernel(kernel, x, folder, **options)
+recomputed = recomputed_kernel(kernel, x, precision="float64", max_memory_bytes={bound})
 
 def rebuild():
     for tile in folder.glob("*/*.tile"):
         tile.unlink()
-    return build_tiled_kernel(kernel, x, folder, **options)
+    return tiled_kernel(kernel, x, folder, **options)
 """
 
 
@@ -330,8 +330,11 @@ def test_a_folder_of_another_matrix_is_refused_and_kept(tmp_path, change, named)
     before = content(tmp_path)
     arguments = {"inputs": numbered(MATRIX), "kernel_id": "matrix"} | change
     with pytest.raises(ValueError, match=f"holds those of another matrix .{named}"):
-        build_tiled_kernel(
-            MatrixKernel(MATRIX), arguments["inputs"], tmp_path, kernel_id=arguments["kernel_id"]
+        tiled_kernel(
+            MatrixKernel(MATRIX),
+            arguments["inputs"],
+            tmp_path,
+            options=TileOptions(kernel_id=arguments["kernel_id"]),
         )
     assert content(tmp_path) == before
 
@@ -394,7 +397,7 @@ def test_values_that_are_not_finite_are_refused(tmp_path):
 
 def test_a_kernel_without_content_needs_an_identity(tmp_path):
     with pytest.raises(ValueError, match=r"kernel must be known by content.*pass kernel_id"):
-        build_tiled_kernel(lambda x1, x2=None: x1, numbered(MATRIX), tmp_path)
+        tiled_kernel(lambda x1, x2=None: x1, numbered(MATRIX), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

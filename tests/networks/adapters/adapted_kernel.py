@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from ntk_air.kernels.empirical import empirical_ntk, empirical_ntk_plan
+from ntk_air.kernels.empirical import EmpiricalNTK
 from tests.helpers.compilations import count_compilations
 
 LARGE = 12
@@ -44,7 +44,7 @@ def check(model, call, x, *, shifts=(), tolerance=1e-12):
         tolerance: of the kernel, relative; a library may round to float32 inside.
     """
     routes = assert_on_the_fast_path(
-        empirical_ntk_plan(*model, x, method="layerwise", max_memory_bytes=10**8)
+        EmpiricalNTK(*model, method="layerwise").plan(x, max_memory_bytes=10**8)
     )
     leaves = jax.tree_util.tree_leaves_with_path(model.params)
     for path, leaf in leaves:
@@ -52,10 +52,10 @@ def check(model, call, x, *, shifts=(), tolerance=1e-12):
         small = leaf.size <= LARGE or any(shift in name for shift in shifts)
         assert routes[name] in ("gram", "explicit") or small, (name, routes[name])
     wanted = kernel_of_the_call(call, model.params, x)
-    kernel = empirical_ntk(*model, x, method="layerwise")
+    kernel = EmpiricalNTK(*model, method="layerwise")(x)
     np.testing.assert_allclose(kernel, wanted, rtol=0, atol=tolerance * np.abs(wanted).max())
     with count_compilations() as compiled:
         other = jax.tree.map(lambda leaf: 2 * leaf, model.params)
         compiled.clear()
-        empirical_ntk(model.apply_fn, other, x, method="layerwise")
+        EmpiricalNTK(model.apply_fn, other, method="layerwise")(x)
     assert compiled == []

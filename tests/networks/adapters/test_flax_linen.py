@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.kernels.empirical import empirical_ntk
+from ntk_air.kernels.empirical import EmpiricalNTK, empirical_ntk
 from ntk_air.networks.adapters import from_flax_linen
 from tests.helpers.compilations import count_compilations
 from tests.helpers.quick_compilation import quick_compilation
@@ -80,12 +80,11 @@ def test_the_kernel_is_that_of_the_library_by_the_fast_path(name):
 
 def test_other_parameters_and_averages_compile_nothing():
     module, variables, x, options = made("residual with BatchNorm")
-    kernel = empirical_ntk(*from_flax_linen(module, variables, **options), x, method="layerwise")
+    kernel = EmpiricalNTK(*from_flax_linen(module, variables, **options), method="layerwise")(x)
     other = jax.tree.map(lambda leaf: leaf + 0.1, variables)
     with count_compilations() as compiled:
-        again = empirical_ntk(
-            *from_flax_linen(ResidualNetwork(), other, **options), x, method="layerwise"
-        )
+        model = from_flax_linen(ResidualNetwork(), other, **options)
+        again = EmpiricalNTK(*model, method="layerwise")(x)
     assert not compiled
     assert np.abs(again - kernel).max() > 1e-3 * np.abs(kernel).max()
 

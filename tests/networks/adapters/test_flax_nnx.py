@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ntk_air.kernels.empirical import empirical_ntk
+from ntk_air.kernels.empirical import EmpiricalNTK, empirical_ntk
 from ntk_air.networks.adapters import from_flax_nnx
 from tests.helpers.compilations import count_compilations
 from tests.helpers.quick_compilation import quick_compilation
@@ -94,11 +94,11 @@ def test_the_model_stays_in_its_mode():
 
 
 def test_another_model_of_the_same_shapes_compiles_nothing():
-    kernel = empirical_ntk(*from_flax_nnx(Transformer(nnx.Rngs(0))), TOKENS, method="layerwise")
+    kernel = EmpiricalNTK(*from_flax_nnx(Transformer(nnx.Rngs(0))), method="layerwise")(TOKENS)
     with count_compilations() as compiled:
         model = from_flax_nnx(Transformer(nnx.Rngs(1)))
         compiled.clear()  # drawing the parameters
-        again = empirical_ntk(*model, TOKENS, method="layerwise")
+        again = EmpiricalNTK(*model, method="layerwise")(TOKENS)
     assert not compiled
     assert np.abs(again - kernel).max() > 1e-3 * np.abs(kernel).max()
 

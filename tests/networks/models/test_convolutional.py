@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ntk_air.kernels.empirical import empirical_ntk
+from ntk_air.kernels.empirical import EmpiricalNTK
 from ntk_air.networks.models.convolutional import ConvolutionalNetwork
 from tests.helpers.lowering import assert_lowers
 from tests.kernels.infinite.convolutional_reference import convolutional_kernels, relu_dual
@@ -60,8 +60,8 @@ def test_kernels_are_those_of_the_infinite_network_in_expectation():
 def test_the_empirical_kernel_has_a_layerwise_path():
     net = network()
     params = net.init(jax.random.key(0), 2)
-    found = empirical_ntk(net.apply, params, X, method="layerwise")
-    wanted = empirical_ntk(net.apply, params, X, method="jacobian")
+    found = EmpiricalNTK(net.apply, params, method="layerwise")(X)
+    wanted = EmpiricalNTK(net.apply, params, method="jacobian")(X)
     np.testing.assert_allclose(found, wanted, rtol=1e-10)
 
 

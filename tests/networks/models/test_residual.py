@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ntk_air.kernels.empirical import empirical_ntk
+from ntk_air.kernels.empirical import EmpiricalNTK
 from ntk_air.networks.models.residual import ResidualNetwork
 from tests.helpers.lowering import assert_lowers
 from tests.kernels.infinite.convolutional_reference import (
@@ -57,7 +57,7 @@ def test_the_kernel_of_many_channels_is_near_its_limit():
     limit, _ = residual_kernels(X, blocks=1, dual=relu_dual, **VARIANCES)
     net = network(channels=64, blocks=1)
     params = net.init(jax.random.key(0), 2)
-    found = empirical_ntk(net.apply, params, X, method="layerwise")
+    found = EmpiricalNTK(net.apply, params, method="layerwise")(X)
     # One draw: 1/√64 is 0.125, and a wrong scale or order of the layers is off by more.
     assert np.linalg.norm(found - limit) < 0.2 * np.linalg.norm(limit)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.kernels.empirical import empirical_ntk
+from ntk_air.kernels.empirical import EmpiricalNTK
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -39,7 +39,7 @@ def test_layer_norm_of_a_large_batch_in_float32():
 
     def kernel(dtype, method):
         params = {name: jnp.asarray(weight, dtype) for name, weight in weights.items()}
-        return empirical_ntk(network, params, jnp.asarray(inputs, dtype), method=method)
+        return EmpiricalNTK(network, params, method=method)(jnp.asarray(inputs, dtype))
 
     wanted = kernel(np.float64, "jacobian")
     got = kernel(np.float32, "layerwise")

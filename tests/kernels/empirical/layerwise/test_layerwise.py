@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from ntk_air.kernels.empirical import (
-    empirical_ntk,
-    empirical_ntk_by_parameter,
-    empirical_ntk_plan,
+    EmpiricalNTK,
 )
 from ntk_air.kernels.empirical.jacobian import jacobian_tile
 from ntk_air.kernels.empirical.layerwise import contraction
@@ -113,7 +111,7 @@ def test_the_order_is_the_one_of_fewer_operations(sizes, order):
 @pytest.mark.parametrize("outputs", ["mean", "full"])
 def test_each_part_is_the_kernel_of_that_parameter_alone(name, outputs):
     _, apply_fn, params, x = ARCHITECTURES[name]
-    parts = empirical_ntk_by_parameter(apply_fn, params, x, outputs=outputs)
+    parts = EmpiricalNTK(apply_fn, params, outputs=outputs).by_parameter(x)
     assert parts.names == tuple(f"params['{name}']" for name in sorted(params))
     for key in params:
 
@@ -130,15 +128,13 @@ def test_each_part_is_the_kernel_of_that_parameter_alone(name, outputs):
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_parts_add_up_to_the_kernel(pair):
     x1, x2 = PAIRS[pair]
-    parts = empirical_ntk_by_parameter(
-        NETWORK.apply, PARAMS, x1, x2, outputs="logit_sum", max_memory_bytes=100_000
-    )
-    kernel = empirical_ntk(NETWORK.apply, PARAMS, x1, x2, outputs="logit_sum")
-    np.testing.assert_allclose(parts.kernels.sum(axis=0), kernel, rtol=1e-12)
+    kernel = EmpiricalNTK(NETWORK.apply, PARAMS, outputs="logit_sum")
+    parts = kernel.by_parameter(x1, x2, max_memory_bytes=100_000)
+    np.testing.assert_allclose(parts.kernels.sum(axis=0), kernel(x1, x2), rtol=1e-12)
 
 
 def test_an_unknown_parameter_is_refused_with_those_there_are():
-    parts = empirical_ntk_by_parameter(NETWORK.apply, PARAMS, X1)
+    parts = EmpiricalNTK(NETWORK.apply, PARAMS).by_parameter(X1)
     with pytest.raises(KeyError, match=r"no parameter is called 'weight'; there are params\[0\]"):
         parts["weight"]
 
@@ -154,7 +150,7 @@ def test_the_plan_says_what_happens_to_each_parameter():
 
     params = {"bias": np.ones(6), "product": np.ones((5, 6)), "twice": np.ones((6, 3))}
     params["unused"] = np.ones(2)
-    plan = empirical_ntk_plan(apply_fn, params, X1, method="layerwise")
+    plan = EmpiricalNTK(apply_fn, params, method="layerwise").plan(X1)
     said = {each.name: (each.route, each.uses) for each in plan.parameters}
     assert said["params['product']"] == ("gram", ("dot_general",))
     assert said["params['bias']"][0] == "gradient"
@@ -165,12 +161,12 @@ def test_the_plan_says_what_happens_to_each_parameter():
     assert said["params['unused']"] == ("none", ())
     assert "params['twice']: jacobian (some of its entries" in str(plan)
     wanted = jacobian_kernel(apply_fn, params, X1)
-    kernel = empirical_ntk(apply_fn, params, X1, method="layerwise")
+    kernel = EmpiricalNTK(apply_fn, params, method="layerwise")(X1)
     assert largest_difference(kernel, wanted) < 1e-12
 
 
 def test_other_methods_say_nothing_of_parameters():
-    assert empirical_ntk_plan(NETWORK.apply, PARAMS, X1, method="jacobian").parameters == ()
+    assert EmpiricalNTK(NETWORK.apply, PARAMS, method="jacobian").plan(X1).parameters == ()
 
 
 def test_a_parameter_that_is_itself_an_output():
@@ -190,10 +186,10 @@ def test_a_parameter_that_is_itself_an_output():
 
 
 def test_the_second_call_compiles_nothing():
-    empirical_ntk(NETWORK.apply, PARAMS, X1, method="layerwise")
+    EmpiricalNTK(NETWORK.apply, PARAMS, method="layerwise")(X1)
     other = jax.tree.map(lambda leaf: 2 * leaf, PARAMS)
     with count_compilations() as compiled:
-        empirical_ntk(NETWORK.apply, other, X1 + 1, method="layerwise")
+        EmpiricalNTK(NETWORK.apply, other, method="layerwise")(X1 + 1)
     assert compiled == []
 
 
