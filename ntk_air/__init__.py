@@ -41,11 +41,19 @@ if TYPE_CHECKING:
     from ntk_air.dynamics.solve import Auto, solve
     from ntk_air.dynamics.stepwise.simulate import Stepwise
     from ntk_air.dynamics.supervision import Rounds, Supervision, label_functions, teachers, weights
-    from ntk_air.kernels.empirical import EmpiricalNTK, empirical_ntk, empirical_ntk_plan
+    from ntk_air.kernels.empirical import (
+        EmpiricalNTK,
+        empirical_ntk,
+        empirical_ntk_plan,
+        matrix_free_kernel,
+    )
     from ntk_air.kernels.gram import gram_matrix
     from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
     from ntk_air.kernels.infinite.dense import DenseNTK
     from ntk_air.kernels.operators.operator import KernelOperator
+    from ntk_air.kernels.operators.sharded import sharded_kernel
+    from ntk_air.kernels.tiles.recomputed import recomputed_kernel
+    from ntk_air.kernels.tiles.tiled import TileOptions, tiled_kernel
     from ntk_air.networks import adapters, noisy_labels
     from ntk_air.problem import HeldOut, Labels, Problem, make_problem
     from ntk_air.spectrum.decomposition import decompose
@@ -79,11 +87,19 @@ _HOMES = {
     "dynamics.solve": ("Auto", "solve"),
     "dynamics.stepwise.simulate": ("Stepwise",),
     "dynamics.supervision": ("Rounds", "Supervision"),
-    "kernels.empirical": ("EmpiricalNTK", "empirical_ntk", "empirical_ntk_plan"),
+    "kernels.empirical": (
+        "EmpiricalNTK",
+        "empirical_ntk",
+        "empirical_ntk_plan",
+        "matrix_free_kernel",
+    ),
     "kernels.gram": ("gram_matrix",),
     "kernels.infinite.convolutional": ("ConvolutionalNTK",),
     "kernels.infinite.dense": ("DenseNTK",),
     "kernels.operators.operator": ("KernelOperator",),
+    "kernels.operators.sharded": ("sharded_kernel",),
+    "kernels.tiles.recomputed": ("recomputed_kernel",),
+    "kernels.tiles.tiled": ("TileOptions", "tiled_kernel"),
     "problem": ("HeldOut", "Labels", "Problem", "make_problem"),
     "spectrum.decomposition": ("decompose",),
     "spectrum.krylov.enclosure": ("Enclosure",),
@@ -135,6 +151,7 @@ __all__ = [
     "Stepwise",
     "Supervision",
     "SymmetricNoise",
+    "TileOptions",
     "Trajectory",
     "TransitionNoise",
     "adapters",
@@ -154,10 +171,14 @@ __all__ = [
     "load_dataset",
     "losses",
     "make_problem",
+    "matrix_free_kernel",
     "networks",
     "noisy_labels",
+    "recomputed_kernel",
+    "sharded_kernel",
     "solve",
     "teachers",
+    "tiled_kernel",
     "top_modes",
     "verify",
     "weights",
