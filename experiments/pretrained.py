@@ -28,7 +28,8 @@ from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, Noise
 from ntk_air.lab.harness import Experiment, main
 from ntk_air.lab.kernel_quality import kernel_quality
 from ntk_air.lab.report import pretrained as report
-from ntk_air.lab.report.quality_results import over_seeds, quality_arrays, quality_numbers
+from ntk_air.lab.report.quality_results import quality_arrays, quality_numbers
+from ntk_air.lab.report.seeds import over_seeds
 from ntk_air.lab.run_folder import RunFolder
 from ntk_air.networks.training.minibatches import Minibatches
 from ntk_air.networks.training.network_problem import HeldOutInputs, NetworkProblem
@@ -129,7 +130,7 @@ def compute(
         **quality_numbers(arrays),
     }
     for name in report.ALONG:
-        results |= over_seeds(name, arrays[name])
+        results |= over_seeds(name, arrays[name], may_be_infinite=True)
     return results, arrays
 
 

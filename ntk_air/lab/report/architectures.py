@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,10 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
-
-Results = Mapping[str, Any]
-Arrays = Mapping[str, np.ndarray]
+from ntk_air.lab.plotting import COLOURS, Draw
+from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, number, table, with_spread
 
 _TIES = 0.0005
 
@@ -51,46 +48,35 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
         "gain_over_end": lambda axes: _draw_gain(axes, results, "gain_over_end"),
     }
     height = 1.2 + 0.15 * len(results["architectures"])
-    for name, draw in panels.items():
-        save_figure(draw_figure(draw, height_inches=height), folder, name)
-    save_figure(draw_panels(list(panels.values()), height_inches=height), folder, "overview")
-    return [*panels, "overview"]
+    return Figures(panels, height).save(folder)
 
 
 def summary(results: Results) -> Group:
     """The run in one screen: every architecture's numbers, and where self-distillation loses."""
-    heading = Text(
-        f"{results['dataset']}: {results['n_train']} inputs, {results['n_test']} held out, "
-        f"{results['n_classes']} classes; {np.mean(results['noise_rate']):.0%} label noise, "
-        f"{results['noise_kind']}\n"
+    explained = (
         f"mean ± standard deviation over {len(results['seeds'])} seeds of test accuracy: default "
         "is self-distillation's, oracle\nand end are plain descent's; gain of default over oracle, "
         "and seeds ahead; λ gap: the eigengap"
     )
+    head = heading(results, explained, noise_rate=float(np.mean(results["noise_rate"])))
     lines = [_verdict(results, "gain_over_oracle", "early stopping by oracle")]
     lines += [_verdict(results, "gain_over_end", "no stopping")]
     lines += [_correlations(results), results["larger_run"]]
-    return Group(heading, "", _table(results), "", Text("\n".join(lines)))
+    return Group(head, "", _table(results), "", Text("\n".join(lines)))
 
 
 def _table(results: Results) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("architecture", no_wrap=True)
-    for column in ("AIR-AUC", "λ gap", "default", "oracle", "end", "gain", "ahead"):
-        table.add_column(column, justify="right", no_wrap=True)
-    n_seeds = len(results["seeds"])
+    n_seeds, rows = len(results["seeds"]), []
     for index, name in enumerate(results["architectures"]):
         cells = [f"{results['air_auc'][index]:.3f}", _gap(results["eigengap"][index])]
-        cells += [_cell(results, f"{who}_accuracy", index) for who in ("default", "oracle")]
+        for who in ("default_accuracy", "oracle_accuracy"):
+            cells.append(with_spread(results[who][index], results[f"{who}_std"][index], ".3f"))
         cells += [f"{results['end_accuracy'][index]:.3f}"]
         cells += [f"{results['gain_over_oracle'][index]:+.3f}"]
         ahead = results["gain_over_oracle_seeds_ahead"][index]
-        table.add_row(name, *cells, f"{ahead}/{n_seeds}")
-    return table
-
-
-def _cell(results: Results, name: str, index: int) -> str:
-    return f"{results[name][index]:.3f} ± {results[f'{name}_std'][index]:.3f}"
+        rows.append((name, *cells, f"{ahead}/{n_seeds}"))
+    columns = ("architecture", "AIR-AUC", "λ gap", "default", "oracle", "end", "gain", "ahead")
+    return table(columns, rows, no_wrap=True)
 
 
 def _gap(value: float | None) -> str:
@@ -119,10 +105,7 @@ def _correlations(results: Results) -> str:
     parts = []
     for name, label in (("air_auc", "AIR-AUC"), ("eigengap", "eigengap")):
         values = results["rank_correlation"][name]
-        shown = [
-            f"{text} {'–' if values[end] is None else format(values[end], '+.2f')}"
-            for end, text in ends.items()
-        ]
+        shown = [f"{text} {number(values[end], '+.2f')}" for end, text in ends.items()]
         parts.append(f"{label} with {', '.join(shown)}")
     return "rank correlation over architectures, on the same data: " + "; ".join(parts)
 

@@ -1,25 +1,29 @@
 """Figures and summary of ``experiments/convergence.py``, from its saved results."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
-from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
-
-Results = Mapping[str, Any]
-Arrays = Mapping[str, np.ndarray]
+from ntk_air.lab.plotting import COLOURS, Draw
+from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, kernel_line, number, table
 
 RUNS = {
     "gradient_descent": ("gradient descent", "noisy", "-"),
     "self_distillation_identity": ("self-distillation, identity", "light", "--"),
     "self_distillation_sharpened": ("self-distillation, sharpened", "warm", "-."),
     "self_distillation_hard": ("self-distillation, hard", "self_distilled", "-"),
+}
+
+_COLUMNS = {
+    "best_rms": "best RMS",
+    "best_step": "at step",
+    "zero_one_at_best": "0–1 there",
+    "final_rms": "final RMS",
+    "zero_one_final": "0–1",
+    "final_margin_min": "least margin",
+    "test_accuracy_final": "test acc.",
 }
 
 
@@ -32,31 +36,26 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
     }
     if "gradient_descent_test_accuracy" in arrays:
         panels["test_accuracy"] = lambda axes: _draw_test_accuracy(axes, results, arrays)
-    for name, draw in panels.items():
-        save_figure(draw_figure(draw), folder, name)
-    save_figure(draw_panels(list(panels.values())), folder, "overview")
-    return [*panels, "overview"]
+    return Figures(panels).save(folder)
 
 
 def summary(results: Results) -> Group:
     """The run in one screen."""
-    heading = Text(
-        f"{results['dataset']}: {results['n_train']} inputs, {results['n_classes']} classes, "
-        f"{results['noise_rate']:.0%} {results['noise_kind']} label noise\n"
-        f"kernel: {results['kernel']}, {results['precision']}\n"
-        f"predicted: floor of early stopping {_number(results['floor_predicted'])}, "
-        f"memorised {_number(results['memorised_predicted'])}"
+    predicted = (
+        f"predicted: floor of early stopping {number(results['floor_predicted'], '.4g')}, "
+        f"memorised {number(results['memorised_predicted'], '.4g')}"
     )
-    table = Table("run", box=None, pad_edge=False)
-    columns = ("best RMS", "at step", "0–1 there", "final RMS", "0–1", "least margin", "test acc.")
-    for column in columns:
-        table.add_column(column, justify="right")
-    for key, (label, _, _) in RUNS.items():
-        numbers = results[key]
-        names = ("best_rms", "best_step", "zero_one_at_best", "final_rms", "zero_one_final")
-        cells = [numbers[name] for name in (*names, "final_margin_min", "test_accuracy_final")]
-        table.add_row(label, *(_number(cell) for cell in cells))
-    return Group(heading, "", table, "", Text(_certificate_text(results)))
+    rows = [
+        (label, *(number(results[key][name], ".4g") for name in _COLUMNS))
+        for key, (label, _, _) in RUNS.items()
+    ]
+    return Group(
+        heading(results, kernel_line(results), predicted),
+        "",
+        table(("run", *_COLUMNS.values()), rows),
+        "",
+        Text(_certificate_text(results)),
+    )
 
 
 def _certificate_text(results: Results) -> str:
@@ -72,10 +71,6 @@ def _certificate_text(results: Results) -> str:
         f"distance at most {certificate['bound_rms_at_step']:.3g} "
         f"(rounding allowance {certificate['rounding_allowance']:.1e})\n{agreement}"
     )
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
 
 
 def _draw_runs(axes: Axes, arrays: Arrays, curve: str) -> None:

@@ -1,18 +1,13 @@
 """Figures and summary of ``experiments/early_stopping.py``, from its saved results."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from rich.console import Group
 from rich.text import Text
 
-from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
-
-Results = Mapping[str, Any]
-Arrays = Mapping[str, np.ndarray]
+from ntk_air.lab.plotting import COLOURS, Draw
+from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, kernel_line
 
 
 def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
@@ -23,21 +18,14 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
         "converged_teacher": lambda axes: _draw_converged(axes, results, arrays),
         "identity_clock": lambda axes: _draw_clock(axes, results, arrays),
     }
-    for name, draw in panels.items():
-        save_figure(draw_figure(draw), folder, name)
-    save_figure(draw_panels(list(panels.values())), folder, "overview")
-    return [*panels, "overview"]
+    return Figures(panels).save(folder)
 
 
 def summary(results: Results) -> Group:
     """The run in one screen."""
     best, identity = results["best_teacher"], results["identity_self_distillation"]
     return Group(
-        Text(
-            f"{results['dataset']}: {results['n_train']} inputs, {results['n_classes']} classes, "
-            f"{results['noise_rate']:.0%} label noise\n"
-            f"kernel: {results['kernel']}, {results['precision']}\n"
-        ),
+        heading(results, kernel_line(results), ""),
         Text(
             "converged students against their teachers' own functions: held-out outputs differ by "
             f"at most {results['max_abs_difference_student_teacher']:.1e}\n"

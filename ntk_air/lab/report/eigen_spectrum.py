@@ -1,8 +1,6 @@
 """Figures and summary of ``experiments/eigen_spectrum.py``, from its saved results."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,10 +8,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
-
-Results = Mapping[str, Any]
-Arrays = Mapping[str, np.ndarray]
+from ntk_air.lab.plotting import COLOURS, Draw
+from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, kernel_line, number, table
 
 
 def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
@@ -24,30 +20,21 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
         "air_curve": lambda axes: _draw_air_curve(axes, results, arrays),
         "top5_energy": lambda axes: _draw_top5_energy(axes, results),
     }
-    for name, draw in panels.items():
-        save_figure(draw_figure(draw), folder, name)
-    save_figure(draw_panels(list(panels.values())), folder, "overview")
-    return [*panels, "overview"]
+    return Figures(panels).save(folder)
 
 
 def summary(results: Results) -> Group:
     """The run in one screen: what was measured, and what it says."""
-    heading = Text(
-        f"{results['dataset']}: {results['n_train']} inputs, {results['n_classes']} classes, "
-        f"{results['noise_rate']:.0%} {results['noise_kind']} label noise\n"
-        f"kernel: {results['kernel']}, {results['precision']}"
-    )
-    return Group(
-        heading, "", _spectrum_table(results), "", _energy_table(results), "", _air(results)
-    )
+    tables = (_spectrum_table(results), "", _energy_table(results))
+    return Group(heading(results, kernel_line(results)), "", *tables, "", _air(results))
 
 
 def _spectrum_table(results: Results) -> Table:
-    table = Table("spectrum", "", box=None, pad_edge=False, show_header=False)
+    made = Table("spectrum", "", box=None, pad_edge=False, show_header=False)
     rows = [
         ("largest eigenvalue", f"{results['lambda_max']:.6g}"),
         ("smallest eigenvalue", f"{results['lambda_min']:.3g}"),
-        ("condition number", _number(results["condition_number"], ".3g")),
+        ("condition number", number(results["condition_number"], ".3g")),
         ("modes below precision", str(results["modes_below_precision"])),
         (
             "largest residual, relative to the top eigenvalue",
@@ -57,22 +44,21 @@ def _spectrum_table(results: Results) -> Table:
         ("learning rate", f"{results['learning_rate']:.3g}"),
     ]
     for row in rows:
-        table.add_row(*row)
-    return table
+        made.add_row(*row)
+    return made
 
 
 def _energy_table(results: Results) -> Table:
     energy = results["energy"]
-    table = Table(box=None, pad_edge=False)
-    for column in ("energy in the top k", "clean labels", "centred noise", "noisy labels", "ratio"):
-        table.add_column(column, justify="right")
     noises = energy["noise_centred"] or [None] * len(energy["k"])
-    rows = zip(energy["k"], energy["clean"], noises, energy["noisy"], strict=True)
-    for k, clean, noise, noisy in rows:
-        ratio = clean / noise if noise else None
-        cells = (f"{clean:.4f}", _number(noise, ".4f"), f"{noisy:.4f}", _number(ratio, ".1f"))
-        table.add_row(str(k), *cells)
-    return table
+    rows = []
+    for k, clean, noise, noisy in zip(
+        energy["k"], energy["clean"], noises, energy["noisy"], strict=True
+    ):
+        ratio = number(clean / noise if noise else None, ".1f")
+        rows.append((str(k), f"{clean:.4f}", number(noise, ".4f"), f"{noisy:.4f}", ratio))
+    columns = ("energy in the top k", "clean labels", "centred noise", "noisy labels", "ratio")
+    return table(columns, rows, n_left=0)
 
 
 def _air(results: Results) -> Text:
@@ -96,7 +82,7 @@ def _air(results: Results) -> Text:
     lines.append(
         "half-life in steps: "
         + ", ".join(
-            f"mode {mode}: {_number(steps, '.3g')}"
+            f"mode {mode}: {number(steps, '.3g')}"
             for mode, steps in zip(
                 results["half_life"]["mode"], results["half_life"]["steps"], strict=True
             )
@@ -108,10 +94,6 @@ def _air(results: Results) -> Text:
 def _spread(results: Results, name: str) -> str:
     std, draws = results[f"{name}_std"], len(results[f"{name}_by_seed"])
     return f"{results[name]:.4f}" + ("" if std is None else f" ± {std:.4f} ({draws} draws)")
-
-
-def _number(value: float | None, form: str) -> str:
-    return "none" if value is None else format(value, form)
 
 
 def _draw_eigenvalues(axes: Axes, results: Results, arrays: Arrays) -> None:

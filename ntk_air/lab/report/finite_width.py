@@ -2,19 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
-from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
+from ntk_air.lab.plotting import COLOURS, Draw
+from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, kernel_line, table
 from ntk_air.lab.report.width_results import fit
-
-Results = Mapping[str, Any]
-Arrays = Mapping[str, np.ndarray]
 
 RUNS = {
     "gradient_descent": ("gradient descent", "noisy", "o"),
@@ -32,40 +27,33 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
     at = int(np.flatnonzero(arrays["steps"] == early)[0])
     panels: dict[str, Draw] = {
         "kernel": lambda axes: _draw_kernel(axes, results, arrays),
-        "function_gap_early": lambda axes: _draw_gap(axes, results, arrays, at, early),
-        "function_gap_late": lambda axes: _draw_gap(axes, results, arrays, -1, late),
+        "function_gap_early": lambda axes: _draw_gap(axes, results, arrays, (at, early)),
+        "function_gap_late": lambda axes: _draw_gap(axes, results, arrays, (-1, late)),
         "slope_over_time": lambda axes: _draw_slopes(axes, results, arrays),
         "curves": lambda axes: _draw_curves(axes, results, arrays),
     }
-    for name, draw in panels.items():
-        save_figure(draw_figure(draw), folder, name)
-    save_figure(draw_panels(list(panels.values())), folder, "overview")
-    return [*panels, "overview"]
+    return Figures(panels).save(folder)
 
 
 def summary(results: Results) -> Group:
     """The run in one screen."""
-    heading = Text(
-        f"{results['dataset']}: {results['n_train']} inputs, "
-        f"{results['noise_rate']:.0%} label noise; widths {results['widths']}, "
-        f"{len(results['seeds'])} seeds\nkernel: {results['kernel']}, {results['precision']}\n"
-        "slopes over the width with 95 % intervals; −0.5 is the law of wide networks"
+    lines = (
+        f"widths {results['widths']}, {len(results['seeds'])} seeds",
+        kernel_line(results),
+        "slopes over the width with 95 % intervals; −0.5 is the law of wide networks",
     )
-    table = Table("run", box=None, pad_edge=False)
-    early, late = results["early_steps"], results["late_steps"]
-    for column in (
-        "Θ distance",
-        "Θ drift",
-        f"gap, {early} steps",
-        f"gap, {late} steps",
-        "gap at widest",
-    ):
-        table.add_column(column, justify="right")
+    gaps = [f"gap, {results[steps]} steps" for steps in ("early_steps", "late_steps")]
     names = ("kernel_distance", "kernel_drift", "function_gap_early", "function_gap_late")
-    for key, numbers in results["runs"].items():
-        slopes = [_slope(numbers[name]) for name in names]
-        table.add_row(RUNS[key][0], *slopes, f"{numbers['function_gap_late_at_widest']:.3g}")
-    return Group(heading, "", table)
+    rows = [
+        (
+            RUNS[key][0],
+            *(_slope(numbers[name]) for name in names),
+            f"{numbers['function_gap_late_at_widest']:.3g}",
+        )
+        for key, numbers in results["runs"].items()
+    ]
+    columns = ("run", "Θ distance", "Θ drift", *gaps, "gap at widest")
+    return Group(heading(results, *lines), "", table(columns, rows))
 
 
 def _slope(law: Mapping[str, float]) -> str:
@@ -106,7 +94,9 @@ def _draw_kernel(axes: Axes, results: Results, arrays: Arrays) -> None:
     axes.set_ylabel("relative change of the kernel")
 
 
-def _draw_gap(axes: Axes, results: Results, arrays: Arrays, at: int, steps: int) -> None:
+def _draw_gap(axes: Axes, results: Results, arrays: Arrays, when: tuple[int, int]) -> None:
+    """The gap at an index of the curves, and how many steps that is."""
+    at, steps = when
     for key in results["runs"]:
         _draw_values(axes, arrays["widths"], arrays[f"{key}_function_gap"][..., at], RUNS[key])
     axes.set_ylabel(f"largest gap in {steps} steps")

@@ -1,6 +1,5 @@
 """Figures and summary of ``experiments/full_dataset.py``, from its saved results."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ntk_air._base.memory import format_bytes
-from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
-
-Results = Mapping[str, Any]
-Arrays = Mapping[str, np.ndarray]
+from ntk_air.lab.plotting import COLOURS, Draw
+from ntk_air.lab.report.layout import MISSING, Arrays, Figures, Results, heading, table
 
 _LABELS = {"signal": ("clean labels", "clean"), "noise": ("centred noise", "noise")}
 
@@ -32,21 +29,16 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
         panels["energy"] = lambda axes: _draw_energy(axes, arrays)
     if "distilled_steps" in arrays:
         panels["self_distillation"] = lambda axes: _draw_distilled(axes, arrays)
-    for name, draw in panels.items():
-        save_figure(draw_figure(draw), folder, name)
-    save_figure(draw_panels(list(panels.values())), folder, "overview")
-    return [*panels, "overview"]
+    return Figures(panels).save(folder)
 
 
 def summary(results: Results) -> Group:
     """The run in one screen."""
-    heading = Text(
-        f"{results['dataset']}: {results['n_train']} inputs, {results['n_classes']} classes, "
-        f"{results['noise_rate']:.0%} {results['noise_kind']} label noise\n"
+    kernel = (
         f"kernel: {results['kernel']}, {results['operator']}, {results['precision']} with products "
-        f"in {results['product_precision']}\n{_area_text(results)}"
+        f"in {results['product_precision']}"
     )
-    parts: list[Any] = [heading, "", _time_table(results)]
+    parts: list[Any] = [heading(results, kernel, _area_text(results)), "", _time_table(results)]
     if "top_modes" in results:
         parts += ["", _modes_text(results), _energy_table(results)]
     if "self_distillation" in results:
@@ -70,17 +62,15 @@ def _area_text(results: Results) -> str:
 
 
 def _time_table(results: Results) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in ("step", "clean labels retrieved", "centred noise retrieved"):
-        table.add_column(column, justify="right")
     by_time = results["air"]["by_time"]
+    rows = []
     for index, step in enumerate(by_time["steps"]):
         cells = (
             f"{by_time[f'{name}_lower'][index]:.4f} … {by_time[f'{name}_upper'][index]:.4f}"
             for name in _LABELS
         )
-        table.add_row(f"{step:.0f}", *cells)
-    return table
+        rows.append((f"{step:.0f}", *cells))
+    return table(("step", "clean labels retrieved", "centred noise retrieved"), rows, n_left=0)
 
 
 def _modes_text(results: Results) -> Text:
@@ -96,34 +86,28 @@ def _modes_text(results: Results) -> Text:
 
 def _energy_table(results: Results) -> Table:
     energy = results["energy"]
-    table = Table(box=None, pad_edge=False)
-    for column in ("energy in the top k", "clean labels", "centred noise", "noisy labels"):
-        table.add_column(column, justify="right")
-    for row in zip(*(energy[name] for name in ("k", "signal", "noise", "noisy")), strict=True):
-        table.add_row(str(row[0]), *(f"{value:.4f}" for value in row[1:]))
-    return table
+    numbers = zip(*(energy[name] for name in ("k", "signal", "noise", "noisy")), strict=True)
+    rows = [(str(k), *(f"{value:.4f}" for value in values)) for k, *values in numbers]
+    columns = ("energy in the top k", "clean labels", "centred noise", "noisy labels")
+    return table(columns, rows, n_left=0)
 
 
 def _stage_table(results: Results) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in ("stage", "seconds", "peak", "seconds estimated", "peak estimated"):
-        table.add_column(column, justify="right")
+    rows = []
     for name, stage in results["stages"].items():
-        estimate = results["estimate"].get(name)
-        table.add_row(
-            name,
-            f"{stage['seconds']:.1f}",
-            format_bytes(stage["peak_bytes"]),
-            "–" if estimate is None else f"{estimate['seconds']:.1f}",
-            "–" if estimate is None else format_bytes(estimate["peak_bytes"]),
-        )
-    return table
+        cells = []
+        for cost in (stage, results["estimate"].get(name)):
+            cells.append(MISSING if cost is None else f"{cost['seconds']:.1f}")
+            cells.append(MISSING if cost is None else format_bytes(cost["peak_bytes"]))
+        rows.append((name, *cells))
+    columns = ("stage", "seconds", "peak", "seconds estimated", "peak estimated")
+    return table(columns, rows, n_left=0)
 
 
 def _draw_shares(axes: Axes, arrays: Arrays) -> None:
     steps = arrays["steps"]
     for name, (label, colour) in _LABELS.items():
-        _draw_bracket(axes, steps, arrays, name, label, COLOURS[colour])
+        _draw_enclosure(axes, arrays, name, label=label, colour=COLOURS[colour])
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(0, steps[-1])
     axes.set_xlabel("steps of gradient descent")
@@ -131,9 +115,8 @@ def _draw_shares(axes: Axes, arrays: Arrays) -> None:
     axes.legend(loc="upper left", fontsize=6)
 
 
-def _draw_bracket(
-    axes: Axes, steps: np.ndarray, arrays: Arrays, name: str, label: str, colour: str
-) -> None:
+def _draw_enclosure(axes: Axes, arrays: Arrays, name: str, *, label: str, colour: str) -> None:
+    steps = arrays["steps"]
     lower, upper = arrays[f"{name}_lower"], arrays[f"{name}_upper"]
     axes.fill_between(
         steps, lower, upper, color=colour, alpha=0.25, linewidth=0, label=f"{label}, bounds"
@@ -188,7 +171,8 @@ def _draw_widths(axes: Axes, results: Results) -> None:
 
 def _draw_training_loss(axes: Axes, arrays: Arrays) -> None:
     steps = arrays["steps"]
-    _draw_bracket(axes, steps, arrays, "training_loss", "noisy labels", COLOURS["noisy"])
+    colour = COLOURS["noisy"]
+    _draw_enclosure(axes, arrays, "training_loss", label="noisy labels", colour=colour)
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(0, steps[-1])
     axes.set_xlabel("steps of gradient descent")

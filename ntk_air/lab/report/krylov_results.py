@@ -52,7 +52,7 @@ def width_by_products(widths: Mapping[int, Mapping[str, Enclosure]]) -> dict[str
     """The widest and the median enclosure against the number of products.
 
     Args:
-        widths: of each number of products the enclosures ``signal``, ``noise`` and ``auc``.
+        widths: enclosures ``signal``, ``noise`` and ``auc`` of each number of products.
     """
     columns: dict[str, list[float]] = {"n_products": list(widths)}
     for enclosures in widths.values():

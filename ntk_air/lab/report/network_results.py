@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ntk_air._base.typing import AnyArray
+from ntk_air.lab.report.seeds import over_seeds, paired
 from ntk_air.networks.studies.noisy_comparison import MethodRun
 
 METHODS = {
@@ -68,7 +69,7 @@ def comparison_numbers(arrays: Mapping[str, AnyArray], settings: list[str]) -> d
     """Means and standard deviations over seeds, by setting.
 
     Args:
-        arrays: of ``run_arrays``, with leading axes (n_seed, n_setting).
+        arrays: arrays of ``run_arrays``, with leading axes (n_seed, n_setting).
         settings: names of the kinds and rates of noise.
     """
     whats = ("final", "best", "last", "best_passes", "passes", "clean_accuracy", "memorised_share")
@@ -76,12 +77,12 @@ def comparison_numbers(arrays: Mapping[str, AnyArray], settings: list[str]) -> d
     trained = [name for name in METHODS if f"{name}_final" in arrays]
     return {
         "settings": settings,
-        **_over_seeds("noise_rate", arrays["noise_rate"]),
+        **over_seeds("noise_rate", arrays["noise_rate"]),
         "methods": {
             name: {
                 key: value
                 for what in whats
-                for key, value in _over_seeds(what, arrays[f"{name}_{what}"]).items()
+                for key, value in over_seeds(what, arrays[f"{name}_{what}"]).items()
             }
             for name in trained
         },
@@ -89,27 +90,14 @@ def comparison_numbers(arrays: Mapping[str, AnyArray], settings: list[str]) -> d
             name: {
                 key: value
                 for what in ("final", "best")
-                for key, value in _paired(what, own - arrays[f"{name}_{what}"]).items()
+                for key, value in paired(what, own - arrays[f"{name}_{what}"]).items()
             }
             for name in trained[1:]
         },
-        "infinite_width": _over_seeds("final", arrays["infinite_width_final"]),
+        "infinite_width": over_seeds("final", arrays["infinite_width_final"]),
         "choices": {
             key: value
             for name in ("noise_rate_estimate", "warm_up_steps", "epoch_steps", "rounds")
-            for key, value in _over_seeds(name, arrays[name]).items()
+            for key, value in over_seeds(name, arrays[name]).items()
         },
-    }
-
-
-def _over_seeds(name: str, values: AnyArray) -> dict[str, list[float]]:
-    values = np.asarray(values)
-    spread = np.std(values, axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
-    return {name: np.mean(values, axis=0).tolist(), f"{name}_std": spread.tolist()}
-
-
-def _paired(name: str, differences: AnyArray) -> dict[str, list[float]]:
-    """Differences seed by seed: mean, spread, and in how many seeds they are above 0."""
-    return _over_seeds(name, differences) | {
-        f"{name}_seeds_ahead": np.sum(np.asarray(differences) > 0, axis=0).tolist()
     }

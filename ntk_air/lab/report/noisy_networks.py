@@ -1,6 +1,5 @@
 """Figures and summary of ``experiments/noisy_networks.py``, from its saved results."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
+from ntk_air.lab.plotting import COLOURS, Draw
+from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, table, with_spread
 from ntk_air.lab.report.network_results import METHODS
-
-Results = Mapping[str, Any]
-Arrays = Mapping[str, np.ndarray]
 
 # Colour and dash of each method that has a curve of its own.
 _LOOKS = {
@@ -39,22 +36,17 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
         panels[f"curves_{setting.replace(' ', '_')}"] = _curves_of(arrays, index, setting)
     panels["final_and_best"] = lambda axes: _draw_scores(axes, results)
     panels["memorised"] = lambda axes: _draw_memorised(axes, results)
-    for name, draw in panels.items():
-        save_figure(draw_figure(draw, height_inches=3.2), folder, name)
-    save_figure(draw_panels(list(panels.values()), height_inches=3.2), folder, "overview")
-    return [*panels, "overview"]
+    return Figures(panels, 3.2).save(folder)
 
 
 def summary(results: Results) -> Group:
     """The run in one screen: every method's scores, and where self-distillation loses."""
-    heading = Text(
-        f"{results['dataset']}: {results['n_train']} inputs, {results['n_test']} held out, "
-        f"{results['n_classes']} classes\n"
-        f"network: {results['network']}; schedule from: {results['kernel']}\n"
+    lines = (
+        f"network: {results['network']}; schedule from: {results['kernel']}",
         f"mean ± standard deviation over {len(results['seeds'])} seeds; best is an oracle on "
-        "clean test labels"
+        "clean test labels",
     )
-    parts: list[Any] = [heading]
+    parts: list[Any] = [heading(results, *lines)]
     for index, setting in enumerate(results["settings"]):
         parts += ["", _table(results, index, setting)]
     parts += ["", _choices(results), "", Text("\n".join(_verdicts(results)))]
@@ -63,39 +55,36 @@ def summary(results: Results) -> Group:
 
 
 def _table(results: Results, index: int, setting: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column(setting, no_wrap=True)
-    for column in ("final", "best", "last ten", "train, clean", "memorised", "passes"):
-        table.add_column(column, justify="right")
+    rows = []
     for name, numbers in results["methods"].items():
         cells = [
-            f"{numbers[what][index]:.3f} ± {numbers[f'{what}_std'][index]:.3f}"
+            with_spread(numbers[what][index], numbers[f"{what}_std"][index], ".3f")
             for what in ("final", "best")
         ]
         cells += [
             f"{numbers[what][index]:.3f}" for what in ("last", "clean_accuracy", "memorised_share")
         ]
-        table.add_row(METHODS[name], *cells, f"{numbers['passes'][index]:.0f}")
+        rows.append((METHODS[name], *cells, f"{numbers['passes'][index]:.0f}"))
     kernel = results["infinite_width"]
-    cell = f"{kernel['final'][index]:.3f} ± {kernel['final_std'][index]:.3f}"
-    table.add_row("kernel limit, same schedule", cell)
-    return table
+    cell = with_spread(kernel["final"][index], kernel["final_std"][index], ".3f")
+    rows.append(("kernel limit, same schedule", cell))
+    columns = ("final", "best", "last ten", "train, clean", "memorised", "passes")
+    return table((setting, *columns), rows)
 
 
 def _choices(results: Results) -> Table:
     choices = results["choices"]
-    table = Table(box=None, pad_edge=False)
-    table.add_column("chosen for self-distillation")
-    for column in ("true noise", "estimated", "warm-up", "epoch", "rounds"):
-        table.add_column(column, justify="right")
-    for index, setting in enumerate(results["settings"]):
-        table.add_row(
+    rows = [
+        (
             setting,
             f"{results['noise_rate'][index]:.1%}",
             f"{choices['noise_rate_estimate'][index]:.1%}",
             *(f"{choices[name][index]:.0f}" for name in ("warm_up_steps", "epoch_steps", "rounds")),
         )
-    return table
+        for index, setting in enumerate(results["settings"])
+    ]
+    columns = ("true noise", "estimated", "warm-up", "epoch", "rounds")
+    return table(("chosen for self-distillation", *columns), rows)
 
 
 def _verdicts(results: Results) -> list[str]:

@@ -1,19 +1,14 @@
 """Figures and summary of ``experiments/pretrained.py``, from its saved results."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
-from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
-
-Results = Mapping[str, Any]
-Arrays = Mapping[str, np.ndarray]
+from ntk_air.lab.plotting import COLOURS, Draw
+from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, number, table
 
 ALONG = (
     "drift",
@@ -73,47 +68,44 @@ _PANELS = {
     ),
 }
 
+_COLUMNS = {
+    "drift": "drift",
+    "turn": "turn",
+    "alignment": "aligned",
+    "air_auc": "AIR-AUC",
+    "air_auc_fresh": "fresh noise",
+    "network_accuracy": "network",
+    "default_accuracy": "default",
+    "oracle_accuracy": "oracle",
+    "end_accuracy": "end",
+}
+
 
 def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
     """Draw each figure and the overview; return their names."""
     panels: dict[str, Draw] = {
         name: lambda axes, name=name: _draw(axes, results, arrays, name) for name in _PANELS
     }
-    for name, draw in panels.items():
-        save_figure(draw_figure(draw), folder, name)
-    save_figure(draw_panels(list(panels.values())), folder, "overview")
-    return [*panels, "overview"]
+    return Figures(panels).save(folder)
 
 
 def summary(results: Results) -> Group:
     """The run in one screen."""
-    heading = Text(
-        f"{results['dataset']}: {results['n_train']} inputs, {results['n_test']} held out; "
-        f"{np.mean(results['noise_rate']):.0%} label noise\n"
+    network = (
         f"network: {results['network']}, trained on {results['trained_on']}; "
         f"means over {len(results['seeds'])} seeds"
     )
-    table = Table("epoch", box=None, pad_edge=False)
-    columns = {
-        "drift": "drift",
-        "turn": "turn",
-        "alignment": "aligned",
-        "air_auc": "AIR-AUC",
-        "air_auc_fresh": "fresh noise",
-        "network_accuracy": "network",
-        "default_accuracy": "default",
-        "oracle_accuracy": "oracle",
-        "end_accuracy": "end",
-    }
-    for label in columns.values():
-        table.add_column(label, justify="right", no_wrap=True)
-    for index, epoch in enumerate(results["epochs"]):
-        values = [results[name][index] for name in columns]
-        table.add_row(
-            str(epoch),
-            *("–" if value is None or np.isnan(value) else f"{value:.3f}" for value in values),
-        )
-    return Group(heading, "", table, "", Text("\n".join([*_verdicts(results)])))
+    rows = [
+        (str(epoch), *(number(results[name][index], ".3f") for name in _COLUMNS))
+        for index, epoch in enumerate(results["epochs"])
+    ]
+    return Group(
+        heading(results, network, noise_rate=float(np.mean(results["noise_rate"]))),
+        "",
+        table(("epoch", *_COLUMNS.values()), rows, no_wrap=True),
+        "",
+        Text("\n".join(_verdicts(results))),
+    )
 
 
 def _verdicts(results: Results) -> list[str]:

@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 
 from ntk_air._base.typing import AnyArray
 from ntk_air.lab.kernel_quality import KernelQuality
+from ntk_air.lab.report.seeds import over_seeds
 
 QUALITIES = tuple(field.name for field in dataclasses.fields(KernelQuality))
 
@@ -29,13 +30,13 @@ def quality_numbers(arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
     """Means and standard deviations over seeds, of qualities and gains.
 
     Args:
-        arrays: of ``quality_arrays``, with leading axes (n_seed, n_kernel).
+        arrays: arrays of ``quality_arrays``, with leading axes (n_seed, n_kernel).
     """
     numbers: dict[str, Any] = {}
     for name in QUALITIES:
-        numbers |= over_seeds(name, arrays[name])
+        numbers |= over_seeds(name, arrays[name], may_be_infinite=True)
     for name, values in gains(arrays).items():
-        numbers |= over_seeds(name, values)
+        numbers |= over_seeds(name, values, may_be_infinite=True)
         numbers[f"{name}_seeds_ahead"] = np.sum(values > 0, axis=0).tolist()
     return numbers
 
@@ -59,15 +60,6 @@ def rank_correlations(numbers: Mapping[str, Any]) -> dict[str, dict[str, float |
         name: {end: _spearman(numbers[name], numbers[end]) for end in ends}
         for name in ("air_auc", "eigengap")
     }
-
-
-def over_seeds(name: str, values: AnyArray) -> dict[str, list[float]]:
-    """Mean and standard deviation over the leading axis; a single seed has spread 0."""
-    values = np.asarray(values)
-    with np.errstate(invalid="ignore"):  # an eigengap may be infinite, and has no spread then
-        spread = np.std(values, axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
-    spread = np.where(np.isfinite(values).all(axis=0), spread, 0.0)
-    return {name: np.mean(values, axis=0).tolist(), f"{name}_std": spread.tolist()}
 
 
 def _spearman(one: list[float], other: list[float]) -> float | None:

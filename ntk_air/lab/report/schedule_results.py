@@ -8,6 +8,7 @@ import numpy as np
 from ntk_air._base.typing import AnyArray
 from ntk_air.air import AirSummary
 from ntk_air.dynamics.label_noise.schedule_comparison import Comparison
+from ntk_air.lab.report.seeds import over_seeds
 
 METHODS = {
     "default": "self-distillation, default",
@@ -85,34 +86,35 @@ def comparison_numbers(arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
     """Means and standard deviations over seeds, by noise rate.
 
     Args:
-        arrays: of ``comparison_arrays`` and ``air_arrays``, with leading axes (n_seed, n_rate).
+        arrays: arrays of ``comparison_arrays`` and ``air_arrays``, with leading axes
+            (n_seed, n_rate).
     """
     names = ("noise_rate_estimate", "noise_rate_std_error", "temperature", "warm_up_steps")
     names += ("epoch_steps", "rounds", "hidden_gain_nats")
     return {
-        **_over_seeds("noise_rate", arrays["noise_rate"]),
+        **over_seeds("noise_rate", arrays["noise_rate"]),
         "methods": {
             name: {
                 key: value
                 for what in ("test_accuracy", "rms_distance", "steps")
-                for key, value in _over_seeds(what, arrays[f"{name}_{what}"]).items()
+                for key, value in over_seeds(what, arrays[f"{name}_{what}"]).items()
             }
             for name in METHODS
         },
         "choices": {
-            key: value for name in names for key, value in _over_seeds(name, arrays[name]).items()
+            key: value for name in names for key, value in over_seeds(name, arrays[name]).items()
         },
         "air": {
             key: value
             for name in ("air_auc", "energy_clean_top_tenth", "energy_noise_centred_top_tenth")
-            for key, value in _over_seeds(name, arrays[name]).items()
+            for key, value in over_seeds(name, arrays[name]).items()
         },
         "default_minus_oracle": {
-            **_over_seeds(
+            **over_seeds(
                 "test_accuracy",
                 arrays["default_test_accuracy"] - arrays["oracle_test_accuracy"],
             ),
-            **_over_seeds(
+            **over_seeds(
                 "rms_distance", arrays["default_rms_distance"] - arrays["closest_rms_distance"]
             ),
         },
@@ -139,9 +141,3 @@ def phase_numbers(phase: Mapping[str, AnyArray], *, n_classes: int) -> dict[str,
 
 SUCCESS = 0.05
 """A run that leaves fewer wrong rows than this has succeeded."""
-
-
-def _over_seeds(name: str, values: AnyArray) -> dict[str, list[float]]:
-    values = np.asarray(values)
-    spread = np.std(values, axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
-    return {name: np.mean(values, axis=0).tolist(), f"{name}_std": spread.tolist()}

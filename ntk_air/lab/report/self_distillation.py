@@ -10,11 +10,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ntk_air.lab.plotting import COLOURS, Draw, draw_figure, draw_panels, save_figure
+from ntk_air.lab.plotting import COLOURS, Draw
+from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, table, with_spread
 from ntk_air.lab.report.schedule_results import METHODS, SUCCESS
-
-Results = Mapping[str, Any]
-Arrays = Mapping[str, np.ndarray]
 
 # Colour, marker and dash of each method; oracles are dashed.
 _LOOKS = {
@@ -46,21 +44,16 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
     }
     if results["phase_diagram"] is not None:
         panels["phase_diagram"] = lambda axes: _draw_phase(axes, results, arrays)
-    for name, draw in panels.items():
-        save_figure(draw_figure(draw, height_inches=3.0), folder, name)
-    save_figure(draw_panels(list(panels.values()), height_inches=3.0), folder, "overview")
-    return [*panels, "overview"]
+    return Figures(panels, 3.0).save(folder)
 
 
 def summary(results: Results) -> Group:
     """The run in one screen: every method by noise rate, and where the default loses."""
-    heading = Text(
-        f"{results['dataset']}: {results['n_train']} inputs, {results['n_test']} held out, "
-        f"{results['n_classes']} classes, {results['noise_kind']} label noise\n"
+    kernel = (
         f"kernel: {results['kernel']}; mean ± standard deviation over {len(results['seeds'])} seeds"
     )
     return Group(
-        heading,
+        heading(results, kernel),
         "",
         _method_table(results, "test_accuracy", "test accuracy"),
         "",
@@ -75,33 +68,18 @@ def summary(results: Results) -> Group:
 
 
 def _method_table(results: Results, what: str, title: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column(title)
-    for rate in results["noise_rate"]:
-        table.add_column(f"{rate:.0%} noise", justify="right")
+    rows = []
     for name, label in METHODS.items():
         numbers = results["methods"][name]
         cells = zip(numbers[what], numbers[f"{what}_std"], strict=True)
-        table.add_row(label, *(f"{mean:.4f} ± {std:.4f}" for mean, std in cells))
-    return table
+        rows.append((label, *(with_spread(mean, std, ".4f") for mean, std in cells)))
+    return table((title, *(f"{rate:.0%} noise" for rate in results["noise_rate"])), rows)
 
 
 def _choice_table(results: Results) -> Table:
     choices = results["choices"]
-    table = Table(box=None, pad_edge=False)
-    columns = (
-        "true noise",
-        "estimated",
-        "warm-up",
-        "temperature",
-        "epoch",
-        "rounds",
-        "gain [nats]",
-    )
-    for column in columns:
-        table.add_column(column, justify="right")
-    for index, rate in enumerate(results["noise_rate"]):
-        table.add_row(
+    rows = [
+        (
             f"{rate:.1%}",
             f"{choices['noise_rate_estimate'][index]:.1%} "
             f"± {choices['noise_rate_std_error'][index]:.1%}",
@@ -111,22 +89,24 @@ def _choice_table(results: Results) -> Table:
             f"{choices['rounds'][index]:.0f}",
             f"{choices['hidden_gain_nats'][index]:+.4f}",
         )
-    return table
+        for index, rate in enumerate(results["noise_rate"])
+    ]
+    schedule = ("warm-up", "temperature", "epoch", "rounds")
+    return table(("true noise", "estimated", *schedule, "gain [nats]"), rows, n_left=0)
 
 
 def _air_table(results: Results) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in ("true noise", "AIR-AUC", "clean energy in top tenth", "noise energy there"):
-        table.add_column(column, justify="right")
     air = results["air"]
     names = ("air_auc", "energy_clean_top_tenth", "energy_noise_centred_top_tenth")
-    for index, rate in enumerate(results["noise_rate"]):
-        cells = [(air[name][index], air[f"{name}_std"][index]) for name in names]
-        table.add_row(
+    rows = [
+        (
             f"{rate:.1%}",
-            *("–" if mean is None else f"{mean:.3f} ± {std:.3f}" for mean, std in cells),
+            *(with_spread(air[name][index], air[f"{name}_std"][index], ".3f") for name in names),
         )
-    return table
+        for index, rate in enumerate(results["noise_rate"])
+    ]
+    columns = ("true noise", "AIR-AUC", "clean energy in top tenth", "noise energy there")
+    return table(columns, rows, n_left=0)
 
 
 def _losses(results: Results) -> list[str]:

@@ -6,40 +6,36 @@ from typing import Any
 from rich.table import Table
 
 from ntk_air.claims.comparison import Claim, Measurement, Verdict
+from ntk_air.lab.report.layout import table
 
 
 def claims_table(claims: Sequence[Claim]) -> Table:
     """Name, statement, source, and what is compared."""
-    table = Table("claim", "statement", "source", "compared", "control", box=None, pad_edge=False)
-    for claim in claims:
-        table.add_row(claim.name, claim.statement, claim.source, claim.method, claim.control)
-    return table
+    columns = ("claim", "statement", "source", "compared", "control")
+    rows = [(each.name, each.statement, each.source, each.method, each.control) for each in claims]
+    return table(columns, rows, n_left=5)
 
 
 def verdicts_table(verdicts: Sequence[Verdict]) -> Table:
     """Verdict, predicted, measured, error, the control's error, seconds."""
-    table = Table("claim", "statement", "verdict", box=None, pad_edge=False)
-    for column in ("predicted", "measured", "error", "tolerance", "control's error", "seconds"):
-        table.add_column(column, justify="right")
+    rows = []
     for verdict in verdicts:
-        claim = verdict.claim
-        if verdict.measurement is None or verdict.control is None:
-            note = f"{verdict.status}: {verdict.reason}"
-            table.add_row(claim.name, claim.statement, note, *[""] * 5, f"{verdict.seconds:.1f}")
-            continue
         measurement, control = verdict.measurement, verdict.control
-        table.add_row(
-            claim.name,
-            claim.statement,
-            verdict.status,
-            f"{measurement.predicted:.6g}",
-            f"{measurement.measured:.6g}",
-            f"{measurement.error:.1e}",
-            f"{measurement.tolerance:.0e}",
-            f"{control.error:.1e}",
-            f"{verdict.seconds:.1f}",
-        )
-    return table
+        if measurement is None or control is None:
+            cells = [f"{verdict.status}: {verdict.reason}", *[""] * 5]
+        else:
+            cells = [
+                verdict.status,
+                f"{measurement.predicted:.6g}",
+                f"{measurement.measured:.6g}",
+                f"{measurement.error:.1e}",
+                f"{measurement.tolerance:.0e}",
+                f"{control.error:.1e}",
+            ]
+        claim = verdict.claim
+        rows.append((claim.name, claim.statement, *cells, f"{verdict.seconds:.1f}"))
+    numbers = ("predicted", "measured", "error", "tolerance", "control's error", "seconds")
+    return table(("claim", "statement", "verdict", *numbers), rows, n_left=3)
 
 
 def verdict_numbers(verdict: Verdict) -> dict[str, Any]:
