@@ -40,7 +40,7 @@ def test_verify_lists_the_claims_without_work(monkeypatch, capsys):
     ("error", "control_error", "code"), [(0.0, 1.0, 0), (1.0, 1.0, 1), (0.0, 0.0, 1)]
 )
 def test_verify_exits_non_zero_where_a_claim_fails_or_a_control_does_not(
-    monkeypatch, capsys, error, control_error, code
+    monkeypatch, capsys, *, error, control_error, code
 ):
     claim = Claim(
         *("0", "statement", "source", "method", "control"),

@@ -33,7 +33,7 @@ class AirCurve(eqx.Module):
     signal_never_retrieved: float
     """The share of the signal's energy in zero modes or outside a truncated spectrum."""
     noise_never_retrieved: float
-    """The same of the noise."""
+    """The share of the noise's energy there."""
     learning_rate: float
     dynamics: Dynamics = eqx.field(static=True)
     notes: tuple[str, ...] = eqx.field(static=True)

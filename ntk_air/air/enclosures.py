@@ -105,8 +105,7 @@ def air_curve_enclosure(
         noise: spectral measure of the centred noise ζ = ỹ − E[ỹ | y], from the same products.
         learning_rate: learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
         dynamics: ``"descent"`` or ``"flow"``; both count time in steps of η.
-        n_points: number of times that the curve is given at, at least 3; more of them make the
-            area's bounds by steps narrower.
+        n_points: number of times of the curve, at least 3; more of them narrow the area's bounds.
 
     Returns:
         Both shares and the area under the curve, each between bounds and with an estimate.
@@ -121,9 +120,9 @@ def air_curve_enclosure(
     >>> from ntk_air.kernels.operators.operator import DenseKernel
     >>> from ntk_air.spectrum.krylov import label_quadrature
     >>> labels = {"signal": np.array([[2.0], [1], [0]]), "noise": np.array([[0.0], [1], [2]])}
-    >>> measures = label_quadrature(DenseKernel(np.diag([4.0, 2.0, 1.0])), labels, 3).measures()
-    >>> air = air_curve_enclosure(measures["signal"], measures["noise"])
-    >>> print(f"{air.area.lower[0]:.4f} … {air.area.upper[0]:.4f}")
+    >>> measures = label_quadrature(DenseKernel(np.diag([4.0, 2, 1])), labels, 3).measures()
+    >>> area = air_curve_enclosure(measures["signal"], measures["noise"]).area
+    >>> print(f"{area.lower[0]:.4f} … {area.upper[0]:.4f}")
     0.9047 … 0.9047
     """
     check_at_least("n_points", float(n_points), 3.0)

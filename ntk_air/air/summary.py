@@ -53,18 +53,19 @@ class AirSummary(eqx.Module):
     """
 
     energy_clean: Float[Array, " n_mode"]
-    """Of y."""
+    """Energies of the clean labels y."""
     energy_noise_centred: Float[Array, " n_mode"] | None
-    """Of ζ = ỹ − E[ỹ | y]."""
+    """Energies of the centred noise ζ = ỹ − E[ỹ | y]."""
     energy_noise_raw: Float[Array, " n_mode"] | None
-    """Of ξ = ỹ − y, which keeps part of the signal: with it AIR looks false at high noise."""
+    """Energies of ξ = ỹ − y, which keeps part of the signal: with it AIR looks false at high
+    noise."""
     energy_noisy: Float[Array, " n_mode"]
-    """Of ỹ."""
+    """Energies of the noisy labels ỹ."""
     curve: AirCurve | None
-    """Of y against ζ; ``curve.area`` is the AIR-AUC."""
+    """Curve of y against ζ; ``curve.area`` is the AIR-AUC."""
     window: AirWindow | None
     half_lives: Float[Array, " n_mode"]
-    """In steps."""
+    """Half-lives of the modes in steps."""
     effective_rank: float
     """The spectrum's entropy rank."""
     learning_rate: float
@@ -147,7 +148,7 @@ class AirSpread(eqx.Module):
     auc: Spread | None
     """AIR-AUC of y against ζ, values (n_draw,)."""
     auc_raw_noise: Spread | None
-    """The same against ξ, for comparison: at high noise it misleads."""
+    """AIR-AUC of y against ξ, values (n_draw,), for comparison: at high noise it misleads."""
     notes: tuple[str, ...] = eqx.field(static=True)
 
 

@@ -16,7 +16,7 @@ def on_modes(problem, weights):
     return problem.basis @ np.asarray(weights, float)[:, None]
 
 
-def filtered_share(matrix, u, t, learning_rate, dynamics):
+def filtered_share(matrix, u, t, *, learning_rate, dynamics):
     """‖g_t(Θ)u‖²/‖u‖² with the matrix power, or the matrix exponential, written out."""
     n = len(matrix)
     if dynamics == "descent":

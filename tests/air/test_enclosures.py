@@ -62,7 +62,7 @@ def test_shares_are_those_of_the_definition(dynamics):
     matrix, u = spectral_problem("power_law").matrix, labels()
     (measures,) = measures_of(matrix, [20], u=u)
     times, rate = [0, 1, 3, 10], 0.2
-    expected = [filtered_share(matrix, u, t, rate, dynamics) for t in times]
+    expected = [filtered_share(matrix, u, t, learning_rate=rate, dynamics=dynamics) for t in times]
     found = air.retrieved_share_enclosure(
         measures["u"], np.append(times, np.inf), learning_rate=rate, dynamics=dynamics
     )

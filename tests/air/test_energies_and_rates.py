@@ -78,7 +78,10 @@ def test_retrieved_share_is_that_of_the_matrix_filter(name, dynamics):
         found = air.retrieved_share(
             spectrum, u, steps.astype(float), learning_rate=rate, dynamics=dynamics
         )
-        expected = [filtered_share(problem.matrix, u, t, rate, dynamics) for t in steps]
+        expected = [
+            filtered_share(problem.matrix, u, t, learning_rate=rate, dynamics=dynamics)
+            for t in steps
+        ]
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-15)
 
 

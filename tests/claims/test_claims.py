@@ -57,7 +57,7 @@ def a_claim(measure, control):
     ],
 )
 def test_a_verdict_needs_agreement_and_a_control_that_fails(
-    measurement, control, status, is_good, clusters
+    clusters, *, measurement, control, status, is_good
 ):
     (verdict,) = verify(clusters, [a_claim(lambda _: measurement, lambda _: control)])
     assert verdict.status == status

@@ -11,7 +11,7 @@ from ntk_air.networks.studies.finite_width import PowerLaw, WidthRun, fit_power_
 
 
 def width_arrays(runs: Sequence[Sequence[WidthRun]]) -> dict[str, np.ndarray]:
-    """Of runs [width][seed]: distances (n_width, n_seed), curves (n_width, n_seed, n_time)."""
+    """Distances (n_width, n_seed) and curves (n_width, n_seed, n_time) of runs [width][seed]."""
 
     def collect(value: Any) -> np.ndarray:
         return np.asarray([[value(run) for run in row] for row in runs])

@@ -27,7 +27,7 @@ IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
         ("kmnist", "KMNIST/raw"),
     ],
 )
-def test_all_spellings_and_layouts_are_found(tmp_path, name, folder, dot, packed):
+def test_all_spellings_and_layouts_are_found(tmp_path, *, name, folder, dot, packed):
     labels = write_mnist(tmp_path / folder, dot=dot, packed=packed)
     data = load_dataset(name, data_dir=tmp_path)
     np.testing.assert_array_equal(data.clean_labels, labels)
@@ -79,7 +79,7 @@ def _cut(content):
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_damaged_files_are_named(tmp_path, file, damage, message, packed):
+def test_damaged_files_are_named(tmp_path, *, file, damage, message, packed):
     write_mnist(tmp_path)
     content = damage((tmp_path / file).read_bytes())
     (tmp_path / file).write_bytes(gzip.compress(content) if packed else content)
