@@ -136,8 +136,7 @@ def metric_curves(problem: Problem, config: Config) -> list[dict[str, Any]]:
     values, our_seconds = timed(ours, config.repeats)
     # The peer follows the flow, we follow descent: they meet once the top modes have settled.
     difference = float(np.max(np.abs(values.rms_distance - reference.rms_distance)))
-    case = f"metric_curves_{config.n_times}"
-    name = "neural_tangents.predict.gradient_descent_mse"
+    case, name = f"metric_curves_{config.n_times}", "neural_tangents.predict.gradient_descent_mse"
     single = f"{name}, one call a time"
     return [
         row(case, "bare products V·(n × times·outputs)", bare_seconds),

@@ -42,6 +42,7 @@ from ntk_air.lab.report.trajectory_results import (
     run_numbers,
 )
 from ntk_air.lab.run_folder import RunFolder
+from ntk_air.problem import Problem
 
 MEMORISED_STEPS = 1e15
 N_TIMES = 200
@@ -112,22 +113,12 @@ def compute(
         supervise(Sharpened(config.temperature)), times[times <= config.plain_steps]
     )
     certificate = certify(problem, hard, runs["self_distillation_hard"])
-    noise = noisy_dataset.label_noise
-    signal = None if noise is None else noise.signal_scale(dataset.n_classes)
     results = {
-        "dataset": dataset.name,
-        "n_train": dataset.n_train,
-        "n_classes": dataset.n_classes,
-        "noise_kind": "none" if noise is None else noise.kind,
-        "noise_rate": noisy_dataset.noise_fraction,
+        **predicted(problem),
         "kernel": kernel_name,
         "precision": problem.spectrum.precision,
         "learning_rate": rate,
         "warm_up_steps": warm_up,
-        "floor_predicted": None
-        if signal is None
-        else early_stopping_floor(problem.clean, signal=signal),
-        "memorised_predicted": memorisation_level(problem.clean, problem.noisy),
         **{name: run_numbers(trajectory) for name, trajectory in runs.items()},
         "certificate": certificate_numbers(certificate),
         "closed_form_max_abs_error": max(
@@ -140,6 +131,22 @@ def compute(
     for name, trajectory in simulated.items():
         arrays |= curves(f"simulated_{name}", trajectory)
     return results, arrays
+
+
+def predicted(problem: Problem) -> dict[str, Any]:
+    """The data set, and the distances that the theory predicts for its labels."""
+    dataset, noise = problem.dataset, problem.dataset.label_noise
+    signal = None if noise is None else noise.signal_scale(dataset.n_classes)
+    floor = None if signal is None else early_stopping_floor(problem.clean, signal=signal)
+    return {
+        "dataset": dataset.name,
+        "n_train": dataset.n_train,
+        "n_classes": dataset.n_classes,
+        "noise_kind": "none" if noise is None else noise.kind,
+        "noise_rate": dataset.noise_fraction,
+        "floor_predicted": floor,
+        "memorised_predicted": memorisation_level(problem.clean, problem.noisy),
+    }
 
 
 EXPERIMENT = Experiment(

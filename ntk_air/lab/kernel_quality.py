@@ -16,20 +16,20 @@ class KernelQuality:
 
     Attributes:
         noise_rate: the share of flipped labels.
-        air_auc: of the clean labels y against the centred noise ζ (theory.md section 2).
+        air_auc: AIR-AUC of the clean labels y against the centred noise ζ (theory.md section 2).
         eigengap: λ_C/λ_{C+1}: what stands out if every class is one cluster.
         effective_rank: the spectrum's entropy rank.
         alignment: kernel–target alignment with y.
         energy_clean: share of y in the top C eigenspaces.
         energy_noise: share of ζ there.
         default_accuracy: test accuracy of self-distillation at the end of its default schedule.
-        oracle_accuracy: of plain descent, stopped where that is best.
-        end_accuracy: of plain descent, not stopped.
-        default_distance: RMS distance to y on the training inputs, likewise.
-        closest_distance: of plain descent, stopped where that is least.
-        end_distance: of plain descent, not stopped.
+        oracle_accuracy: test accuracy of plain descent, stopped where it is best.
+        end_accuracy: test accuracy of plain descent, not stopped.
+        default_distance: RMS distance to y on the training inputs at the end of that schedule.
+        closest_distance: RMS distance of plain descent, stopped where it is least.
+        end_distance: RMS distance of plain descent, not stopped.
         noise_rate_estimate: what the default schedule takes the noise rate for.
-        rounds: of the default schedule; 0 where it expects no gain.
+        rounds: number of rounds of that schedule; 0 where it expects no gain.
     """
 
     noise_rate: float

@@ -112,8 +112,7 @@ def default_schedule(problem: Problem, *, folds: int = 5, seed: int = 0) -> Defa
     n_rounds, why, notes = _count_rounds(spectrum, supervision, labels, noise)
     if max(scores) < plain.log_likelihood or not noise.has_signal:
         n_rounds, why = 0, "hidden labels are predicted no better than by plain descent"
-        finish = plain
-        notes = ("no gain expected from self-distillation: no rounds",)
+        finish, notes = plain, ("no gain expected from self-distillation: no rounds",)
     return DefaultSchedule(
         rounds=Rounds(supervision, n_rounds, finish=Sharpened(finish.temperature)),
         noise=noise,

@@ -41,7 +41,7 @@ class Job:
         operator: ``"dense"`` holds the matrix, ``"tiled"`` keeps it on disk, ``"matrix-free"`` has
             products alone (an empirical kernel's are those of all outputs, n · n_out rows),
             ``"sharded"`` holds it by rows on all devices.
-        n_products: of the label quadrature.
+        n_products: number of products of the label quadrature.
         top_k: eigenpairs to find; 0 is none.
         block: vectors of a pass of the search for eigenpairs.
         max_memory_bytes: a bound on the resident size of the process.
@@ -106,7 +106,7 @@ class Job:
 
         Args:
             max_memory_bytes: a bound on what it holds, vectors and their images aside.
-            n: of the first so many inputs alone, with tiles in a folder beside the others.
+            n: number of first inputs that it is restricted to, with tiles in a folder beside the others.
             progress: called after each tile.
 
         Raises:

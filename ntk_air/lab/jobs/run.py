@@ -34,7 +34,7 @@ class JobRun:
         run: the folder.
         operator_bytes: a bound on what the operator holds. It decides sums' order, so that it has
             to be the same when a run is taken up again.
-        space_bytes: the same of the vectors.
+        space_bytes: a bound on what the vectors hold, for the same reason the same.
         progress: called after each tile and each pass.
     """
 
