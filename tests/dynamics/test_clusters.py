@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ntk_air.data import SymmetricNoise, load_dataset
-from ntk_air.dynamics.certificates.run_certificate import certify, first_certified_step
-from ntk_air.dynamics.certificates.tail_bounds import tail_basis
+from ntk_air.dynamics.certificates.certificate import RunState
+from ntk_air.dynamics.certificates.run_certificate import certify, certify_state
 from ntk_air.dynamics.closed_form.exact import ClosedForm
 from ntk_air.dynamics.filters.scheduled import HardPatternTail
 from ntk_air.dynamics.filters.spectral import GradientDescent
@@ -21,7 +21,7 @@ from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision import Agreement, Constant, Hard, Harmonic, Supervision
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.spectrum.decomposition import decompose
-from tests.dynamics.runs import follow
+from tests.dynamics.runs import follow, problem_of
 
 HARMONIC = Supervision(Hard(), Harmonic())
 TRIED = tuple(range(0, 105, 5))
@@ -31,8 +31,7 @@ TRIED = tuple(range(0, 105, 5))
 def clusters():
     inputs = load_dataset("clusters").inputs
     kernel = np.asarray(DenseNTK(depth=2)(inputs))
-    spectrum = decompose(kernel)
-    return kernel, spectrum, tail_basis(spectrum)
+    return kernel, decompose(kernel)
 
 
 def labels(rate, *, n_classes=2):
@@ -50,7 +49,7 @@ def drawn(rate, *, n_classes=2):
     ("n_classes", "rate"), [(2, 0.1), (2, 0.2), (2, 0.3), (2, 0.4), (4, 0.1), (4, 0.4), (8, 0.1)]
 )
 def test_descent_stops_at_its_floor_and_ends_in_the_noise(clusters, rate, n_classes):
-    _, spectrum, _ = clusters
+    _, spectrum = clusters
     dataset = drawn(rate, n_classes=n_classes)
     clean, noisy = dataset.clean_targets(), dataset.noisy_targets()
     descent = GradientDescent(spectrum.default_learning_rate)
@@ -76,7 +75,7 @@ def test_descent_stops_at_its_floor_and_ends_in_the_noise(clusters, rate, n_clas
 
 
 def test_the_figures_that_theory_states(clusters):
-    _, spectrum, _ = clusters
+    _, spectrum = clusters
     descent = GradientDescent(spectrum.default_learning_rate)
     times = np.arange(0, 400.0)
     # Seen there with another draw of the points; the last digit is the draw's.
@@ -91,7 +90,7 @@ def test_the_figures_that_theory_states(clusters):
 )
 def test_hard_labels_carry_the_signs_to_the_clean_labels(clusters, rate, n_classes):
     """(6b)–(6d): certified within 100 steps, then exactly the linear tail, to d < 0.02."""
-    kernel, spectrum, basis = clusters
+    kernel, spectrum = clusters
     clean, noisy = labels(rate, n_classes=n_classes)
     run = follow(
         kernel,
@@ -103,9 +102,7 @@ def test_hard_labels_carry_the_signs_to_the_clean_labels(clusters, rate, n_class
         store_at=[*TRIED, 1000, 2000],
     )
     eta = run.learning_rate
-    certificate = first_certified_step(
-        basis, run.stored, noisy, HARMONIC, learning_rate=eta, clean=clean
-    )
+    certificate = certify(problem_of(spectrum, noisy, clean=clean), HARMONIC, run)
     assert certificate.issued, certificate.reason
     assert 0 < certificate.step <= 100
     distances = run.train.rms_distance[-2:]
@@ -132,22 +129,25 @@ def test_hard_labels_carry_the_signs_to_the_clean_labels(clusters, rate, n_class
 
 def test_more_than_half_flipped_goes_wrong_without_a_certificate(clusters):
     """(6e)."""
-    kernel, spectrum, basis = clusters
+    kernel, spectrum = clusters
     clean, noisy = labels(0.6)
     run = follow(kernel, noisy, HARMONIC, TRIED, method=Stepwise(), clean=clean, store_at=TRIED)
     assert run.last().train.zero_one_error == 1
-    for step, outputs in zip(TRIED, run.stored.train, strict=True):
-        against = {"learning_rate": run.learning_rate, "step": step}
-        assert not certify(basis, outputs, noisy, HARMONIC, clean=clean, **against).issued
+    problem, rate = problem_of(spectrum, noisy, clean=clean), run.learning_rate
+    at_steps = zip(run.stored.train, TRIED, strict=True)
+    states = [RunState(outputs, noisy, step) for outputs, step in at_steps]
+    for state in states:
+        assert not certify_state(problem, HARMONIC, state, learning_rate=rate).issued
     # What is final is the wrong pattern: without clean labels no more can be said.
-    final = certify(basis, outputs, noisy, HARMONIC, **against)
+    unknown = problem_of(spectrum, noisy)
+    final = certify_state(unknown, HARMONIC, states[-1], learning_rate=rate)
     assert final.issued
     np.testing.assert_array_equal(final.pattern, -clean)
 
 
 def test_constant_and_agreement_weights_end_at_their_levels(clusters):
     """(6a), (6f), from f = y: f_∞ = y + αξ."""
-    kernel, spectrum, _ = clusters
+    kernel, spectrum = clusters
     clean, noisy = labels(0.2)
     eta = spectrum.default_learning_rate
     assert agreement_level(clean, noisy) == pytest.approx(0.2 * 2 * 0.2**0.5, rel=1e-14)
@@ -176,7 +176,7 @@ def test_constant_and_agreement_weights_end_at_their_levels(clusters):
 
 
 def test_a_truncated_spectrum_cannot_predict_the_distance(clusters):
-    kernel, _, _ = clusters
+    kernel, _ = clusters
     clean, noisy = labels(0.2)
     with pytest.raises(ValueError, match="spectrum must hold all modes; got 9 of 400"):
         descent_distance(

@@ -3,7 +3,6 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ntk_air.dynamics.stepwise.distill import distill
 
 from ntk_air.dynamics import supervision as sv
 from ntk_air.dynamics.closed_form.exact import ClosedForm
@@ -107,62 +106,72 @@ def test_ten_thousand_steps_agree_with_the_closed_form(name, problem):
     assert_same(simulated, follow(spectrum, noisy, rule(), TIMES, method=ClosedForm(), **options))
 
 
+def distill(kernel, noisy, *, teacher_times, student_times, teacher=None, student=None, **run):
+    """A teacher trained on the given labels, and a student trained on its outputs alone."""
+    methods = [Stepwise() if method is None else method for method in (teacher, student)]
+    plain = sv.plain_descent()
+    trained = follow(kernel, noisy, plain, teacher_times, method=methods[0], **run)
+    taught = sv.Supervision(
+        sv.Identity(), sv.Constant(0.0), sv.Pretrained(trained.final.predictions)
+    )
+    return trained, follow(kernel, noisy, taught, student_times, method=methods[1], **run)
+
+
 def test_5a_a_converged_student_is_its_stopped_teacher_on_every_input():
     kernel, clean, noisy, _ = supervised.a_problem(3, n=40)
     kernel = kernel + 0.5 * np.eye(40)
     train, test = slice(0, 25), slice(25, 40)
-    got = distill(
+    got, taught = distill(
         kernel[train, train],
         noisy[train],
         teacher_times=[5],
         student_times=[0, 10**5],
-        student_converged_below=1e-13,
+        student=Stepwise(converged_below=1e-13),
         clean=clean[train],
         held_out=HeldOut(kernel[test, train], clean[test]),
     )
-    assert "converged" in got.student.notes[0]
-    teacher, student = got.teacher.final, got.student.final
+    assert "converged" in taught.notes[0]
+    teacher, student = got.final, taught.final
     np.testing.assert_allclose(student.predictions, teacher.predictions, atol=1e-11)
     np.testing.assert_allclose(
         student.held_out_predictions, teacher.held_out_predictions, atol=1e-11
     )
     # The teacher had not converged: its student is not just another fit of the noisy labels.
-    assert got.teacher.train.residual_norm[-1] > 0.1
+    assert got.train.residual_norm[-1] > 0.1
 
 
 def test_5b_a_converged_teacher_passes_on_nothing():
     kernel, clean, noisy, _ = supervised.a_problem(3)
     kernel = kernel + 0.5 * np.eye(24)
     times = [0, 3, 50]
-    got = distill(
+    _, student = distill(
         kernel,
         noisy,
         teacher_times=[10**5],
-        teacher_converged_below=1e-13,
+        teacher=Stepwise(converged_below=1e-13),
         student_times=times,
         clean=clean,
     )
     plain = follow(kernel, noisy, sv.plain_descent(), times, method=Stepwise(), clean=clean)
     for name, curve in plain.curves().items():
         np.testing.assert_allclose(
-            got.student.curves()[name], curve, rtol=1e-10, atol=1e-12, err_msg=name
+            student.curves()[name], curve, rtol=1e-10, atol=1e-12, err_msg=name
         )
 
 
 def test_5c_a_stopped_student_of_a_stopped_teacher_has_the_product_filter(problem):
     kernel, spectrum, options, noisy = problem
-    got = distill(
+    _, student = distill(
         kernel,
         noisy,
         teacher_times=[20],
         student_times=TIMES,
-        learning_rate=RATE,
         clean=options["clean"],
-        largest_eigenvalue=1.0,
+        descent=Descent(RATE),
     )
     rule = StoppedTeacher(GradientDescent(RATE), teacher_steps=20)
     exact = follow(spectrum, noisy, rule, TIMES, method=ClosedForm(), clean=options["clean"])
-    assert_same(got.student, exact)
+    assert_same(student, exact)
 
 
 def test_5d_a_finite_sum_of_weights_is_a_stopping_time():
@@ -205,7 +214,7 @@ def test_6b_once_the_pattern_holds_the_run_is_linear_and_ends_at_the_clean_label
     spectrum = spectrum_of(kernel)
     supervision = sv.Supervision(sv.Hard(), sv.Harmonic(20.0))
     rate, held, last = 1 / spectrum.lambda_max, 100, LAST
-    run = {"clean": clean, "learning_rate": rate}
+    run = {"clean": clean, "descent": Descent(rate)}
     whole = follow(
         kernel, noisy, supervision, [held, 500, last], method=Stepwise(), store_at=[held], **run
     )

@@ -135,17 +135,16 @@ def test_other_lengths_weights_and_temperatures_compile_nothing():
     kernel, clean, noisy, _, _ = problem(3)
     spectrum = spectrum_of(kernel)
 
-    def follow(temperature, weight, length, warm_up):
+    def run(temperature, weight, length, warm_up):
         supervision = Supervision(
             Sharpened(temperature), Constant(weight), Restart(length), warm_up=warm_up
         )
-        return follow(
-            spectrum, noisy, Rounds(supervision, 3, Hard()), method=ByRounds(), clean=clean
-        )
+        rounds = Rounds(supervision, 3, Hard())
+        follow(spectrum, noisy, rounds, method=ByRounds(), clean=clean)
 
-    follow(0.2, 0.5, 10, 5)
+    run(0.2, 0.5, 10, 5)
     with count_compilations() as compiled:
-        follow(0.1, 0.3, 14, 3)
+        run(0.1, 0.3, 14, 3)
     assert not compiled
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntk_air.dynamics.certificates import tail_bounds as bounds_module
-from ntk_air.dynamics.certificates.certificate import certify_pattern
+from ntk_air.dynamics.certificates.certificate import RunState, certify_pattern
 from ntk_air.dynamics.certificates.tail_bounds import tail_basis
 from tests.dynamics.reference import kernel_with, one_hot, spectrum_of, step_by_step
 from tests.helpers.lowering import assert_lowers
@@ -102,12 +102,10 @@ def test_a_certified_run_keeps_its_labels_within_all_bounds(n_out, flips):
     run = self_distilled(kernel, noisy, weights, rate=rate, steps=range(6000))
     certificate = certify_pattern(
         basis,
-        run[start],
-        noisy,
+        RunState(run[start], noisy, start),
         weights=tail_of(weights, start),
         learning_rate=rate,
         pattern=clean,
-        step=start,
     )
     assert certificate.issued, certificate.reason
     check_against_run(certificate, run, start=start)
@@ -141,11 +139,9 @@ def test_whatever_is_certified_comes_true(n_out, flips, seed, exponent, scale, s
     run = self_distilled(kernel, noisy, weights, rate=rate, steps=range(1500))
     certificate = certify_pattern(
         basis,
-        run[start],
-        noisy,
+        RunState(run[start], noisy, start),
         weights=weights(np.arange(start, start + 1500.0)),
         learning_rate=rate,
-        step=start,
     )
     if certificate.issued:
         check_against_run(certificate, run, start=start)
@@ -163,12 +159,10 @@ def certificate_at(
     outputs = self_distilled(kernel, noisy, weights, rate=rate, steps=[start])[start]
     return certify_pattern(
         basis,
-        outputs,
-        noisy,
+        RunState(outputs, noisy, start),
         weights=weights(np.arange(start, start + 2000.0)) if stated is None else stated,
         learning_rate=rate,
         pattern=clean if known else None,
-        step=start,
     )
 
 
@@ -202,9 +196,10 @@ def test_noise_that_is_still_to_come_is_reckoned_with():
     rate = 1.0 / basis.largest
     run = self_distilled(kernel, noisy, lambda step: 0.6, rate=rate, steps=[20_000], initial=clean)
     assert (hard(run[20_000]) != clean).any()
-    refused = certify_pattern(basis, clean, noisy, weights=0.6, learning_rate=rate)
+    state = RunState(clean, noisy)
+    refused = certify_pattern(basis, state, weights=0.6, learning_rate=rate)
     assert not refused.issued
-    assert certify_pattern(basis, clean, noisy, weights=0.05, learning_rate=rate).issued
+    assert certify_pattern(basis, state, weights=0.05, learning_rate=rate).issued
 
 
 def test_a_small_constant_weight_keeps_its_own_remainder():
@@ -255,13 +250,12 @@ def test_ties_and_near_ties_are_refused():
             outputs = clean.copy()
             outputs[7] = 0.0 if n_out == 1 else outputs[7].mean()
             outputs[7] += nudge * clean[7]
-            refused = certify_pattern(
-                basis, outputs, clean, weights=0.0, learning_rate=0.05, pattern=clean
-            )
+            state = RunState(outputs, clean)
+            refused = certify_pattern(basis, state, weights=0.0, learning_rate=0.05, pattern=clean)
             assert not refused.issued
             assert reason in refused.reason
             if nudge == 0:
-                final = certify_pattern(basis, outputs, clean, weights=0.0, learning_rate=0.05)
+                final = certify_pattern(basis, state, weights=0.0, learning_rate=0.05)
                 assert not final.issued
 
 
@@ -278,12 +272,10 @@ def test_zero_modes_leave_a_remainder_that_is_reported_and_real():
     run = self_distilled(kernel, noisy, weights, rate=rate, steps=range(20_001), initial=initial)
     certificate = certify_pattern(
         basis,
-        run[100],
-        noisy,
+        RunState(run[100], noisy, 100),
         weights=tail_of(weights, 100),
         learning_rate=rate,
         pattern=clean,
-        step=100,
     )
     assert certificate.issued
     check_against_run(certificate, run, start=100)
@@ -322,12 +314,10 @@ def test_a_stated_step_rounding_is_really_covered():
     outputs = self_distilled(kernel, noisy, weights, rate=rate, steps=[start])[start]
     certificate = certify_pattern(
         basis,
-        outputs,
-        noisy,
+        RunState(outputs, noisy, start),
         weights=tail_of(weights, start),
         learning_rate=rate,
         pattern=clean,
-        step=start,
         step_rounding=rounding,
     )
     assert certificate.issued
@@ -352,8 +342,9 @@ def test_a_poor_decomposition_widens_the_bounds_and_a_false_one_is_refused():
     weights = power_weights(1.0, scale=5.0)
     rate = 0.9 / spectrum.lambda_max
     run = self_distilled(kernel, noisy, weights, rate=rate, steps=range(3000))
-    common = {"weights": weights(np.arange(300, 3300.0)), "learning_rate": rate, "step": 300}
-    good = certify_pattern(tail_basis(spectrum), run[300], noisy, **common)
+    common = {"weights": weights(np.arange(300, 3300.0)), "learning_rate": rate}
+    state = RunState(run[300], noisy, 300)
+    good = certify_pattern(tail_basis(spectrum), state, **common)
 
     allowances = [good.rounding_allowance]
     for size in (1e-12, 1e-9, 1e-2):
@@ -366,7 +357,7 @@ def test_a_poor_decomposition_widens_the_bounds_and_a_false_one_is_refused():
             nearby,
             jnp.linalg.norm(residuals, axis=0) / nearby.eigenvalues[0],
         )
-        certificate = certify_pattern(tail_basis(poor), run[300], noisy, **common)
+        certificate = certify_pattern(tail_basis(poor), state, **common)
         allowances.append(certificate.rounding_allowance)
         if certificate.issued:
             check_against_run(certificate, run, start=300)
@@ -379,7 +370,7 @@ def test_an_indefinite_kernel_is_refused():
     eigenvalues = np.linspace(1.0, -0.1, N)
     basis = tail_basis(spectrum_of(kernel_with(eigenvalues)))
     labels = np.where(np.arange(N) % 2, 1.0, -1.0)[:, None]
-    refused = certify_pattern(basis, labels, labels, weights=0.0, learning_rate=0.5)
+    refused = certify_pattern(basis, RunState(labels, labels), weights=0.0, learning_rate=0.5)
     assert not refused.issued
     assert "not positive semi-definite: λ_n = -0.1" in refused.reason
 
@@ -411,7 +402,8 @@ def test_bad_arguments_are_refused_by_name(changed, message):
     clean, noisy = clustered_labels(1, flips_per_cluster=[1] * 4)
     arguments = {"outputs": clean, "noisy": noisy, "weights": 0.1, "learning_rate": 0.01} | changed
     with pytest.raises(ValueError, match=message):
-        certify_pattern(basis, arguments.pop("outputs"), arguments.pop("noisy"), **arguments)
+        state = RunState(arguments.pop("outputs"), arguments.pop("noisy"))
+        certify_pattern(basis, state, **arguments)
 
 
 def test_a_truncated_spectrum_is_refused():
@@ -425,5 +417,8 @@ def test_bounds_lower_for_every_platform():
     tail = bounds_module.Tail(labels, labels, *(jnp.asarray(x) for x in (0.1, 0.1, 1e-9)))
     moment = bounds_module.Moment(*(jnp.asarray(x) for x in (5.0, 2.0, 0.05)))
     partition = basis.partitions[0]
-    arguments = (basis.eigenvectors, basis.defects, partition, tail, moment)
-    assert_lowers(bounds_module._bounds, *arguments)
+
+    def bounds(vectors, defects, partition, tail, moment):
+        return bounds_module._bounds(vectors, defects, partition, tail=tail, moment=moment)
+
+    assert_lowers(bounds, basis.eigenvectors, basis.defects, partition, tail, moment)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ntk_air.dynamics.certificates.run_certificate import certify, first_certified_step
-from ntk_air.dynamics.certificates.tail_bounds import tail_basis
+from ntk_air.dynamics.certificates.certificate import RunState
+from ntk_air.dynamics.certificates.run_certificate import certify_state, first_certified_step
 from ntk_air.dynamics.run.trajectory import StoredPredictions
 from ntk_air.dynamics.supervision import (
     Agreement,
@@ -33,6 +33,7 @@ from tests.dynamics.certificates.test_certificate import (
     self_distilled,
 )
 from tests.dynamics.reference import spectrum_of
+from tests.dynamics.runs import problem_of
 
 STEPS = range(4000)
 HARMONIC = Harmonic(5.0)
@@ -67,24 +68,26 @@ class PatternAndStep(WeightSchedule):
 
 @pytest.fixture(scope="module")
 def problem():
-    kernel = clustered_kernel()
     clean, noisy = clustered_labels(1, flips_per_cluster=[2] * 4)
-    basis = tail_basis(spectrum_of(kernel))
-    rate = 1.0 / basis.largest
-    run = self_distilled(kernel, noisy, lambda t: 1 / (1 + t / 5), rate=rate, steps=STEPS)
-    return basis, clean, noisy, rate, run
+    return problem_of(spectrum_of(clustered_kernel()), noisy, clean=clean)
 
 
-def certificate(problem, supervision, *, step=200, **options):
-    basis, clean, noisy, rate, run = problem
-    options = {"clean": clean} | options
-    return certify(basis, run[step], noisy, supervision, learning_rate=rate, step=step, **options)
+@pytest.fixture(scope="module")
+def run(problem):
+    rate = problem.learning_rate
+    kernel = clustered_kernel()
+    return self_distilled(kernel, problem.noisy, lambda t: 1 / (1 + t / 5), rate=rate, steps=STEPS)
 
 
-def test_a_run_is_certified_with_its_own_schedule(problem):
-    issued = certificate(problem, Supervision(Hard(), HARMONIC))
+def certificate(problem, run, supervision, *, step=200, teacher_outputs=None):
+    state = RunState(run[step], problem.noisy, step, teacher_outputs)
+    return certify_state(problem, supervision, state, learning_rate=problem.learning_rate)
+
+
+def test_a_run_is_certified_with_its_own_schedule(problem, run):
+    issued = certificate(problem, run, Supervision(Hard(), HARMONIC))
     assert issued.issued, issued.reason
-    check_against_run(issued, problem[-1], start=200)
+    check_against_run(issued, run, start=200)
     # The schedule tends to 0, and what is proved of the margin tends to 1.
     assert 1 - issued.margin_bound(np.inf) < 1e-8
 
@@ -116,43 +119,35 @@ def test_a_run_is_certified_with_its_own_schedule(problem):
         (Supervision(Hard(), HARMONIC, warm_up=300), "exceeds its margin"),
     ],
 )
-def test_supervision_that_proves_nothing_is_refused_with_its_reason(problem, supervision, reason):
-    refused = certificate(problem, supervision)
+def test_what_proves_nothing_is_refused_with_its_reason(problem, run, supervision, reason):
+    refused = certificate(problem, run, supervision)
     assert not refused.issued
     assert reason in refused.reason
 
 
-def test_a_run_is_not_certified_clean_before_its_labels_are(problem):
-    refused = certificate(problem, Supervision(Hard(), HARMONIC), step=0)
+def test_a_run_is_not_certified_clean_before_its_labels_are(problem, run):
+    refused = certificate(problem, run, Supervision(Hard(), HARMONIC), step=0)
     assert not refused.issued
     assert "labels of the outputs differ from the pattern, or tie, in 40 of 40" in refused.reason
 
 
-def test_a_teacher_is_asked_for_its_labels_too(problem):
-    clean, run = problem[1], problem[-1]
+def test_a_teacher_is_asked_for_its_labels_too(problem, run):
     averaged = Supervision(Hard(), HARMONIC, ExponentialMovingAverage(0.9))
-    assert certificate(problem, averaged, teacher_outputs=run[150]).issued
-    refused = certificate(problem, averaged, teacher_outputs=-clean)
+    assert certificate(problem, run, averaged, teacher_outputs=run[150]).issued
+    refused = certificate(problem, run, averaged, teacher_outputs=-problem.clean)
     assert "labels of the teacher's outputs differ" in refused.reason
     # At step 200 of epochs of 100 the teacher is the student itself, whatever it was before.
     renewed = Supervision(Hard(), HARMONIC, LastEpoch(100), weight_by="step")
-    assert certificate(problem, renewed, teacher_outputs=-clean).issued
+    assert certificate(problem, run, renewed, teacher_outputs=-problem.clean).issued
 
 
 def test_agreement_weight_is_constant_while_the_pattern_holds(problem):
-    basis, clean, noisy, rate, _ = problem
-    kernel = clustered_kernel()
+    kernel, noisy, rate = clustered_kernel(), problem.noisy, problem.learning_rate
     # 20 % of the rows disagree with their labels: α = 0.2 for as long as the pattern holds.
-    run = self_distilled(kernel, noisy, lambda t: 0.2, rate=rate, steps=STEPS, initial=clean)
-    issued = certify(
-        basis,
-        run[1000],
-        noisy,
-        Supervision(Hard(), Agreement()),
-        learning_rate=rate,
-        step=1000,
-        clean=clean,
+    run = self_distilled(
+        kernel, noisy, lambda t: 0.2, rate=rate, steps=STEPS, initial=problem.clean
     )
+    issued = certificate(problem, run, Supervision(Hard(), Agreement()), step=1000)
     assert issued.issued, issued.reason
     check_against_run(issued, run, start=1000)
 
@@ -163,44 +158,40 @@ def test_agreement_weight_is_constant_while_the_pattern_holds(problem):
     ids=lambda s: type(s).__name__,
 )
 def test_the_first_certified_step_is_found_by_bisection(problem, schedule):
-    basis, clean, noisy, rate, _ = problem
+    rate = problem.learning_rate
     supervision = Supervision(Hard(), schedule, CurrentStep())
     weights = np.asarray(supervision.weights(np.arange(301)))
     run = self_distilled(
-        clustered_kernel(), noisy, lambda t: weights[t], rate=rate, steps=range(301)
+        clustered_kernel(), problem.noisy, lambda t: weights[t], rate=rate, steps=range(301)
     )
     times = np.arange(0, 301, 3)
     stored = StoredPredictions(times=times.astype(float), train=np.stack([run[t] for t in times]))
-    arguments = {"learning_rate": rate, "clean": clean}
-    found = first_certified_step(basis, stored, noisy, supervision, **arguments)
-    one_by_one = [
-        certify(basis, run[t], noisy, supervision, step=int(t), **arguments).issued for t in times
-    ]
+    found = first_certified_step(problem, supervision, stored, learning_rate=rate)
+    one_by_one = [certificate(problem, run, supervision, step=int(t)).issued for t in times]
     assert found.issued, found.reason
     assert found.step == times[one_by_one.index(True)]
     assert found.step > 0
 
 
-def test_without_a_certified_step_the_last_refusal_is_returned(problem):
-    basis, clean, noisy, rate, run = problem
-    stored = StoredPredictions(times=np.array([0.0, 5.0]), train=np.stack([run[0], -clean]))
+def test_without_a_certified_step_the_last_refusal_is_returned(problem, run):
+    train = np.stack([run[0], -problem.clean])
+    stored = StoredPredictions(times=np.array([0.0, 5.0]), train=train)
     refused = first_certified_step(
-        basis, stored, noisy, Supervision(Hard(), HARMONIC), learning_rate=rate, clean=clean
+        problem, Supervision(Hard(), HARMONIC), stored, learning_rate=problem.learning_rate
     )
     assert not refused.issued
     assert refused.step == 5
     assert refused.bounds.shape == (N, 1)
 
 
-def test_a_stored_teacher_of_the_last_epoch_is_found(problem):
-    basis, clean, noisy, rate, run = problem
+def test_a_stored_teacher_of_the_last_epoch_is_found(problem, run):
     supervision = Supervision(Hard(), HARMONIC, LastEpoch(150), weight_by="step")
-    common = {"learning_rate": rate, "clean": clean}
+    rate = problem.learning_rate
     with_teacher = StoredPredictions(
-        times=np.array([150.0, 200.0]), train=np.stack([-clean, run[200]])
+        times=np.array([150.0, 200.0]), train=np.stack([-problem.clean, run[200]])
     )
     without = StoredPredictions(times=np.array([200.0]), train=run[200][None])
-    refused = first_certified_step(basis, with_teacher, noisy, supervision, **common)
+    refused = first_certified_step(problem, supervision, with_teacher, learning_rate=rate)
     assert "labels of the teacher's outputs differ" in refused.reason
-    refused = first_certified_step(basis, without, noisy, supervision, **common)
+    refused = first_certified_step(problem, supervision, without, learning_rate=rate)
     assert "was not given" in refused.reason

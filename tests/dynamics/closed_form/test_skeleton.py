@@ -65,7 +65,7 @@ def test_curves_of_a_skeleton_are_the_direct_ones(rule, with_held_out):
     assert len(skeletons.train.steps) < len(TIMES)
     assert max(len(picked) for picked in skeletons.train.picked) <= 40
     # 128 does not divide 300 rows: the last chunk of rows begins among those counted before.
-    got = skeleton_curves(rule, frame, basis, CHUNKS, skeletons, rows=128)
+    got = skeleton_curves(rule, frame, basis, CHUNKS, skeletons=skeletons, rows=128)
     direct = direct_curves(rule, frame, basis, CHUNKS)
     expected = jax.tree.map(lambda curve: curve[: len(TIMES)], direct)
     assert (got[1] is None) != with_held_out
@@ -111,7 +111,7 @@ def test_a_combination_that_is_off_is_found_out():
             found,
             found.combination[block].at[-1].multiply(1 + 1e-6),
         )
-        error = float(sk._largest_error(rule, values, values, CHUNKS, off))
+        error = float(sk._largest_error(rule, values, values, CHUNKS, skeleton=off))
         np.testing.assert_allclose(error, 1e-6, rtol=1e-3)
 
 
@@ -145,7 +145,7 @@ def test_a_combination_that_is_not_a_number_is_found_out():
     rule = GradientDescent(1.0)
     found = sk.find_skeleton(rule, values, values, chunks=CHUNKS, n_time=len(TIMES))
     broken = eqx.tree_at(lambda s: s.combination[1], found, found.combination[1].at[3].set(jnp.nan))
-    assert np.isinf(sk._largest_error(rule, values, values, CHUNKS, broken))
+    assert np.isinf(sk._largest_error(rule, values, values, CHUNKS, skeleton=broken))
 
 
 def temporary_bytes(n_time):
@@ -164,7 +164,7 @@ def temporary_bytes(n_time):
         frame,
         project(frame),
         in_chunks(np.arange(float(n_time)), 10),
-        Skeletons(train=train, held_out=None),
+        skeletons=Skeletons(train=train, held_out=None),
         rows=rows,
     ).compile()
     return compiled.memory_analysis().temp_size_in_bytes
@@ -179,15 +179,17 @@ def test_skeletons_lower_for_every_platform():
     rule, frame = GradientDescent(1.0), a_frame(with_held_out=False)
     basis = project(frame)
     skeletons = find_skeletons(rule, frame, basis, CHUNKS, n_time=len(TIMES))
-    values = frame.eigenvalues
     modes = jnp.asarray(sk._sampled_modes(EIGENVALUES, skeletons.train.bounds))
-    assert_lowers(sk._sampled_curves, rule, values, values, modes, jnp.asarray(TIMES))
-    assert_lowers(sk._largest_error, rule, values, values, CHUNKS, skeletons.train)
 
-    def curves(*arguments):
-        return skeleton_curves(*arguments, rows=128)
+    def every_part(frame, basis, skeletons, modes, times, chunks):
+        values = frame.eigenvalues
+        return (
+            sk._sampled_curves(rule, values, values, modes=modes, times=times),
+            sk._largest_error(rule, values, values, chunks, skeleton=skeletons.train),
+            skeleton_curves(rule, frame, basis, chunks, skeletons=skeletons, rows=128),
+        )
 
-    assert_lowers(curves, rule, frame, basis, CHUNKS, skeletons)
+    assert_lowers(every_part, frame, basis, skeletons, modes, jnp.asarray(TIMES), CHUNKS)
 
 
 def test_chunks_are_of_equal_length_and_pad_little():

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from ntk_air.dynamics import supervision as sv
-from ntk_air.dynamics.certificates.run_certificate import certify
-from ntk_air.dynamics.certificates.tail_bounds import tail_basis
+from ntk_air.dynamics.certificates.certificate import RunState
+from ntk_air.dynamics.certificates.run_certificate import certify_state
 from ntk_air.dynamics.event_driven import modes
 from ntk_air.dynamics.event_driven.event_driven import EventDriven
 from ntk_air.dynamics.event_driven.events import EventFinder, _stray, bracket_events, first_change
 from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.learning_rate import RelativeRate
+from ntk_air.dynamics.solve import solve
 from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision.label_functions import trace_floats
 from ntk_air.problem import HeldOut
 from tests.dynamics import supervised
 from tests.dynamics.reference import SPECTRA, kernel_with, spectrum_of
-from tests.dynamics.runs import follow
+from tests.dynamics.runs import follow, problem_of
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 
@@ -51,8 +52,7 @@ def plain_patterns(kernel, noisy, schedule, *, rate, n_steps, momentum, initial)
 def a_frame(kernel, noisy, initial, schedule, *, rate, momentum=0.0):
     spectrum = spectrum_of(kernel)
     return modes.make_frame(
-        spectrum.eigenvalues,
-        spectrum.eigenvectors,
+        spectrum,
         initial=jnp.asarray(initial),
         noisy=jnp.asarray(noisy),
         supervision=trace_floats(sv.Supervision(sv.Hard(), schedule)),
@@ -182,8 +182,7 @@ def test_ten_thousand_steps_are_those_of_plain_stepping(teacher, spectrum):
     )
     arguments = {
         "times": [0, 3, 20, 1000, 10_000],
-        "learning_rate": 0.8,
-        "momentum": 0.3,
+        "descent": Descent(0.8, momentum=0.3),
         "initial": initial,
         "clean": clean,
         "held_out": HeldOut(kernel[:20], clean[:20], initial=0.5 * initial[:20]),
@@ -207,7 +206,7 @@ def test_ten_thousand_steps_are_those_of_plain_stepping(teacher, spectrum):
 def test_plain_steps_go_on_from_jumps():
     kernel, clean, noisy, _ = a_restless_problem(3)
     supervision = sv.Supervision(sv.Sharpened(0.3), sv.Harmonic(10.0), sv.LastEpoch(7))
-    run = {"learning_rate": 0.9, "momentum": 0.5, "clean": clean}
+    run = {"descent": Descent(0.9, momentum=0.5), "clean": clean}
     jumped = follow(spectrum_of(kernel), noisy, supervision, [0, 250], method=EventDriven(), **run)
     mixed = follow(kernel, noisy, supervision, [0, 250, 400], method=Stepwise(resume=jumped), **run)
     plain = follow(kernel, noisy, supervision, [0, 250, 400], method=Stepwise(), **run)
@@ -227,7 +226,7 @@ def test_infinity_is_reached_once_the_labels_are_final():
         return step >= 1000
 
     spectrum = spectrum_of(kernel)
-    run = {"clean": clean, "initial": initial, "learning_rate": 1.0}
+    run = {"clean": clean, "initial": initial, "descent": Descent(1.0)}
     got = follow(
         spectrum, noisy, supervision, [2000, np.inf], method=EventDriven(is_final=is_final), **run
     )
@@ -289,7 +288,7 @@ def test_plain_descent_needs_no_labels_and_goes_to_infinity():
         clean=clean,
     )
     np.testing.assert_allclose(got.final.predictions, noisy, atol=1e-10)
-    assert got.rule.endswith("simulated in 1 jumps")
+    assert got.rule.endswith("simulated in 1 intervals")
 
 
 def test_a_truncated_spectrum_and_a_label_decided_by_rounding_are_noted():
@@ -333,7 +332,7 @@ def test_a_diverging_run_stops_and_says_so():
     [
         (
             {"supervision": sv.Supervision(sv.Sharpened(0.1), sv.Constant(0.5))},
-            "by the current step can jump with the label function Hard alone.*got Sharpened",
+            "of the current step only Hard labels stand still, .*got Sharpened.*Stepwise\\(\\) can",
         ),
         (
             {
@@ -341,18 +340,20 @@ def test_a_diverging_run_stops_and_says_so():
                     sv.Hard(), sv.Constant(0.5), sv.ExponentialMovingAverage(0.5)
                 )
             },
-            "supervision cannot jump with this teacher.*got ExponentialMovingAverage",
+            "its teacher changes at every step: .*got ExponentialMovingAverage; Stepwise\\(\\) can",
         ),
-        ({"learning_rate": RelativeRate(2.0)}, "learning_rate must lie below"),
+        ({"descent": Descent(RelativeRate(2.0))}, "learning_rate must lie below"),
         ({"times": [0.5]}, r"times must be whole numbers of steps, at least 0; got \[0.5\]"),
         ({"store_at": [7]}, r"store_at must be among times; got \[7.0\]"),
     ],
 )
 def test_what_cannot_jump_is_refused(changes, match):
     kernel, clean, noisy, _ = a_restless_problem(3)
-    arguments = {"supervision": sv.Supervision(sv.Hard(), sv.Constant(0.5)), "times": [9]}
+    arguments = {"supervision": sv.Supervision(sv.Hard(), sv.Constant(0.5)), "times": [9]} | changes
+    rule, problem = arguments.pop("supervision"), problem_of(kernel, noisy, clean=clean)
+    problem = problem.replace(spectrum=spectrum_of(kernel))
     with pytest.raises(ValueError, match=match):
-        follow(spectrum_of(kernel), noisy, method=EventDriven(), clean=clean, **arguments | changes)
+        solve(problem, rule, method=EventDriven(), **arguments)
 
 
 def test_every_part_lowers_for_every_platform():
@@ -400,10 +401,11 @@ def test_a_certificate_ends_the_watch_and_opens_the_way_to_infinity():
     kernel, clean, noisy = supervised.clusters(0.4)
     spectrum = spectrum_of(kernel)
     supervision = sv.Supervision(sv.Hard(), sv.Harmonic(20.0))
-    basis, rate, proved = tail_basis(spectrum), 1 / spectrum.lambda_max, []
+    problem, rate, proved = problem_of(spectrum, noisy), 1 / spectrum.lambda_max, []
 
     def is_final(step, outputs):
-        found = certify(basis, outputs, noisy, supervision, learning_rate=rate, step=step)
+        state = RunState(outputs, noisy, step)
+        found = certify_state(problem, supervision, state, learning_rate=rate)
         proved.append((step, bool(found.issued)))
         return proved[-1][1]
 

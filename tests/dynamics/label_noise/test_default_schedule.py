@@ -17,7 +17,7 @@ from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.problem import HeldOut
 from ntk_air.spectrum.decomposition import decompose
 from tests.dynamics.reference import kernel_with, one_hot, spectrum_of
-from tests.dynamics.runs import follow
+from tests.dynamics.runs import follow, problem_of
 
 SEEDS = range(6)
 
@@ -44,7 +44,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def schedules(digits):
-    return [default_schedule(spectrum, noisy) for spectrum, _, noisy, _ in digits]
+    return [default_schedule(problem_of(spectrum, noisy)) for spectrum, _, noisy, _ in digits]
 
 
 def test_it_beats_the_best_early_stopping_on_digits(digits, schedules):
@@ -95,7 +95,9 @@ def test_a_hidden_label_has_no_say_in_its_own_prediction(digits):
 
     def outputs_for(labels):
         return np.asarray(
-            module._hidden_outputs(frame, by_epoch(supervision), jnp.asarray(labels), shown, 3)
+            module._hidden_outputs(
+                frame, by_epoch(supervision), jnp.asarray(labels), shown, n_rounds=3
+            )
         )
 
     outputs = outputs_for(noisy)
@@ -113,7 +115,7 @@ def test_rounds_end_before_a_class_is_lost():
     points = np.eye(n_classes)[classes] + 0.05 * rng.normal(size=(n, n_classes))
     spectrum = spectrum_of(points @ points.T + 1e-3 * np.eye(n))
     noisy = one_hot(classes, n_classes)
-    noise = default_schedule(spectrum, noisy).noise
+    noise = default_schedule(problem_of(spectrum, noisy)).noise
     # Temperatures far above the outputs' size shrink every label (theory.md section 6h); a little
     # more of one class then wins everywhere.
     drifting = Supervision(_towards_class_0, lambda i: 0.5 * 0.5**i, Restart(50), warm_up=50)
@@ -147,7 +149,7 @@ def test_labels_without_signal_get_no_rounds():
     gains = []
     for seed in range(6):
         classes = np.random.default_rng(seed).integers(0, 3, 60)
-        schedule = default_schedule(spectrum, one_hot(classes, 3))
+        schedule = default_schedule(problem_of(spectrum, one_hot(classes, 3)))
         gains.append(max(schedule.hidden_log_likelihoods) - schedule.plain_log_likelihood)
         assert schedule.rounds.n_rounds == 0
         assert any("nothing sure about the labels" in note for note in schedule.notes)
@@ -157,15 +159,15 @@ def test_labels_without_signal_get_no_rounds():
 
 def test_the_same_seed_gives_the_same_schedule(digits, schedules):
     spectrum, _, noisy, _ = digits[0]
-    again = default_schedule(spectrum, noisy)
+    again = default_schedule(problem_of(spectrum, noisy))
     assert eqx.tree_equal(again, schedules[0])
 
 
 def test_bad_arguments_are_refused(digits):
     spectrum, _, noisy, _ = digits[0]
     with pytest.raises(ValueError, match="folds must be a finite number, at least 2; got 1"):
-        default_schedule(spectrum, noisy, folds=1)
+        default_schedule(problem_of(spectrum, noisy), folds=1)
     with pytest.raises(ValueError, match="folds must be at most the 300 inputs; got 301"):
-        default_schedule(spectrum, noisy, folds=301)
+        default_schedule(problem_of(spectrum, noisy), folds=301)
     with pytest.raises(ValueError, match="noisy must have one row"):
-        default_schedule(spectrum, noisy[1:])
+        default_schedule(problem_of(spectrum, noisy[1:]))

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from ntk_air.dynamics.closed_form.exact import ClosedForm
-from ntk_air.dynamics.filters.spectral import GradientDescent
 from ntk_air.dynamics.label_noise.schedule_comparison import (
     GRID_FACTORS,
     GRID_TEMPERATURES,
@@ -16,16 +15,17 @@ from ntk_air.dynamics.label_noise.schedule_comparison import (
     training_outcome,
 )
 from ntk_air.dynamics.rounds import ByRounds, Rounds
+from ntk_air.dynamics.rules import Descent
+from ntk_air.dynamics.solve import solve
 from ntk_air.dynamics.supervision import Constant, Hard, Restart, Sharpened, Supervision
-from ntk_air.problem import HeldOut
+from ntk_air.problem import HeldOut, Labels, Problem
 from tests.dynamics.reference import one_hot, spectrum_of
-from tests.dynamics.runs import follow
 
 N, N_TEST, N_CLASSES = 60, 40, 3
 
 
 @pytest.fixture(scope="module")
-def problem():
+def problem_and_validation():
     rng = np.random.default_rng(3)
     classes = rng.integers(0, N_CLASSES, N + N_TEST)
     points = 2.0 * np.eye(N_CLASSES)[classes] + rng.normal(size=(N + N_TEST, N_CLASSES))
@@ -34,28 +34,34 @@ def problem():
     noisy = np.where(rng.random(N) < 0.3, (classes[:N] + 1) % N_CLASSES, classes[:N])
     fitted, held_back = split_rows(N, 0.2, seed=0)
     among = kernel[:N, :N]
-    return {
-        "spectrum": spectrum_of(among),
-        "noisy": one_hot(noisy, N_CLASSES),
-        "clean": one_hot(classes[:N], N_CLASSES),
-        "held_out": HeldOut(kernel[N:, :N], one_hot(classes[N:], N_CLASSES)),
-        "validation": Validation(
-            spectrum=spectrum_of(among[np.ix_(fitted, fitted)]),
-            cross_kernel=among[np.ix_(held_back, fitted)],
-            fitted=fitted,
-            held_back=held_back,
-        ),
-    }
+    validation = Validation(
+        spectrum=spectrum_of(among[np.ix_(fitted, fitted)]),
+        cross_kernel=among[np.ix_(held_back, fitted)],
+        fitted=fitted,
+        held_back=held_back,
+    )
+    labels = Labels(one_hot(noisy, N_CLASSES), one_hot(classes[:N], N_CLASSES))
+    held_out = HeldOut(kernel[N:, :N], one_hot(classes[N:], N_CLASSES))
+    return Problem(labels, spectrum=spectrum_of(among), held_out=held_out), validation
 
 
 @pytest.fixture(scope="module")
-def comparison(problem):
-    rest = {name: value for name, value in problem.items() if name not in ("spectrum", "noisy")}
-    return compare_schedules(problem["spectrum"], problem["noisy"], **rest)
+def problem(problem_and_validation):
+    return problem_and_validation[0]
+
+
+@pytest.fixture(scope="module")
+def validation(problem_and_validation):
+    return problem_and_validation[1]
+
+
+@pytest.fixture(scope="module")
+def comparison(problem, validation):
+    return compare_schedules(problem, validation=validation)
 
 
 def test_stops_are_points_of_plain_descent(problem, comparison):
-    rule = GradientDescent(problem["spectrum"].default_learning_rate)
+    on_clean = problem.replace(labels=Labels(problem.clean, problem.clean))
     for name in (
         "oracle",
         "closest",
@@ -65,15 +71,8 @@ def test_stops_are_points_of_plain_descent(problem, comparison):
         "clean_labels",
     ):
         score = comparison.scores[name]
-        run = follow(
-            problem["spectrum"],
-            problem["clean" if name == "clean_labels" else "noisy"],
-            rule,
-            [score.steps],
-            method=ClosedForm(),
-            clean=problem["clean"],
-            held_out=problem["held_out"],
-        )
+        solved = on_clean if name == "clean_labels" else problem
+        run = solve(solved, Descent(), [score.steps], ClosedForm())
         np.testing.assert_allclose(score.test_accuracy, run.held_out.accuracy[0])
         np.testing.assert_allclose(score.rms_distance, run.train.rms_distance[0])
     others = [comparison.scores[name] for name in ("memorised", "validation", "leave_one_out")]
@@ -82,8 +81,8 @@ def test_stops_are_points_of_plain_descent(problem, comparison):
     assert closest.rms_distance <= min(score.rms_distance for score in [best, *others])
 
 
-def test_validation_stops_where_held_back_noisy_labels_say(problem, comparison):
-    split, noisy = problem["validation"], problem["noisy"]
+def test_validation_stops_where_held_back_noisy_labels_say(problem, validation, comparison):
+    split, noisy = validation, problem.noisy
     spectrum = split.spectrum
     basis, shares = np.asarray(spectrum.eigenvectors), np.asarray(spectrum.eigenvalues)
     shares = shares / shares[0]
@@ -111,19 +110,13 @@ def test_the_grid_oracle_is_the_best_of_runs_one_by_one(problem, comparison):
                     warm_up=warm_up,
                 )
                 for finish in (Hard(), label_function):
-                    run = follow(
-                        problem["spectrum"],
-                        problem["noisy"],
-                        Rounds(supervision, 25, finish=finish),
-                        method=ByRounds(),
-                        held_out=problem["held_out"],
-                    )
+                    run = solve(problem, Rounds(supervision, 25, finish=finish), method=ByRounds())
                     best = max(best, float(run.held_out.accuracy[-1]))
     np.testing.assert_allclose(comparison.scores["grid"].test_accuracy, best)
 
 
 def test_the_outcome_without_held_out_inputs_is_the_same(problem, comparison):
-    outcome = training_outcome(problem["spectrum"], problem["noisy"], clean=problem["clean"])
+    outcome = training_outcome(problem.replace(held_out=None))
     np.testing.assert_allclose(outcome.distance, comparison.scores["default"].rms_distance)
     np.testing.assert_allclose(outcome.descent_distance, comparison.scores["closest"].rms_distance)
 

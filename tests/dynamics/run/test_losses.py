@@ -105,26 +105,14 @@ def test_simulation_is_the_plain_loop(n_out, label, teacher):
 def test_below_its_bound_the_loss_on_a_fixed_target_falls_at_every_step(n_out):
     kernel, _, noisy, _ = supervised.a_problem(n_out)
     bound = 8.0 if n_out == 1 else 4.0
-    run = {"loss": CrossEntropy(), "times": np.arange(60), "store_at": np.arange(60)}
-    got = follow(
-        kernel,
-        noisy,
-        sv.plain_descent(),
-        method=Stepwise(),
-        descent=Descent(RelativeRate(0.99 * bound)),
-        **run,
-    )
+    run = {"times": np.arange(60), "store_at": np.arange(60)}
+    run["method"] = Stepwise(loss=CrossEntropy())
+    below, at = (Descent(RelativeRate(share * bound)) for share in (0.99, 1.0))
+    got = follow(kernel, noisy, sv.plain_descent(), descent=below, **run)
     losses = [float(cross_entropy(jnp.asarray(f), jnp.asarray(noisy))) for f in got.stored.train]
     assert (np.diff(losses) < 0).all()
     with pytest.raises(ValueError, match="learning_rate must lie below"):
-        follow(
-            kernel,
-            noisy,
-            sv.plain_descent(),
-            method=Stepwise(),
-            descent=Descent(RelativeRate(bound)),
-            **run,
-        )
+        follow(kernel, noisy, sv.plain_descent(), descent=at, **run)
 
 
 def test_self_distillation_on_cross_entropy_refines_noisy_labels():
@@ -132,11 +120,9 @@ def test_self_distillation_on_cross_entropy_refines_noisy_labels():
     flips = np.arange(60) % 10 < 3
     kernel = np.outer(clean, clean) + 0.05 * kernel  # one direction is the signal
     noisy = np.where(flips[:, None], -clean, clean)
-    run = {"times": [4000], "loss": CrossEntropy(), "clean": clean}
-    plain = follow(kernel, noisy, sv.plain_descent(), method=Stepwise(), **run)
-    taught = follow(
-        kernel, noisy, sv.Supervision(sv.Hard(), sv.Harmonic(50.0)), method=Stepwise(), **run
-    )
+    run = {"times": [4000], "method": Stepwise(loss=CrossEntropy()), "clean": clean}
+    plain = follow(kernel, noisy, sv.plain_descent(), **run)
+    taught = follow(kernel, noisy, sv.Supervision(sv.Hard(), sv.Harmonic(50.0)), **run)
     assert taught.train.zero_one_error[0] == 0
     assert taught.train.rms_distance[0] < 0.5 * plain.train.rms_distance[0]
 

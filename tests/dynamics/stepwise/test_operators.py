@@ -33,18 +33,17 @@ def problem():
     return inputs[:N], theta, clean, noisy
 
 
-def run(kernel, problem, **options):
+def run(kernel, problem, **of_the_method):
     _, theta, clean, noisy = problem
     return follow(
         kernel,
         noisy,
         sv.Supervision(sv.Hard(), sv.Power(1.5), sv.LastEpoch(4), warm_up=2),
         TIMES,
-        method=Stepwise(),
+        method=Stepwise(**of_the_method),
         clean=clean[:N],
         held_out=HeldOut(theta[N:, :N], clean[N:]),
         store_at=(3, 12),
-        **options,
     )
 
 

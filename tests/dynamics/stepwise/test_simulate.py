@@ -10,12 +10,18 @@ from ntk_air.dynamics import supervision as sv
 from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.learning_rate import RelativeRate
 from ntk_air.dynamics.run.losses import CrossEntropy, SquareLoss
-from ntk_air.dynamics.stepwise.simulate import Stepwise, find_largest_eigenvalue
-from ntk_air.dynamics.stepwise.stepping import Problem, SimulationState, _advance_on_device, start
+from ntk_air.dynamics.solve import solve
+from ntk_air.dynamics.stepwise.simulate import Stepwise
+from ntk_air.dynamics.stepwise.stepping import (
+    SimulationState,
+    StepData,
+    _advance_on_device,
+    start,
+)
 from ntk_air.kernels.operators.operator import DenseKernel, KernelOperator
-from ntk_air.problem import HeldOut
+from ntk_air.problem import HeldOut, Labels, Problem
 from tests.dynamics import supervised
-from tests.dynamics.runs import follow
+from tests.dynamics.runs import follow, problem_of
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.type_checks import without_type_checks
@@ -157,7 +163,7 @@ def test_held_out_predictions_follow_the_dual_variables():
 def test_a_run_cut_short_goes_on_as_if_it_had_not_been(teacher):
     kernel, clean, noisy, initial = supervised.a_problem(3)
     supervision = sv.Supervision(sv.Hard(), sv.Harmonic(), supervised.TEACHERS[teacher])
-    options = {"momentum": 0.5, "initial": initial, "clean": clean, "learning_rate": 0.1}
+    options = {"initial": initial, "clean": clean, "descent": Descent(0.1, momentum=0.5)}
     whole = follow(
         kernel, noisy, supervision, [0, 6, 13, 30], method=Stepwise(), store_at=[6, 30], **options
     )
@@ -243,8 +249,8 @@ class OutputNorm(sv.WeightSchedule):
 def test_a_converged_run_stops_and_one_that_has_not_says_so():
     kernel, clean, noisy, _ = supervised.a_problem(3)
     kernel = kernel + 2 * np.eye(24)
-    run = {"clean": clean, "converged_below": 1e-6}
-    got = follow(kernel, noisy, sv.plain_descent(), [0, 10**5], method=Stepwise(), **run)
+    run = {"clean": clean, "method": Stepwise(converged_below=1e-6)}
+    got = follow(kernel, noisy, sv.plain_descent(), [0, 10**5], **run)
     assert got.times[-1] < 10**3
     assert "converged: the gradient is below converged_below" in got.notes[0]
     assert got.train.residual_norm[-1] <= 1e-6 * np.linalg.norm(noisy)
@@ -252,16 +258,18 @@ def test_a_converged_run_stops_and_one_that_has_not_says_so():
         kernel, noisy, sv.plain_descent(), [int(got.times[-1]) - 1], method=Stepwise(), clean=clean
     )
     assert before.train.residual_norm[-1] > 1e-6 * np.linalg.norm(noisy)
-    short = follow(kernel, noisy, sv.plain_descent(), [3], method=Stepwise(), **run)
+    short = follow(kernel, noisy, sv.plain_descent(), [3], **run)
     assert short.notes == ("not converged: the gradient is above converged_below at step 3",)
 
 
 def test_the_default_rate_and_lambda_max_are_found():
     kernel, _, noisy, _ = supervised.a_problem(3)
     largest = np.linalg.eigvalsh(kernel)[-1]
-    np.testing.assert_allclose(find_largest_eigenvalue(DenseKernel(kernel)), largest, rtol=1e-12)
-    np.testing.assert_allclose(find_largest_eigenvalue(DenseKernel(np.array([[3.0]]))), 3.0)
-    got = follow(kernel, noisy, sv.plain_descent(), [1], method=Stepwise())
+    problem = Problem(Labels(noisy), kernel)
+    np.testing.assert_allclose(problem.largest_eigenvalue, largest, rtol=1e-12)
+    single = Problem(Labels(np.ones((1, 1))), np.array([[3.0]]))
+    np.testing.assert_allclose(single.largest_eigenvalue, 3.0)
+    got = solve(problem, sv.plain_descent(), [1], Stepwise())
     np.testing.assert_allclose(got.learning_rate, 1 / largest, rtol=1e-12)
     assert got.rule == "SquareLoss, gradient descent, Identity × Constant × CurrentStep, simulated"
 
@@ -287,7 +295,7 @@ def test_float32_follows_float64():
 def a_compiled_problem(teacher, loss):
     kernel, _, noisy, _ = supervised.a_problem(3)
     noisy = jnp.asarray(noisy)
-    return Problem(
+    return StepData(
         operator=DenseKernel(jnp.asarray(kernel)),
         initial=0 * noisy,
         noisy=noisy,
@@ -341,15 +349,24 @@ def test_other_times_temperatures_and_rates_compile_nothing():
         ({"times": [3, np.inf]}, r"times must be whole numbers of steps, at least 0; got \[inf\]"),
         ({"times": [3, 3]}, "times must be ascending, none twice; got 3 before 3"),
         ({"store_at": [4]}, r"store_at must be among times; got \[4.0\]"),
-        ({"noisy": np.ones((9, 3))}, r"noisy must have one row.*kernel's 24 inputs.*\(9, 3\)"),
+        (
+            {"noisy": np.ones((9, 3)), "clean": None, "initial": None},
+            r"noisy must have one row.*kernel's 24 inputs.*\(9, 3\)",
+        ),
         ({"clean": np.ones((24, 1))}, r"clean must have noisy's shape \(24, 3\); got \(24, 1\)"),
         ({"initial": np.full((24, 3), np.nan)}, "initial must be finite; got NaN.* in 24 rows"),
-        ({"learning_rate": RelativeRate(2.0)}, r"learning_rate must lie below .*λ₁ = "),
-        ({"learning_rate": -1.0}, "learning_rate must be a finite number above 0; got -1.0"),
-        ({"momentum": 1.0}, "momentum must lie below 1"),
-        ({"largest_eigenvalue": -2.0}, "largest_eigenvalue must be a finite number above 0"),
-        ({"converged_below": 0.0}, "converged_below must be a finite number above 0; got 0.0"),
-        ({"checkpoint_every": 0}, "checkpoint_every must be a finite number, at least 1; got 0"),
+        ({"descent": lambda: Descent(RelativeRate(2.0))}, r"learning_rate must lie below .*λ₁ = "),
+        ({"descent": lambda: Descent(-1.0)}, "rate must be a finite number above 0; got -1.0"),
+        ({"descent": lambda: Descent(momentum=1.0)}, "momentum must lie below 1"),
+        ({"largest": -2.0}, "largest_eigenvalue must be a finite number above 0; got -2.0"),
+        (
+            {"method": lambda: Stepwise(converged_below=0.0)},
+            "converged_below must be a finite number above 0; got 0.0",
+        ),
+        (
+            {"method": lambda: Stepwise(checkpoint_every=0)},
+            "checkpoint_every must be a finite number, at least 1; got 0",
+        ),
         (
             {"supervision": sv.Supervision(sv.Hard(), lambda i: 0.1 * i)},
             r"schedule must give weights in \[0, 1\]; got 1\.1.* at step 11",
@@ -360,21 +377,23 @@ def test_other_times_temperatures_and_rates_compile_nothing():
         ),
         (
             {"held_out": HeldOut(np.ones((2, 5)), np.ones((2, 3)))},
-            r"held_out must have a cross_kernel \(2, 24\) and targets \(2, 3\); got \(2, 5\)",
+            r"held_out must have \(n_train, n_out\) = \(24, 3\); got \(5, 3\)",
         ),
     ],
 )
 def test_bad_arguments_are_refused(changes, match):
     kernel, clean, noisy, initial = supervised.a_problem(3)
-    arguments = {
-        "noisy": noisy,
-        "supervision": self_distillation(),
-        "times": [0, 20],
-        "clean": clean,
-        "initial": initial,
-    }
+    labels = {"noisy": noisy, "clean": clean, "initial": initial, "held_out": None}
+    asked = {"supervision": self_distillation(), "times": [0, 20], "store_at": ()}
+    made = {"descent": Descent, "method": Stepwise}
+    given = labels | asked | made | changes
     with pytest.raises(ValueError, match=match), without_type_checks():
-        follow(kernel, method=Stepwise(), **arguments | changes)
+        problem = problem_of(kernel, **{name: given[name] for name in labels})
+        if "largest" in given:
+            problem = problem.with_largest_eigenvalue(given["largest"])
+        options = {name: given[name]() for name in made}
+        times, store_at = given["times"], given["store_at"]
+        solve(problem, given["supervision"], times, store_at=store_at, **options)
 
 
 def test_what_cannot_be_resumed_is_refused():
