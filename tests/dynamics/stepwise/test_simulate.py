@@ -404,7 +404,7 @@ def test_what_cannot_be_resumed_is_refused():
     with pytest.raises(ValueError, match=r"resume must be a run of shape \(24, 1\) float64"):
         follow(kernel, noisy[:, :1], sv.plain_descent(), [10], method=Stepwise(resume=done))
     stateless = eqx.tree_at(lambda t: t.final.resume, done, None)
-    with pytest.raises(ValueError, match="resume must be a trajectory that simulate returned"):
+    with pytest.raises(ValueError, match="a trajectory of Stepwise or EventDriven: it holds no"):
         follow(kernel, noisy, sv.plain_descent(), [10], method=Stepwise(resume=stateless))
     assert isinstance(done.final.resume, SimulationState)
 
