@@ -7,24 +7,20 @@ have the dense ones.
 """
 
 import dataclasses
-import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 
+import ntk_air as na
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
-from ntk_air._base.typing import AnyArray
-from ntk_air.data.dataset import Dataset
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
-from ntk_air.lab.harness import Experiment, main
-from ntk_air.lab.kernel_quality import kernel_quality
-from ntk_air.lab.report import architectures as report
-from ntk_air.lab.report.quality_results import quality_arrays, quality_numbers, rank_correlations
+from ntk_air.lab.harness import Computed, Experiment, header
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.problem import make_problem
+
+if TYPE_CHECKING:
+    from ntk_air._base.typing import AnyArray
 
 DENSE = (
     "dense:1",
@@ -79,25 +75,25 @@ class Config(ExperimentConfig):
             architectures=("dense:1", "empirical:relu:2"),
         )
 
-    def load(self) -> Dataset:
+    def load(self) -> "na.Dataset":
         """The data set in the shape it has: every architecture prepares its own."""
         return self.data.load(seed=self.run.seed)
 
-    def run_name(self, dataset: Dataset) -> str:
+    def run_name(self, dataset: "na.Dataset") -> str:
         """Data and noise, for the default folder."""
         chosen = f"-{len(self.architectures)}chosen" if self.architectures else ""
         return f"{self.data.run_name()}-{self.noise.run_name(dataset)}{chosen}"
 
-    def kernels(self, dataset: Dataset) -> dict[str, KernelConfig]:
+    def kernels(self, dataset: "na.Dataset") -> dict[str, KernelConfig]:
         """Each architecture by its text."""
         default = DENSE + (ON_IMAGES if dataset.inputs.ndim == 4 else ())
         return {text: KernelConfig.from_text(text) for text in self.architectures or default}
 
 
-def compute(
-    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def compute(config: Config, dataset: "na.Dataset", run: RunFolder, progress: Progress) -> Computed:
     """The numbers of results.json and the curves of arrays.npz."""
+    from ntk_air.lab.report.quality_results import quality_numbers, rank_correlations
+
     kernels, seeds = config.kernels(dataset), config.run.noise_seeds()
     for kernel in kernels.values():
         kernel.prepare(dataset)  # refuse what cannot be before anything is computed
@@ -111,10 +107,7 @@ def compute(
     arrays = {name: np.reshape([draw[name] for draw in draws], shape) for name in draws[0]}
     numbers = quality_numbers(arrays)
     results = {
-        "dataset": dataset.name,
-        "n_train": dataset.n_train,
-        "n_test": dataset.n_test,
-        "n_classes": dataset.n_classes,
+        **header(dataset),
         "noise_kind": config.noise.noise_kind if dataset.label_noise is None else "human",
         "precision": config.run.precision,
         "seeds": seeds,
@@ -126,25 +119,22 @@ def compute(
     return results, arrays
 
 
-def measured(config: Config, seed: int, kernel: KernelConfig) -> Mapping[str, AnyArray]:
+def measured(config: Config, seed: int, kernel: KernelConfig) -> "Mapping[str, AnyArray]":
     """One architecture on one draw of data and noise."""
+    from ntk_air.lab.kernel_quality import kernel_quality
+    from ntk_air.lab.report.quality_results import quality_arrays
+
     dataset = kernel.prepare(config.data.load(seed=seed))
     if dataset.label_noise is None:
         dataset = dataset.with_label_noise(config.noise.build(), seed=seed)
     precision = config.run.precision
     built, _ = kernel.build(dataset, seed=seed, precision=precision)
     memory = parse_bytes(config.run.max_memory)
-    problem = make_problem(dataset, built, precision=precision, max_memory_bytes=memory)
+    problem = na.make_problem(dataset, built, precision=precision, max_memory_bytes=memory)
     return quality_arrays(kernel_quality(problem.replace(seed=seed)))
 
 
-EXPERIMENT = Experiment(
-    name="architectures",
-    compute=compute,
-    save_figures=report.save_figures,
-    summary=report.summary,
-)
+EXPERIMENT = Experiment("architectures", Config, compute)
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))
+    EXPERIMENT.run_as_script()

@@ -6,29 +6,15 @@ teacher; and self-distillation with the identity on its own clock against plain 
 """
 
 import dataclasses
-import sys
-from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
+import ntk_air as na
 from ntk_air._base.progress import Progress
-from ntk_air.data.dataset import Dataset
-from ntk_air.dynamics.filters import IdentityDistillation, SpectralRule
-from ntk_air.dynamics.predictions.interpolant import interpolant
-from ntk_air.dynamics.rules import Descent
-from ntk_air.dynamics.run.metrics import zero_one_error
-from ntk_air.dynamics.run.trajectory import Trajectory
-from ntk_air.dynamics.solve import solve
-from ntk_air.dynamics.stepwise.simulate import Stepwise
-from ntk_air.dynamics.supervision import Constant, Identity, Power, Pretrained, Supervision
 from ntk_air.lab.config import ExperimentConfig
-from ntk_air.lab.harness import Experiment, main, make_run_problem
-from ntk_air.lab.report import early_stopping as report
-from ntk_air.lab.report.trajectory_results import curves, largest_difference, run_numbers
+from ntk_air.lab.harness import Computed, Experiment, header, make_run_problem
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.problem import Problem
 
 CONVERGED_STEPS = 1e18
 PLAIN_STEPS = 4_000
@@ -51,15 +37,15 @@ class Config(ExperimentConfig):
         return dataclasses.replace(self, data=data, steps=2_000)
 
 
-def compute(
-    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def compute(config: Config, dataset: "na.Dataset", run: RunFolder, progress: Progress) -> Computed:
     """The numbers of results.json and the curves of arrays.npz."""
+    from ntk_air.lab.report.trajectory_results import curves, largest_difference, run_numbers
+
     if dataset.n_test == 0:
         raise ValueError("dataset must have held-out inputs to compare functions on; got none")
     noisy_dataset = config.noise.draws(dataset, seeds=[config.run.seed])[0]
     problem, kernel_name = make_run_problem(config, noisy_dataset, run, progress)
-    descent = Descent()
+    descent = na.Descent()
     teacher_steps = np.unique(np.round(np.geomspace(1, config.steps, N_TEACHERS)))
     teachers = follow(problem, descent, teacher_steps, store=True)
     students = converged_students(problem, teachers)
@@ -70,11 +56,7 @@ def compute(
     )
     clock = identity_clock(problem, config, times)
     results = {
-        "dataset": dataset.name,
-        "n_train": dataset.n_train,
-        "n_test": dataset.n_test,
-        "n_classes": dataset.n_classes,
-        "noise_rate": noisy_dataset.noise_fraction,
+        **header(dataset, noisy_dataset),
         "kernel": kernel_name,
         "precision": problem.spectrum.precision,
         "learning_rate": problem.learning_rate,
@@ -98,14 +80,21 @@ def compute(
 
 
 def follow(
-    problem: Problem, rule: Descent | SpectralRule, times: np.ndarray, *, store: bool = False
-) -> Trajectory:
+    problem: "na.Problem",
+    rule: "na.Descent | na.filters.SpectralRule",
+    times: np.ndarray,
+    *,
+    store: bool = False,
+) -> "na.Trajectory":
     """A closed form at given steps."""
-    return solve(problem, rule, times, store_at=times if store else ())
+    return na.solve(problem, rule, times, store_at=times if store else ())
 
 
-def converged_students(problem: Problem, teachers: Trajectory) -> dict[str, np.ndarray]:
+def converged_students(problem: "na.Problem", teachers: "na.Trajectory") -> dict[str, np.ndarray]:
     """Held-out accuracy of each teacher's converged student, and its distance from the teacher."""
+    from ntk_air.dynamics.predictions.interpolant import interpolant
+    from ntk_air.dynamics.run.metrics import zero_one_error
+
     assert teachers.stored is not None
     assert teachers.stored.held_out is not None
     assert problem.held_out is not None
@@ -121,11 +110,17 @@ def converged_students(problem: Problem, teachers: Trajectory) -> dict[str, np.n
     }
 
 
-def identity_clock(problem: Problem, config: Config, times: np.ndarray) -> dict[str, Any]:
+def identity_clock(problem: "na.Problem", config: Config, times: np.ndarray) -> dict[str, Any]:
     """Self-distillation with the identity, and plain descent at its effective time Σα."""
-    schedule = Power(exponent=1.5, scale=float(config.decay_steps))
-    weights = np.asarray(Supervision(Identity(), schedule).weights(np.arange(config.steps)))
-    distilled = follow(problem, IdentityDistillation(problem.learning_rate, weights), times)
+    from ntk_air.lab.report.trajectory_results import curves, run_numbers
+
+    schedule = na.weights.Power(exponent=1.5, scale=float(config.decay_steps))
+    weights = np.asarray(
+        na.Supervision(na.label_functions.Identity(), schedule).weights(np.arange(config.steps))
+    )
+    distilled = follow(
+        problem, na.filters.IdentityDistillation(problem.learning_rate, weights), times
+    )
     effective = np.cumsum(weights)[times.astype(int) - 1]
     return {
         "numbers": {**run_numbers(distilled), "effective_steps": float(effective[-1])},
@@ -134,20 +129,18 @@ def identity_clock(problem: Problem, config: Config, times: np.ndarray) -> dict[
 
 
 def student_of_converged_teacher(
-    problem: Problem, teacher: Trajectory, times: np.ndarray
-) -> Trajectory:
+    problem: "na.Problem", teacher: "na.Trajectory", times: np.ndarray
+) -> "na.Trajectory":
     """Plain steps on nothing but the outputs of a teacher that memorised."""
-    taught = Supervision(Identity(), Constant(0.0), Pretrained(teacher.final.predictions))
-    return solve(problem, taught, times, Stepwise())
+    taught = na.Supervision(
+        na.label_functions.Identity(),
+        na.weights.Constant(0.0),
+        na.teachers.Pretrained(teacher.final.predictions),
+    )
+    return na.solve(problem, taught, times, na.Stepwise())
 
 
-EXPERIMENT = Experiment(
-    name="early_stopping",
-    compute=compute,
-    save_figures=report.save_figures,
-    summary=report.summary,
-)
+EXPERIMENT = Experiment("early_stopping", Config, compute)
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))
+    EXPERIMENT.run_as_script()

@@ -6,42 +6,18 @@ share of the labels in the top five eigenspaces against the noise rate.
 """
 
 import dataclasses
-import sys
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
+import ntk_air as na
 from ntk_air._base.progress import Progress
-from ntk_air._base.typing import Targets
-from ntk_air.air import (
-    air_curve,
-    air_over_draws,
-    air_summary,
-    energy_in_top,
-    kernel_target_alignment,
-    random_label_control,
-    random_labels,
-)
-from ntk_air.air.summary import spread
-from ntk_air.data.dataset import Dataset
-from ntk_air.dynamics.label_noise.default_schedule import WEIGHT
-from ntk_air.dynamics.label_noise.noise_estimate import estimate_noise
-from ntk_air.dynamics.solve import solve
-from ntk_air.dynamics.supervision import Constant, Restart, Rounds, Sharpened, Supervision
 from ntk_air.lab.config import ExperimentConfig
-from ntk_air.lab.harness import Experiment, main, make_run_problem
-from ntk_air.lab.report import eigen_spectrum as report
-from ntk_air.lab.report.air_results import (
-    air_arrays,
-    air_numbers,
-    spectrum_numbers,
-    spread_numbers,
-)
+from ntk_air.lab.harness import Computed, Experiment, header, make_run_problem
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.problem import Labels, Problem
-from ntk_air.spectrum.result import Spectrum
+
+if TYPE_CHECKING:
+    from ntk_air._base.typing import Targets
 
 NOISE_RATES = tuple(rate / 10 for rate in range(9))
 TOP = 5
@@ -64,18 +40,19 @@ class Config(ExperimentConfig):
         )
 
 
-def compute(
-    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def compute(config: Config, dataset: "na.Dataset", run: RunFolder, progress: Progress) -> Computed:
     """The numbers of results.json and the curves of arrays.npz."""
+    from ntk_air.air import air_over_draws, random_label_control, random_labels
+    from ntk_air.lab.report.air_results import air_arrays, air_numbers, spectrum_numbers
+
     problem, kernel_name = make_run_problem(config, dataset.subset(n_test=0), run, progress)
     spectrum = problem.spectrum
     draws = config.noise.draws(dataset, seeds=config.run.noise_seeds())
     noisy = np.stack([draw.noisy_targets() for draw in draws])
     expected = np.stack([draw.expected_noisy_targets() for draw in draws])
     clean = dataset.clean_targets()
-    labels = Labels(noisy[0], clean, expected_noisy=expected[0])
-    summary = air_summary(problem.replace(labels=labels), delta=config.delta)
+    labels = na.Labels(noisy[0], clean, expected_noisy=expected[0])
+    summary = na.air_summary(problem.replace(labels=labels), delta=config.delta)
     over_draws = air_over_draws(spectrum, clean, expected, noisy)
     control, control_curve = None, None
     if summary.curve is not None:
@@ -84,29 +61,28 @@ def compute(
         seed = config.run.seed
         control = random_label_control(spectrum, clean, noise, seed=seed)
         control_labels = random_labels(clean, n_draw=1, seed=seed)[0]
-        control_curve = air_curve(spectrum, control_labels, noise[0])
+        control_curve = na.air_curve(spectrum, control_labels, noise[0])
     arrays = air_arrays(spectrum.eigenvalues, summary, over_draws, control_curve)
-    first = draws[0]
     results = {
-        "dataset": dataset.name,
-        "n_train": dataset.n_train,
-        "n_classes": dataset.n_classes,
-        "noise_kind": "none" if first.label_noise is None else first.label_noise.kind,
+        **header(dataset, draws[0]),
         "noise_rate": float(np.mean([draw.noise_fraction for draw in draws])),
         "seeds": config.run.noise_seeds(),
         "kernel": kernel_name,
         **spectrum_numbers(spectrum),
         **air_numbers(summary, over_draws, control, n_mode=spectrum.n_mode),
-        "kernel_target_alignment": kernel_target_alignment(spectrum, clean),
+        "kernel_target_alignment": na.kernel_target_alignment(spectrum, clean),
         "top5_energy_by_noise": top_energy_by_noise(config, dataset, spectrum, progress),
     }
     return results, arrays
 
 
 def top_energy_by_noise(
-    config: Config, dataset: Dataset, spectrum: Spectrum, progress: Progress
+    config: Config, dataset: "na.Dataset", spectrum: "na.Spectrum", progress: Progress
 ) -> dict[str, Any]:
     """The share of noisy and of self-distilled labels in the top eigenspaces, by noise rate."""
+    from ntk_air.air.summary import spread
+    from ntk_air.lab.report.air_results import spread_numbers
+
     clean = dataset.without_label_noise()
     columns: dict[str, list[Any]] = {"noise_rate": list(NOISE_RATES)}
     for done, rate in enumerate(NOISE_RATES):
@@ -126,29 +102,28 @@ def top_energy_by_noise(
     return {"k": TOP, "clean": top_energy(spectrum, dataset.clean_targets())} | columns
 
 
-def self_distilled(spectrum: Spectrum, noisy: Targets) -> Targets:
+def self_distilled(spectrum: "na.Spectrum", noisy: "Targets") -> "Targets":
     """The labels that self-distillation makes of noisy ones, which alone it looks at."""
+    from ntk_air.dynamics.label_noise.default_schedule import WEIGHT
+    from ntk_air.dynamics.label_noise.noise_estimate import estimate_noise
+
     noise = estimate_noise(spectrum, noisy)
-    sharpened = Sharpened(noise.temperature)
-    teacher = Restart(2 * noise.steps)
-    supervision = Supervision(sharpened, Constant(WEIGHT), teacher, warm_up=noise.steps)
-    rounds = Rounds(supervision, N_ROUNDS, finish=sharpened)
-    problem = Problem(Labels(noisy), spectrum=spectrum)
-    return solve(problem, rounds).final.predictions
+    sharpened = na.label_functions.Sharpened(noise.temperature)
+    teacher = na.teachers.Restart(2 * noise.steps)
+    supervision = na.Supervision(
+        sharpened, na.weights.Constant(WEIGHT), teacher, warm_up=noise.steps
+    )
+    rounds = na.Rounds(supervision, N_ROUNDS, finish=sharpened)
+    problem = na.Problem(na.Labels(noisy), spectrum=spectrum)
+    return na.solve(problem, rounds).final.predictions
 
 
-def top_energy(spectrum: Spectrum, labels: Targets) -> float:
+def top_energy(spectrum: "na.Spectrum", labels: "Targets") -> float:
     """The share of labels in the top eigenspaces."""
-    return float(energy_in_top(spectrum, labels)[TOP - 1])
+    return float(na.energy_in_top(spectrum, labels)[TOP - 1])
 
 
-EXPERIMENT = Experiment(
-    name="eigen_spectrum",
-    compute=compute,
-    save_figures=report.save_figures,
-    summary=report.summary,
-)
+EXPERIMENT = Experiment("eigen_spectrum", Config, compute)
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))
+    EXPERIMENT.run_as_script()

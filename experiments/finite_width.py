@@ -6,36 +6,19 @@ with the width. A larger run costs in proportion to widths × seeds × steps.
 """
 
 import dataclasses
-import sys
-from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
+import ntk_air as na
 from ntk_air._base.checks import check_at_least, check_choice
 from ntk_air._base.progress import Progress
-from ntk_air.data.dataset import Dataset
-from ntk_air.dynamics.rules import Descent
-from ntk_air.dynamics.supervision import (
-    Hard,
-    Identity,
-    LastEpoch,
-    Power,
-    Restart,
-    Sharpened,
-    Supervision,
-    plain_descent,
-)
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig
-from ntk_air.lab.harness import Experiment, main, make_run_problem
-from ntk_air.lab.report import finite_width as report
-from ntk_air.lab.report.width_results import width_arrays, width_numbers
+from ntk_air.lab.harness import Computed, Experiment, header, make_run_problem
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.networks.models.dense import DenseNetwork
-from ntk_air.networks.studies.finite_width import compare_with_kernel, network_problem
 
 N_TIMES = 24
+KINDS = ("gradient_descent", "identity", "sharpened", "hard", "last_epoch", "restart")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +34,7 @@ class Config(ExperimentConfig):
     kernel: KernelConfig = dataclasses.field(default_factory=lambda: KernelConfig(depth=2))
     widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)
     """Widths of the hidden layers."""
-    kinds: tuple[str, ...] = tuple(report.RUNS)
+    kinds: tuple[str, ...] = KINDS
     """Of training: gradient_descent, and self-distillation as identity, sharpened, hard,
     last_epoch, restart."""
     steps: int = 300
@@ -64,6 +47,7 @@ class Config(ExperimentConfig):
     """Of the sharpened labels, in label units."""
 
     def __post_init__(self):
+
         if self.kernel.kernel != "dense":
             raise ValueError(
                 f"kernel must be 'dense', the networks' limit; got {self.kernel.kernel!r}"
@@ -71,7 +55,7 @@ class Config(ExperimentConfig):
         check_at_least("warm_up", self.warm_up, 2)
         check_at_least("steps", self.steps, self.warm_up + 1)
         for kind in self.kinds:
-            check_choice("kinds", kind, report.RUNS)
+            check_choice("kinds", kind, KINDS)
         if len(set(self.widths)) < 2:
             raise ValueError(f"widths must be two or more; got {self.widths}")
 
@@ -86,25 +70,36 @@ class Config(ExperimentConfig):
             steps=30,
         )
 
-    def supervisions(self) -> dict[str, Supervision]:
+    def supervisions(self) -> "dict[str, na.Supervision]":
         """Gradient descent and each kind of self-distillation."""
+        from ntk_air.dynamics.supervision import plain_descent
+
         late = self.warm_up
-        schedule = Power(self.exponent, scale=float(late))
+        schedule = na.weights.Power(self.exponent, scale=float(late))
         every = {
             "gradient_descent": plain_descent(),
-            "identity": Supervision(Identity(), schedule, warm_up=late),
-            "sharpened": Supervision(Sharpened(self.temperature), schedule, warm_up=late),
-            "hard": Supervision(Hard(), schedule, warm_up=late),
-            "last_epoch": Supervision(Hard(), schedule, LastEpoch(late), warm_up=late),
-            "restart": Supervision(Hard(), schedule, Restart(5 * late), warm_up=late),
+            "identity": na.Supervision(na.label_functions.Identity(), schedule, warm_up=late),
+            "sharpened": na.Supervision(
+                na.label_functions.Sharpened(self.temperature), schedule, warm_up=late
+            ),
+            "hard": na.Supervision(na.label_functions.Hard(), schedule, warm_up=late),
+            "last_epoch": na.Supervision(
+                na.label_functions.Hard(), schedule, na.teachers.LastEpoch(late), warm_up=late
+            ),
+            "restart": na.Supervision(
+                na.label_functions.Hard(), schedule, na.teachers.Restart(5 * late), warm_up=late
+            ),
         }
         return {kind: every[kind] for kind in self.kinds}
 
 
-def compute(
-    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def compute(config: Config, dataset: "na.Dataset", run: RunFolder, progress: Progress) -> Computed:
     """The numbers of results.json and the curves of arrays.npz."""
+    import jax
+
+    from ntk_air.lab.report.width_results import width_arrays, width_numbers
+    from ntk_air.networks.studies.finite_width import compare_with_kernel, network_problem
+
     noisy_dataset = config.noise.draws(dataset, seeds=[config.run.seed])[0]
     problem, kernel_name = make_run_problem(config, noisy_dataset, run, progress)
     times = np.unique(np.round(np.geomspace(1, config.steps, N_TIMES)))
@@ -115,10 +110,10 @@ def compute(
     inputs = problem.dataset.inputs.astype(config.run.precision)
     kernel = problem.replace(held_out=None)
 
-    def train_all(name: str, supervision: Supervision) -> dict[str, np.ndarray]:
+    def train_all(name: str, supervision: "na.Supervision") -> dict[str, np.ndarray]:
         runs = []
         for index, width in enumerate(config.widths):
-            network = DenseNetwork(
+            network = na.networks.DenseNetwork(
                 (width,) * (depth - 1),
                 n_out=dataset.n_out,
                 activation=config.kernel.activation,
@@ -129,7 +124,7 @@ def compute(
             starts = (network_problem(network, key, inputs, kernel.labels) for key in keys)
             runs.append(
                 [
-                    compare_with_kernel(start, kernel, supervision, times, descent=Descent())
+                    compare_with_kernel(start, kernel, supervision, times, descent=na.Descent())
                     for start in starts
                 ]
             )
@@ -138,9 +133,7 @@ def compute(
 
     arrays: dict[str, Any] = {"steps": times, "widths": np.asarray(config.widths)}
     results: dict[str, Any] = {
-        "dataset": dataset.name,
-        "n_train": dataset.n_train,
-        "noise_rate": noisy_dataset.noise_fraction,
+        **header(dataset, noisy_dataset),
         "kernel": kernel_name,
         "precision": config.run.precision,
         "learning_rate": problem.learning_rate,
@@ -157,13 +150,7 @@ def compute(
     return results, arrays
 
 
-EXPERIMENT = Experiment(
-    name="finite_width",
-    compute=compute,
-    save_figures=report.save_figures,
-    summary=report.summary,
-)
+EXPERIMENT = Experiment("finite_width", Config, compute)
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))
+    EXPERIMENT.run_as_script()

@@ -9,38 +9,26 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
+import ntk_air as na
 from ntk_air._base.checks import check_at_least, check_choice
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
-from ntk_air.air import air_curve_enclosure, retrieved_share_enclosure
-from ntk_air.data.dataset import Dataset
-from ntk_air.dynamics.run.trajectory import Trajectory
-from ntk_air.dynamics.supervision import Hard, Power, Supervision
-from ntk_air.lab.config import ExperimentConfig, RunConfig
-from ntk_air.lab.harness import Experiment, main
-from ntk_air.lab.jobs.estimate import (
-    StageNeed,
-    describe,
-    estimate,
-    free_bytes,
-    memory_shares,
-    require_fit,
-)
-from ntk_air.lab.jobs.job import OPERATORS, Job, OperatorKind, label_matrices
-from ntk_air.lab.jobs.run import JobRun
+from ntk_air.lab.config import ExperimentConfig, OperatorKind, RunConfig
+from ntk_air.lab.harness import Computed, Experiment, header
 from ntk_air.lab.provenance import peak_memory_bytes
-from ntk_air.lab.report import full_dataset as report
-from ntk_air.lab.report import krylov_results as saved
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.spectrum.krylov.enclosure import Enclosure
-from ntk_air.spectrum.krylov.measure import SpectralMeasure
-from ntk_air.spectrum.krylov.quadrature import LabelQuadrature
-from ntk_air.spectrum.krylov.top_modes import TopModes
+
+if TYPE_CHECKING:
+    from ntk_air.lab.jobs.estimate import StageNeed
+    from ntk_air.lab.jobs.job import Job
+    from ntk_air.lab.jobs.run import JobRun
+    from ntk_air.spectrum.krylov.measure import SpectralMeasure
+    from ntk_air.spectrum.krylov.quadrature import LabelQuadrature
+    from ntk_air.spectrum.krylov.top_modes import TopModes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +56,8 @@ class Config(ExperimentConfig):
     """Residual of the eigenpairs, relative to the largest eigenvalue, to stop at."""
 
     def __post_init__(self):
+        from ntk_air.lab.jobs.job import OPERATORS
+
         check_choice("operator", self.operator, OPERATORS)
         check_at_least("distill_steps", self.distill_steps, 0)
         if self.distributed and self.operator != "sharded":
@@ -75,6 +65,13 @@ class Config(ExperimentConfig):
                 "distributed is for operator='sharded', whose rows are spread over the processes; "
                 f"got {self.operator!r}"
             )
+
+    def begin(self) -> None:
+        """Find the other processes, before JAX is asked for anything else."""
+        if self.distributed:
+            import jax
+
+            jax.distributed.initialize()
 
     def smoke(self) -> "Config":
         """A few hundred inputs."""
@@ -94,10 +91,11 @@ class Config(ExperimentConfig):
         return fields
 
 
-def compute(
-    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def compute(config: Config, dataset: "na.Dataset", run: RunFolder, progress: Progress) -> Computed:
     """The numbers of results.json and the curves of arrays.npz."""
+    from ntk_air.lab.jobs.estimate import describe
+    from ntk_air.lab.jobs.run import JobRun
+
     noisy = config.noise.draws(dataset.subset(n_test=0), seeds=[config.run.seed])[0]
     job, kernel_name = make_job(config, noisy, run)
     needs, bounds = estimated(job, run)
@@ -115,11 +113,7 @@ def compute(
     if config.distill_steps:
         measured["self_distillation"] = distilled(config, job_run, operator, largest, arrays)
     results = {
-        "dataset": dataset.name,
-        "n_train": dataset.n_train,
-        "n_classes": dataset.n_classes,
-        "noise_kind": "none" if noisy.label_noise is None else noisy.label_noise.kind,
-        "noise_rate": noisy.noise_fraction,
+        **header(dataset, noisy),
         "kernel": kernel_name,
         "operator": config.operator,
         "kernel_rows": job.n_rows,
@@ -135,8 +129,10 @@ def compute(
     return results, arrays
 
 
-def make_job(config: Config, noisy: Dataset, run: RunFolder) -> tuple[Job, str]:
+def make_job(config: Config, noisy: "na.Dataset", run: RunFolder) -> "tuple[Job, str]":
     """The configured job, and the kernel's description."""
+    from ntk_air.lab.jobs.job import Job, label_matrices
+
     precision = config.run.precision
     kernel, name = config.kernel.build(noisy, seed=config.run.seed, precision=precision)
     job = Job(
@@ -153,9 +149,17 @@ def make_job(config: Config, noisy: Dataset, run: RunFolder) -> tuple[Job, str]:
     return job, name
 
 
-def estimated(job: Job, run: RunFolder) -> tuple[dict[str, StageNeed], dict[str, int]]:
+def estimated(job: "Job", run: RunFolder) -> "tuple[dict[str, StageNeed], dict[str, int]]":
     """The needs of the job, and how its memory is shared out: once for a run, however often it is
     taken up."""
+    from ntk_air.lab.jobs.estimate import (
+        StageNeed,
+        estimate,
+        free_bytes,
+        memory_shares,
+        require_fit,
+    )
+
     require_fit(job)
 
     def fresh() -> dict[str, np.ndarray]:
@@ -176,8 +180,11 @@ def estimated(job: Job, run: RunFolder) -> tuple[dict[str, StageNeed], dict[str,
     return needs, {"operator_bytes": operator, "space_bytes": space}
 
 
-def air_of(quadrature: LabelQuadrature, arrays: dict[str, Any]) -> dict[str, Any]:
+def air_of(quadrature: "LabelQuadrature", arrays: dict[str, Any]) -> dict[str, Any]:
     """AIR between bounds by time, with all products and with fewer; the training curve."""
+    from ntk_air.air import air_curve_enclosure
+    from ntk_air.lab.report import krylov_results as saved
+
     m = quadrature.n_products
     measures = quadrature.measures()
     air = air_curve_enclosure(measures["signal"], measures["noise"])
@@ -196,9 +203,11 @@ def air_of(quadrature: LabelQuadrature, arrays: dict[str, Any]) -> dict[str, Any
 
 
 def enclosures(
-    measures: Mapping[str, SpectralMeasure], steps: np.ndarray, learning_rate: float
-) -> dict[str, Enclosure]:
+    measures: "Mapping[str, SpectralMeasure]", steps: np.ndarray, learning_rate: float
+) -> "dict[str, na.Enclosure]":
     """Shares retrieved by the same times at the same learning rate, whatever the products."""
+    from ntk_air.air import air_curve_enclosure, retrieved_share_enclosure
+
     found = {
         name: retrieved_share_enclosure(measures[name], steps, learning_rate=learning_rate)
         for name in ("signal", "noise")
@@ -207,8 +216,10 @@ def enclosures(
     return found | {"auc": curve.area}
 
 
-def modes_of(modes: TopModes, job: Job, arrays: dict[str, Any]) -> dict[str, Any]:
+def modes_of(modes: "TopModes", job: "Job", arrays: dict[str, Any]) -> dict[str, Any]:
     """The top eigenspace, and the energies of labels and noise in it."""
+    from ntk_air.lab.report import krylov_results as saved
+
     arrays |= {"eigenvalues": modes.eigenvalues, "residuals": modes.residuals}
     arrays |= saved.energy_arrays(modes, job.blocks)
     return {
@@ -219,14 +230,16 @@ def modes_of(modes: TopModes, job: Job, arrays: dict[str, Any]) -> dict[str, Any
 
 
 def distilled(
-    config: Config, job_run: JobRun, operator: Any, largest: float, arrays: dict[str, Any]
+    config: Config, job_run: "JobRun", operator: Any, largest: float, arrays: dict[str, Any]
 ) -> dict[str, Any]:
     """Hard self-distillation after as many plain steps as a fifth of all."""
     steps = config.distill_steps
     late = max(1, steps // 5)
-    rule = Supervision(Hard(), Power(1.5, scale=float(late)), warm_up=late)
+    rule = na.Supervision(
+        na.label_functions.Hard(), na.weights.Power(1.5, scale=float(late)), warm_up=late
+    )
     times = np.unique(np.round(np.linspace(0, steps, 21)))
-    run: Trajectory = job_run.descent(operator, rule, times=times, largest_eigenvalue=largest)
+    run: na.Trajectory = job_run.descent(operator, rule, times=times, largest_eigenvalue=largest)
     arrays |= {f"distilled_{name}": curve for name, curve in run.curves().items()}
     arrays["distilled_steps"] = run.times
     last = run.last()
@@ -240,15 +253,7 @@ def distilled(
     }
 
 
-EXPERIMENT = Experiment(
-    name="full_dataset",
-    compute=compute,
-    save_figures=report.save_figures,
-    summary=report.summary,
-)
+EXPERIMENT = Experiment("full_dataset", Config, compute)
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    if "--distributed" in sys.argv:
-        jax.distributed.initialize()  # before JAX is asked for anything else
-    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))
+    EXPERIMENT.run_as_script()

@@ -8,27 +8,23 @@ best and last-ten-epoch mean; what is right and what is memorised of the trainin
 
 import dataclasses
 import functools
-import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 
+import ntk_air as na
 from ntk_air._base.checks import check_at_least, check_choice
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
-from ntk_air._base.typing import AnyArray
-from ntk_air.data.dataset import Dataset
-from ntk_air.dynamics.label_noise.default_schedule import default_schedule
-from ntk_air.dynamics.solve import solve
 from ntk_air.lab.config import ExperimentConfig, NoiseConfig, RunConfig
-from ntk_air.lab.harness import Experiment, main
-from ntk_air.lab.report import noisy_networks as report
-from ntk_air.lab.report.network_results import comparison_numbers, run_arrays
+from ntk_air.lab.harness import Computed, Experiment, header
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.networks.studies.noisy_comparison import LITERATURE, TrainingPlan, compare_methods
-from ntk_air.problem import Problem, make_problem
+from ntk_air.networks.studies import LITERATURE
+
+if TYPE_CHECKING:
+    from ntk_air._base.typing import AnyArray
+    from ntk_air.networks.studies.noisy_comparison import TrainingPlan
 
 LARGER_RUN = (
     "A larger run: time grows as n_train × network_epochs × weights of the network for training, "
@@ -58,6 +54,8 @@ class Config(ExperimentConfig):
     """The methods from the literature to train."""
 
     def __post_init__(self):
+        from ntk_air.networks.studies.noisy_comparison import LITERATURE
+
         check_choice("kernel", self.kernel.kernel, ("dense",))
         check_at_least("network_width", self.network_width, 1)
         check_at_least("round_passes", self.round_passes, 1)
@@ -80,10 +78,10 @@ class Config(ExperimentConfig):
         )
 
 
-def compute(
-    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def compute(config: Config, dataset: "na.Dataset", run: RunFolder, progress: Progress) -> Computed:
     """The numbers of results.json and the curves of arrays.npz."""
+    from ntk_air.lab.report.network_results import comparison_numbers
+
     settings, seeds = settings_for(config, dataset), config.run.noise_seeds()
     draws = []
     for done, seed in enumerate(seeds):
@@ -100,10 +98,7 @@ def compute(
     }
     widths = plan_for(config).widths
     results = {
-        "dataset": dataset.name,
-        "n_train": dataset.n_train,
-        "n_test": dataset.n_test,
-        "n_classes": dataset.n_classes,
+        **header(dataset),
         "kernel": config.kernel.run_name(),
         "network": f"dense, {' – '.join(map(str, widths))} {config.kernel.activation} units",
         "network_epochs": config.network_epochs,
@@ -115,7 +110,7 @@ def compute(
     return results, arrays
 
 
-def settings_for(config: Config, dataset: Dataset) -> dict[str, NoiseConfig | None]:
+def settings_for(config: Config, dataset: "na.Dataset") -> dict[str, NoiseConfig | None]:
     """Each kind and rate of noise by name; ``None`` keeps the labels given with the data."""
     if dataset.label_noise is not None:
         return {f"{dataset.label_noise.kind} noise": None}
@@ -129,8 +124,10 @@ def settings_for(config: Config, dataset: Dataset) -> dict[str, NoiseConfig | No
     }
 
 
-def plan_for(config: Config) -> TrainingPlan:
+def plan_for(config: Config) -> "TrainingPlan":
     """What all methods train with."""
+    from ntk_air.networks.studies.noisy_comparison import TrainingPlan
+
     depth = 3 if config.kernel.depth is None else config.kernel.depth
     return TrainingPlan(
         widths=(config.network_width,) * (depth - 1),
@@ -142,23 +139,26 @@ def plan_for(config: Config) -> TrainingPlan:
     )
 
 
-def kernel_for(config: Config, seed: int) -> Problem:
+def kernel_for(config: Config, seed: int) -> "na.Problem":
     """The problem of a seed at infinite width, with clean labels unless it has noisy ones."""
     dataset = config.kernel.prepare(config.data.load(seed=seed))
     precision, memory = config.run.precision, parse_bytes(config.run.max_memory)
     kernel, _ = config.kernel.build(dataset, seed=seed, precision=precision)
-    return make_problem(dataset, kernel, precision=precision, max_memory_bytes=memory)
+    return na.make_problem(dataset, kernel, precision=precision, max_memory_bytes=memory)
 
 
 def compared(
-    config: Config, seed: int, noise: NoiseConfig | None, kernel: Callable[[], Problem]
-) -> Mapping[str, AnyArray]:
+    config: Config, seed: int, noise: NoiseConfig | None, kernel: "Callable[[], na.Problem]"
+) -> "Mapping[str, AnyArray]":
     """All methods on one draw of noise, as arrays."""
+    from ntk_air.lab.report.network_results import run_arrays
+    from ntk_air.networks.studies.noisy_comparison import compare_methods
+
     problem = kernel()
     if noise is not None:
         problem = problem.with_label_noise(noise.build(), seed=seed)
-    schedule = default_schedule(problem, seed=seed)
-    kernel_run = solve(problem, schedule.rounds)
+    schedule = na.default_schedule(problem, seed=seed)
+    kernel_run = na.solve(problem, schedule.rounds)
     runs = compare_methods(
         problem.dataset,
         schedule.rounds,
@@ -178,13 +178,7 @@ def compared(
     }
 
 
-EXPERIMENT = Experiment(
-    name="noisy_networks",
-    compute=compute,
-    save_figures=report.save_figures,
-    summary=report.summary,
-)
+EXPERIMENT = Experiment("noisy_networks", Config, compute)
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))
+    EXPERIMENT.run_as_script()

@@ -7,39 +7,21 @@ what self-distillation gains that starts in the regime of that kernel.
 """
 
 import dataclasses
-import sys
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import jax
 import numpy as np
 
+import ntk_air as na
 from ntk_air._base.checks import check_at_least, check_positive
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
-from ntk_air._base.typing import AnyArray
-from ntk_air.air import auc_over_draws, kernel_target_alignment
-from ntk_air.data.dataset import Dataset
-from ntk_air.data.noise import TransitionNoise
-from ntk_air.dynamics.run.losses import CrossEntropy
-from ntk_air.dynamics.supervision import plain_descent
-from ntk_air.kernels.empirical import EmpiricalNTK
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
-from ntk_air.lab.harness import Experiment, main
-from ntk_air.lab.kernel_quality import kernel_quality
-from ntk_air.lab.report import pretrained as report
-from ntk_air.lab.report.quality_results import quality_arrays, quality_numbers
-from ntk_air.lab.report.seeds import over_seeds
+from ntk_air.lab.harness import Computed, Experiment, header
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.networks.training.minibatches import Minibatches
-from ntk_air.networks.training.network_problem import HeldOutInputs, NetworkProblem
-from ntk_air.networks.training.optimisers import Adam
-from ntk_air.networks.training.snapshots import (
-    NetworkSnapshot,
-    kernel_motion,
-    snapshots_along_training,
-)
-from ntk_air.problem import Labels, Problem, make_problem
+
+if TYPE_CHECKING:
+    from ntk_air._base.typing import AnyArray
 
 FRESH_DRAWS = 5
 """Draws of noise that no network was trained on, for each seed."""
@@ -100,15 +82,17 @@ class Config(ExperimentConfig):
             epochs=(0, 2, 20),
         )
 
-    def run_name(self, dataset: Dataset) -> str:
+    def run_name(self, dataset: "na.Dataset") -> str:
         """Data, noise, network, and what it is trained on, for the default folder."""
         return f"{super().run_name(dataset)}-on-{self.pretrain_dataset or self.pretrain_labels}"
 
 
-def compute(
-    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def compute(config: Config, dataset: "na.Dataset", run: RunFolder, progress: Progress) -> Computed:
     """The numbers of results.json and the curves of arrays.npz."""
+    from ntk_air.lab.report import pretrained as report
+    from ntk_air.lab.report.quality_results import quality_numbers
+    from ntk_air.lab.report.seeds import over_seeds
+
     seeds = config.run.noise_seeds()
     draws = []
     for seed in seeds:
@@ -116,10 +100,7 @@ def compute(
         progress("seeds", len(draws), len(seeds))
     arrays = {name: np.stack([draw[name] for draw in draws]) for name in draws[0]}
     results: dict[str, Any] = {
-        "dataset": dataset.name,
-        "n_train": dataset.n_train,
-        "n_test": dataset.n_test,
-        "n_classes": dataset.n_classes,
+        **header(dataset),
         "network": config.kernel.run_name().removeprefix("empirical").lstrip("-_"),
         "trained_on": config.pretrain_dataset or f"same inputs, {config.pretrain_labels} labels",
         "trained_on_another_set": config.pretrain_dataset is not None,
@@ -134,14 +115,17 @@ def compute(
     return results, arrays
 
 
-def along_training(config: Config, seed: int, progress: Progress) -> Mapping[str, AnyArray]:
+def along_training(config: Config, seed: int, progress: Progress) -> "Mapping[str, AnyArray]":
     """What becomes of one network's kernel, (n_epoch,) each."""
+    from ntk_air.lab.kernel_quality import kernel_quality
+    from ntk_air.lab.report.quality_results import quality_arrays
+
     dataset = config.kernel.prepare(config.data.load(seed=seed))
     noise = config.noise.build()
     if dataset.label_noise is None:
         dataset = dataset.with_label_noise(noise, seed=seed)
     else:
-        noise = TransitionNoise(dataset.transition_matrix())
+        noise = na.TransitionNoise(dataset.transition_matrix())
     fresh = [
         dataset.without_label_noise().with_label_noise(noise, seed=seed + 1000 * (1 + draw))
         for draw in range(FRESH_DRAWS)
@@ -149,14 +133,14 @@ def along_training(config: Config, seed: int, progress: Progress) -> Mapping[str
     snapshots, apply_fn = pretrain(config, dataset, seed)
     start, records = None, []
     for done, snapshot in enumerate(snapshots, start=1):
-        problem = make_problem(
+        problem = na.make_problem(
             dataset,
-            EmpiricalNTK(apply_fn, snapshot.params),
+            na.EmpiricalNTK(apply_fn, snapshot.params),
             precision=config.run.precision,
             max_memory_bytes=parse_bytes(config.run.max_memory),
         ).replace(seed=seed)
         start = problem.theta if start is None else start
-        motion = kernel_motion(problem.theta, start)
+        motion = na.networks.kernel_motion(problem.theta, start)
         records.append(
             quality_arrays(kernel_quality(problem))
             | {"drift": np.array(motion.drift), "turn": np.array(motion.turn)}
@@ -167,8 +151,14 @@ def along_training(config: Config, seed: int, progress: Progress) -> Mapping[str
     return {name: np.stack([record[name] for record in records]) for name in records[0]}
 
 
-def pretrain(config: Config, dataset: Dataset, seed: int) -> tuple[list[NetworkSnapshot], Any]:
+def pretrain(
+    config: Config, dataset: "na.Dataset", seed: int
+) -> "tuple[list[na.networks.NetworkSnapshot], Any]":
     """The network at each epoch, and its function."""
+    import jax
+
+    from ntk_air.dynamics.supervision import plain_descent
+
     taught, labels = dataset, dataset.noisy_targets()
     if config.pretrain_dataset is not None:
         taught = other_dataset(config, dataset, seed)
@@ -180,21 +170,27 @@ def pretrain(config: Config, dataset: Dataset, seed: int) -> tuple[list[NetworkS
     network_key, batch_key = jax.random.split(jax.random.key(seed))
     params = network.init(network_key, taught.inputs.shape[-1], precision=precision)
     inputs, test_inputs = (part.astype(precision) for part in (taught.inputs, taught.test_inputs))
-    problem = NetworkProblem(
+    problem = na.networks.NetworkProblem(
         network.apply,
         params,
         inputs,
-        Labels(labels.astype(precision), taught.clean_targets().astype(precision)),
-        HeldOutInputs(test_inputs, taught.test_targets().astype(precision)),
+        na.Labels(labels.astype(precision), taught.clean_targets().astype(precision)),
+        na.networks.HeldOutInputs(test_inputs, taught.test_targets().astype(precision)),
     )
-    batches = Minibatches(config.batch_size, batch_key, reduction="mean", loss=CrossEntropy())
-    snapshots = snapshots_along_training(
-        problem, plain_descent(), config.epochs, Adam(config.learning_rate), method=batches
+    batches = na.networks.Minibatches(
+        config.batch_size, batch_key, reduction="mean", loss=na.losses.CrossEntropy()
+    )
+    snapshots = na.networks.snapshots_along_training(
+        problem,
+        plain_descent(),
+        config.epochs,
+        na.networks.Adam(config.learning_rate),
+        method=batches,
     )
     return snapshots, network.apply
 
 
-def other_dataset(config: Config, dataset: Dataset, seed: int) -> Dataset:
+def other_dataset(config: Config, dataset: "na.Dataset", seed: int) -> "na.Dataset":
     """The other data set, as the network takes inputs of the first."""
     data = dataclasses.replace(
         config.data, dataset=config.pretrain_dataset, n_train=config.pretrain_n, dataset_option=()
@@ -211,19 +207,23 @@ def other_dataset(config: Config, dataset: Dataset, seed: int) -> Dataset:
     return other
 
 
-def against_noise(problem: Problem, fresh: list[Dataset]) -> dict[str, AnyArray]:
+def against_noise(problem: "na.Problem", fresh: "list[na.Dataset]") -> "dict[str, AnyArray]":
     """Alignment with the noise of these labels, and AIR-AUC against noise of other draws."""
+    from ntk_air.air import auc_over_draws
+
     dataset = problem.dataset
     noise = problem.noisy - dataset.expected_noisy_targets()
     others = [other.noisy_targets() - other.expected_noisy_targets() for other in fresh]
     auc = auc_over_draws(problem.spectrum, problem.clean[None], np.stack(others))
     return {
-        "alignment_noise": np.array(kernel_target_alignment(problem.spectrum, noise)),
+        "alignment_noise": np.array(na.kernel_target_alignment(problem.spectrum, noise)),
         "air_auc_fresh": np.array(float(auc.mean)),
     }
 
 
-def network_scores(snapshot: NetworkSnapshot) -> dict[str, AnyArray]:
+def network_scores(
+    snapshot: "na.networks.NetworkSnapshot",
+) -> "dict[str, AnyArray]":
     """The trained network's own test accuracy and memorised share; NaN before it is trained."""
     run = snapshot.trajectory
     scores = {"network_accuracy": np.nan, "memorised_share": np.nan}
@@ -233,13 +233,7 @@ def network_scores(snapshot: NetworkSnapshot) -> dict[str, AnyArray]:
     return {name: np.array(score) for name, score in scores.items()}
 
 
-EXPERIMENT = Experiment(
-    name="pretrained",
-    compute=compute,
-    save_figures=report.save_figures,
-    summary=report.summary,
-)
+EXPERIMENT = Experiment("pretrained", Config, compute)
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))
+    EXPERIMENT.run_as_script()

@@ -8,46 +8,26 @@ clusters, by noise rate and spread, with the boundary predicted from the spectru
 
 import dataclasses
 import functools
-import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 
+import ntk_air as na
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
-from ntk_air._base.typing import AnyArray
-from ntk_air.air import air_summary
-from ntk_air.data.dataset import Dataset
-from ntk_air.data.noise import SymmetricNoise
-from ntk_air.data.splits import Sample
-from ntk_air.data.synthetic import clusters
-from ntk_air.dynamics.label_noise.schedule_comparison import (
-    TIMES,
-    Validation,
-    compare_schedules,
-    split_rows,
-    training_outcome,
-)
-from ntk_air.dynamics.predictions.error import predicted_error
 from ntk_air.lab.config import ExperimentConfig
-from ntk_air.lab.harness import Experiment, main
-from ntk_air.lab.report import self_distillation as report
-from ntk_air.lab.report.schedule_results import (
-    air_arrays,
-    comparison_arrays,
-    comparison_numbers,
-    phase_numbers,
-)
+from ntk_air.lab.harness import Computed, Experiment, header
 from ntk_air.lab.run_folder import RunFolder
-from ntk_air.problem import Problem, make_problem
-from ntk_air.spectrum.decomposition import decompose
+
+if TYPE_CHECKING:
+    from ntk_air._base.typing import AnyArray
+    from ntk_air.dynamics.label_noise.schedule_comparison import Validation
+
+    Kernels = tuple[na.Problem, Validation]
 
 VALIDATION_SHARE = 0.2
 N_CLUSTERS = 8
-
-Kernels = tuple[Problem, Validation]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,10 +58,11 @@ class Config(ExperimentConfig):
         )
 
 
-def compute(
-    config: Config, dataset: Dataset, run: RunFolder, progress: Progress
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def compute(config: Config, dataset: "na.Dataset", run: RunFolder, progress: Progress) -> Computed:
     """The numbers of results.json and the curves of arrays.npz."""
+    from ntk_air.dynamics.label_noise.schedule_comparison import TIMES
+    from ntk_air.lab.report.schedule_results import comparison_numbers, phase_numbers
+
     rates, seeds = rates_for(config, dataset), config.run.noise_seeds()
     draws = []
     for done, seed in enumerate(seeds):
@@ -100,10 +81,7 @@ def compute(
         for name in draws[0]
     }
     results = {
-        "dataset": dataset.name,
-        "n_train": dataset.n_train,
-        "n_test": dataset.n_test,
-        "n_classes": dataset.n_classes,
+        **header(dataset),
         "noise_kind": noise_kind(config, dataset),
         "kernel": config.kernel.run_name(),
         "seeds": seeds,
@@ -113,7 +91,7 @@ def compute(
     return results, arrays | {"times": TIMES} | {f"phase_{key}": phase[key] for key in phase}
 
 
-def rates_for(config: Config, dataset: Dataset) -> list[float]:
+def rates_for(config: Config, dataset: "na.Dataset") -> list[float]:
     """The noise rates at which labels still carry signal; that of labels given with the data."""
     if dataset.label_noise is not None:
         return [dataset.noise_fraction]
@@ -127,22 +105,24 @@ def rates_for(config: Config, dataset: Dataset) -> list[float]:
     return [rate for rate in rates if rate < bound]
 
 
-def noise_kind(config: Config, dataset: Dataset) -> str:
+def noise_kind(config: Config, dataset: "na.Dataset") -> str:
     """The kind of the data set's own label noise, or else the configured one."""
     noise = dataset.label_noise
     return config.noise.noise_kind if noise is None else noise.kind
 
 
-def kernels_for(config: Config, seed: int) -> Kernels:
+def kernels_for(config: Config, seed: int) -> "Kernels":
     """The problem of a seed, with clean labels unless it has noisy ones, and validation split."""
+    from ntk_air.dynamics.label_noise.schedule_comparison import Validation, split_rows
+
     dataset = config.kernel.prepare(config.data.load(seed=seed))
     precision, memory = config.run.precision, parse_bytes(config.run.max_memory)
     kernel, _ = config.kernel.build(dataset, seed=seed, precision=precision)
-    problem = make_problem(dataset, kernel, precision=precision, max_memory_bytes=memory)
+    problem = na.make_problem(dataset, kernel, precision=precision, max_memory_bytes=memory)
     fitted, held_back = split_rows(dataset.n_train, VALIDATION_SHARE, seed=seed)
     gram = problem.theta
     validation = Validation(
-        spectrum=decompose(
+        spectrum=na.decompose(
             gram[np.ix_(fitted, fitted)], precision=precision, max_memory_bytes=memory
         ),
         cross_kernel=gram[np.ix_(held_back, fitted)],
@@ -153,19 +133,25 @@ def kernels_for(config: Config, seed: int) -> Kernels:
 
 
 def compared(
-    config: Config, seed: int, rate: float, kernels: Callable[[], Kernels]
-) -> Mapping[str, AnyArray]:
+    config: Config, seed: int, rate: float, kernels: "Callable[[], Kernels]"
+) -> "Mapping[str, AnyArray]":
     """All methods on one draw of noise, and what the spectrum makes of it, as arrays."""
+    from ntk_air.dynamics.label_noise.schedule_comparison import compare_schedules
+    from ntk_air.lab.report.schedule_results import air_arrays, comparison_arrays
+
     problem, validation = kernels()
     if problem.dataset.label_noise is None and rate > 0:
         problem = problem.with_label_noise(config.noise.build(rate), seed=seed)
     comparison = compare_schedules(problem, validation=validation, seed=seed)
-    arrays = comparison_arrays(comparison) | air_arrays(air_summary(problem))
+    arrays = comparison_arrays(comparison) | air_arrays(na.air_summary(problem))
     return arrays | {"noise_rate": np.array(problem.dataset.noise_fraction)}
 
 
-def phase_diagram(config: Config, progress: Progress) -> Mapping[str, AnyArray]:
+def phase_diagram(config: Config, progress: Progress) -> "Mapping[str, AnyArray]":
     """How the default schedule ends on clusters, and the error predicted for early stopping."""
+    from ntk_air.data.splits import Sample
+    from ntk_air.data.synthetic import clusters
+
     spreads, rates = config.phase_spreads, config.phase_rates
     points = []
     for done, spread in enumerate(spreads):
@@ -176,7 +162,7 @@ def phase_diagram(config: Config, progress: Progress) -> Mapping[str, AnyArray]:
             n_classes=config.phase_classes,
         )
         kernel, _ = config.kernel.build(dataset, seed=0, precision=config.run.precision)
-        problem = make_problem(dataset, kernel, precision=config.run.precision)
+        problem = na.make_problem(dataset, kernel, precision=config.run.precision)
         points += [phase_point(config, problem, rate) for rate in rates]
         progress("phase diagram", done + 1, len(spreads))
     shape = (len(spreads), len(rates))
@@ -184,9 +170,12 @@ def phase_diagram(config: Config, progress: Progress) -> Mapping[str, AnyArray]:
     return phase | {"spreads": np.array(spreads), "rates": np.array(rates)}
 
 
-def phase_point(config: Config, problem: Problem, rate: float) -> dict[str, float]:
+def phase_point(config: Config, problem: "na.Problem", rate: float) -> dict[str, float]:
     """One noise rate on clusters of one spread, exactly that share flipped in each."""
-    noise, seed = SymmetricNoise(rate=rate, exact=True), config.run.seed
+    from ntk_air.dynamics.label_noise.schedule_comparison import TIMES, training_outcome
+    from ntk_air.dynamics.predictions.error import predicted_error
+
+    noise, seed = na.SymmetricNoise(rate=rate, exact=True), config.run.seed
     problem = problem.with_label_noise(noise, seed=seed)
     outcome = training_outcome(problem, seed=seed)
     noisy = problem.dataset
@@ -205,13 +194,7 @@ def phase_point(config: Config, problem: Problem, rate: float) -> dict[str, floa
     }
 
 
-EXPERIMENT = Experiment(
-    name="self_distillation",
-    compute=compute,
-    save_figures=report.save_figures,
-    summary=report.summary,
-)
+EXPERIMENT = Experiment("self_distillation", Config, compute)
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    sys.exit(main(EXPERIMENT, Config, __doc__ or ""))
+    EXPERIMENT.run_as_script()

@@ -1,22 +1,26 @@
-"""The command ``ntk-air``: ``ntk-air verify`` checks the claims and says what became of each."""
+"""The command ``ntk-air``: runs experiments, checks claims, draws figures again.
+
+Nothing heavier than the options is imported before it is known what is asked for.
+"""
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
-import jax
 import tyro
-from rich.console import Console
 
-from ntk_air._base import files
-from ntk_air.claims import all_claims
-from ntk_air.claims import verify as verify_claims
+import ntk_air
+from ntk_air.lab.catalogue import experiments, load_experiment
 from ntk_air.lab.config import DataConfig, KernelConfig, NoiseConfig
-from ntk_air.lab.provenance import package_versions, source_state
-from ntk_air.lab.report.progress import progress_on_standard_error
-from ntk_air.lab.report.verdicts import claims_table, verdict_numbers, verdicts_table
-from ntk_air.problem import make_problem
+
+_WIDTH = 140
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Run an experiment: without a name, list them; with a name and --help, list its options."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,35 +43,75 @@ class Verify:
 
 
 @dataclasses.dataclass(frozen=True)
+class Figures:
+    """Draw the figures of finished runs again, as PNG and PDF, from what the runs saved."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("figures"), Path("runs"))
+    """Folders with run folders anywhere below; those that are not there are left out."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Version:
-    """Print the versions of ntk_air and of what results depend on."""
+    """Print the versions of ntk_air and of what results depend on (--version: its own alone)."""
 
 
 Command = (
-    Annotated[Verify, tyro.conf.subcommand("verify")]
+    Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Verify, tyro.conf.subcommand("verify")]
+    | Annotated[Figures, tyro.conf.subcommand("figures")]
     | Annotated[Version, tyro.conf.subcommand("version")]
 )
 
 
-def main() -> None:
-    """Entry point of ``ntk-air``: exits 1 where a claim fails or its control does not."""
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
-    command: Any = tyro.cli(Command, prog="ntk-air", config=(tyro.conf.OmitArgPrefixes,))  # pyright: ignore[reportArgumentType, reportCallIssue]
-    if isinstance(command, Version):
-        for name, version in {**source_state(), **package_versions()}.items():
-            console.print(f"{name}: {version}")
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of ``ntk-air``: 0 is well, 1 a claim that fails, 2 bad input."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["--version"]:
+        print(f"ntk-air {ntk_air.__version__}")
         sys.exit(0)
-    # An entry point sets the precision of its own process.
-    jax.config.update("jax_enable_x64", True)
     try:
-        sys.exit(verify(command, console))
-    except (ValueError, OSError) as error:
+        if arguments[:1] == ["run"]:
+            sys.exit(run(arguments[1:]))
+        command: Any = tyro.cli(
+            Command,  # pyright: ignore[reportArgumentType]
+            prog="ntk-air",
+            description="Run experiments, check claims, draw figures again (or: --version).",
+            args=arguments,
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
+        actions = {Verify: verify, Figures: figures, Version: version}
+        sys.exit(actions[type(command)](command))
+    except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
 
-def verify(command: Verify, console: Console) -> int:
+def run(arguments: Sequence[str]) -> int:
+    """An experiment by its name, with its own command line; without a name, the names."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("ntk-air run EXPERIMENT [--help] [OPTIONS]\n")
+        for name, says in experiments().items():
+            print(f"  {name:20} {says}")
+        return 0
+    name, *options = arguments
+    return load_experiment(name).main(options, program=f"ntk-air run {name}")
+
+
+def verify(command: Verify) -> int:
     """Check the claims, print the table, write the JSON; return the exit status."""
+    import jax
+
+    from ntk_air._base import files
+    from ntk_air.claims import all_claims
+    from ntk_air.claims import verify as verify_claims
+    from ntk_air.lab.provenance import package_versions, source_state
+    from ntk_air.lab.report.progress import progress_on_standard_error
+    from ntk_air.lab.report.verdicts import claims_table, verdict_numbers, verdicts_table
+    from ntk_air.problem import make_problem
+
+    # An entry point sets the precision of its own process.
+    jax.config.update("jax_enable_x64", True)
+    console = _console()
     claims = all_claims(command.claims)
     if command.list:
         console.print(claims_table(claims))
@@ -95,3 +139,30 @@ def verify(command: Verify, console: Console) -> int:
         }
         files.write_json(command.json, content)
     return 0 if all(verdict.is_good for verdict in verdicts) else 1
+
+
+def figures(command: Figures) -> int:
+    """Draw what the runs saved; return the exit status."""
+    from ntk_air.lab.redraw import redraw
+
+    def report(folder: Path, names: list[str]) -> None:
+        print(f"{folder}: {', '.join(names)}")
+
+    if not redraw(command.folders, report=report):
+        raise ValueError(f"no finished run below {', '.join(map(str, command.folders))}")
+    return 0
+
+
+def version(command: Version) -> int:
+    """Print what results depend on; return the exit status."""
+    from ntk_air.lab.provenance import package_versions, source_state
+
+    for name, value in {**source_state(), **package_versions()}.items():
+        print(f"{name}: {value}")
+    return 0
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)

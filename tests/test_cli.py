@@ -1,19 +1,27 @@
 """The command ``ntk-air``: what it prints, writes and exits with."""
 
+import dataclasses
 import json
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import ntk_air
 from ntk_air import cli
 from ntk_air.claims import Claim, Measurement
+from ntk_air.lab.catalogue import load_experiment
+
+ROOT = Path(__file__).parents[1]
 
 
 def run(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["ntk-air", *map(str, arguments)])
     with pytest.raises(SystemExit) as end:
         cli.main()
-    return end.value.code
+    return end.value.code or 0
 
 
 def test_verify_prints_a_table_and_writes_the_verdicts(monkeypatch, capsys, tmp_path):
@@ -47,7 +55,7 @@ def test_verify_exits_non_zero_where_a_claim_fails_or_a_control_does_not(
         measure=lambda problem, error=error: Measurement(1.0, 1.0, error, 0.5),
         broken={"error": control_error},
     )
-    monkeypatch.setattr(cli, "all_claims", lambda names: [claim])
+    monkeypatch.setattr("ntk_air.claims.all_claims", lambda names: [claim])
     assert run(monkeypatch, "verify", "--n-train", 16, "--n-test", 0) == code
 
 
@@ -61,3 +69,83 @@ def test_version_names_what_results_depend_on(monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "jaxlib: " in printed
     assert "git_commit: " in printed
+
+
+def test_the_version_alone(monkeypatch, capsys):
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"ntk-air {ntk_air.__version__}\n"
+
+
+def test_help_names_the_commands_and_loads_nothing_for_them():
+    code = """
+import contextlib, sys
+sys.argv = ["ntk-air", "--help"]
+with contextlib.suppress(SystemExit):
+    import runpy
+    runpy.run_module("ntk_air", run_name="__main__")
+heavy = ("jax", "equinox", "scipy", "sklearn", "matplotlib", "optax", "rich")
+print([name for name in heavy if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert all(name in done.stdout for name in ("run", "verify", "figures", "version"))
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_experiments_are_listed(monkeypatch, capsys):
+    for arguments in (("run",), ("run", "--help")):
+        assert run(monkeypatch, *arguments) == 0
+        printed = capsys.readouterr().out
+        assert "eigen-spectrum" in printed
+        assert "full-dataset" in printed
+
+
+def test_an_unknown_experiment_is_refused_with_the_names(monkeypatch, capsys):
+    assert run(monkeypatch, "run", "eigenspectrum") == 2
+    error = capsys.readouterr().err
+    assert "experiment must be one of 'architectures', 'convergence'" in error
+    assert "got 'eigenspectrum'" in error
+
+
+def test_an_experiment_has_its_own_options(monkeypatch, capsys):
+    assert run(monkeypatch, "run", "eigen-spectrum", "--help") == 0
+    printed = capsys.readouterr().out
+    assert "usage: ntk-air run eigen-spectrum" in printed
+    assert "--delta" in printed
+    assert run(monkeypatch, "run", "eigen_spectrum", "--noise", 1.5) == 2
+    assert "noise must lie in [0, 1]; got 1.5" in capsys.readouterr().err
+
+
+def test_the_command_of_a_run_is_kept(monkeypatch, capsys, tmp_path):
+    def compute(config, dataset, run, progress):
+        raise ValueError("far enough")
+
+    experiment = load_experiment("eigen-spectrum")
+    monkeypatch.setattr(
+        cli, "load_experiment", lambda name: dataclasses.replace(experiment, compute=compute)
+    )
+    small = ("--n-train", 20, "--out", tmp_path / "run")
+    assert run(monkeypatch, "run", "eigen-spectrum", *small) == 2
+    assert "far enough" in capsys.readouterr().err
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    expected = f"ntk-air run eigen-spectrum --n-train 20 --out {tmp_path / 'run'}"
+    assert manifest["command"] == expected
+
+
+def test_figures_are_drawn_again_from_what_was_saved(monkeypatch, capsys, tmp_path):
+    saved = ROOT / "figures" / "early_stopping"
+    folder = tmp_path / "deep" / "run"
+    folder.mkdir(parents=True)
+    for name in ("manifest.json", "results.json", "arrays.npz"):
+        shutil.copy(saved / name, folder)
+    assert run(monkeypatch, "figures", tmp_path) == 0
+    assert f"{folder}: " in capsys.readouterr().out
+    pictures = {path.stem for path in saved.glob("*.png")}
+    assert {path.stem for path in folder.glob("*.png")} == pictures
+    assert {path.stem for path in folder.glob("*.pdf")} == pictures
+
+
+def test_where_no_run_is_there_is_nothing_to_draw(monkeypatch, capsys, tmp_path):
+    assert run(monkeypatch, "figures", tmp_path) == 2
+    assert "no finished run below" in capsys.readouterr().err

@@ -4,10 +4,12 @@ Each raises ``ValueError`` naming the argument, what was expected and what was g
 """
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ntk_air._base.typing import AnyArray
+if TYPE_CHECKING:  # options are checked before JAX is needed
+    from ntk_air._base.typing import AnyArray
 
 
 def check_choice(name: str, value: str, choices: Collection[str]) -> None:
@@ -35,7 +37,7 @@ def check_fraction(name: str, value: float | int) -> None:
         raise ValueError(f"{name} must lie in [0, 1]; got {value!r}")
 
 
-def check_floating(name: str, array: AnyArray) -> None:
+def check_floating(name: str, array: "AnyArray") -> None:
     """Require a real floating-point array: integers overflow and truncate without a word."""
     if not np.issubdtype(array.dtype, np.floating):
         raise ValueError(
@@ -44,7 +46,7 @@ def check_floating(name: str, array: AnyArray) -> None:
         )
 
 
-def check_finite(name: str, array: AnyArray) -> None:
+def check_finite(name: str, array: "AnyArray") -> None:
     """Require finite values; the error names the first rows that break this."""
     finite = np.isfinite(np.asarray(array))
     if finite.all():
@@ -54,7 +56,7 @@ def check_finite(name: str, array: AnyArray) -> None:
     raise ValueError(f"{name} must be finite; got NaN or infinity in {len(rows)} rows: {shown}")
 
 
-def check_inputs(name: str, array: AnyArray) -> None:
+def check_inputs(name: str, array: "AnyArray") -> None:
     """Require a non-empty, finite floating-point array with a leading batch axis."""
     if array.ndim < 2:
         raise ValueError(
@@ -66,7 +68,7 @@ def check_inputs(name: str, array: AnyArray) -> None:
     check_finite(name, array)
 
 
-def check_same_features(name1: str, array1: AnyArray, name2: str, array2: AnyArray) -> None:
+def check_same_features(name1: str, array1: "AnyArray", name2: str, array2: "AnyArray") -> None:
     """Require two batches of inputs to agree in all but their leading axis."""
     if array1.shape[1:] != array2.shape[1:]:
         raise ValueError(
@@ -75,7 +77,7 @@ def check_same_features(name1: str, array1: AnyArray, name2: str, array2: AnyArr
         )
 
 
-def check_same_dtype(name1: str, array1: AnyArray, name2: str, array2: AnyArray) -> None:
+def check_same_dtype(name1: str, array1: "AnyArray", name2: str, array2: "AnyArray") -> None:
     """Require two arrays of one precision: a mixture loses digits without a word."""
     if array1.dtype != array2.dtype:
         raise ValueError(
@@ -83,7 +85,7 @@ def check_same_dtype(name1: str, array1: AnyArray, name2: str, array2: AnyArray)
         )
 
 
-def check_pair(x1: AnyArray, x2: AnyArray | None) -> None:
+def check_pair(x1: "AnyArray", x2: "AnyArray | None") -> None:
     """Check the inputs of a kernel, the entire sets at once."""
     check_inputs("x1", x1)
     if x2 is not None:

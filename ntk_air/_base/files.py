@@ -7,11 +7,12 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ntk_air._base.typing import AnyArray
+if TYPE_CHECKING:  # saved results are read without JAX
+    from ntk_air._base.typing import AnyArray
 
 
 @contextlib.contextmanager
@@ -51,7 +52,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_bytes(path, (text + "\n").encode())
 
 
-def write_arrays(path: Path, arrays: Mapping[str, AnyArray]) -> None:
+def write_arrays(path: Path, arrays: "Mapping[str, AnyArray]") -> None:
     """Write named arrays as one ``.npz``, atomically."""
     buffer = io.BytesIO()
     np.savez(buffer, **{name: np.asarray(array) for name, array in arrays.items()})  # pyright: ignore[reportArgumentType]

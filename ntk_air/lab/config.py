@@ -1,29 +1,27 @@
 """Typed configurations of the entry points, and what they build.
 
 Each is a frozen dataclass whose fields become command-line options; the docstring below a field is
-its help text.
+its help text. What they build is imported when it is built: options are read, and ``--help`` is
+written, without JAX.
 """
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ntk_air._base.checks import check_at_least, check_choice, check_fraction
 from ntk_air._base.precision import Precision
-from ntk_air.data.catalogue import load_dataset
-from ntk_air.data.dataset import Dataset
-from ntk_air.data.instance_noise import InstanceDependentNoise
-from ntk_air.data.noise import LabelNoise, PairFlipNoise, SymmetricNoise
 from ntk_air.lab.kernel_config import KernelConfig
 
-NoiseKind = Literal["symmetric", "pair_flip", "instance_dependent"]
+if TYPE_CHECKING:
+    from ntk_air.data.dataset import Dataset
+    from ntk_air.data.noise import LabelNoise
 
-_NOISES: dict[str, Callable[..., LabelNoise]] = {
-    "symmetric": SymmetricNoise,
-    "pair_flip": PairFlipNoise,
-    "instance_dependent": InstanceDependentNoise,
-}
+NoiseKind: TypeAlias = Literal["symmetric", "pair_flip", "instance_dependent"]
+
+OperatorKind: TypeAlias = Literal["dense", "tiled", "matrix-free", "sharded"]
+
+OPERATORS: tuple[OperatorKind, ...] = get_args(OperatorKind)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +40,10 @@ class DataConfig:
     dataset_option: tuple[str, ...] = ()
     """Further options of the data set as NAME=VALUE, such as annotation=worse_label."""
 
-    def load(self, *, seed: int) -> Dataset:
+    def load(self, *, seed: int) -> "Dataset":
         """Load the data set; ``seed`` chooses the subset, or draws a synthetic set."""
+        from ntk_air.data.catalogue import load_dataset
+
         return load_dataset(
             self.dataset,
             data_dir=self.data_dir,
@@ -78,24 +78,30 @@ class NoiseConfig:
 
     def __post_init__(self):
         check_fraction("noise", self.noise)
-        check_choice("noise_kind", self.noise_kind, _NOISES)
+        check_choice("noise_kind", self.noise_kind, get_args(NoiseKind))
         if self.exact and self.noise_kind == "instance_dependent":
             raise ValueError(
                 "exact must be off for instance_dependent noise: rates differ by input"
             )
 
-    def run_name(self, dataset: Dataset) -> str:
+    def run_name(self, dataset: "Dataset") -> str:
         """Kind and rate, for a folder's name."""
         if dataset.label_noise is not None:
             return f"{dataset.label_noise.kind}-labels"
         return f"{self.noise_kind}{self.noise:g}"
 
-    def build(self, rate: float | None = None) -> LabelNoise:
+    def build(self, rate: float | None = None) -> "LabelNoise":
         """The label noise at ``rate``, by default the configured one."""
-        options = {"exact": True} if self.exact else {}
-        return _NOISES[self.noise_kind](self.noise if rate is None else rate, **options)
+        from ntk_air.data.instance_noise import InstanceDependentNoise
+        from ntk_air.data.noise import PairFlipNoise, SymmetricNoise
 
-    def draws(self, dataset: Dataset, *, seeds: list[int]) -> list[Dataset]:
+        rate = self.noise if rate is None else rate
+        if self.noise_kind == "instance_dependent":
+            return InstanceDependentNoise(rate)
+        kind = SymmetricNoise if self.noise_kind == "symmetric" else PairFlipNoise
+        return kind(rate, exact=self.exact)
+
+    def draws(self, dataset: "Dataset", *, seeds: list[int]) -> "list[Dataset]":
         """One data set for each seed; a set with noisy labels of its own is the only draw."""
         if dataset.label_noise is not None:
             return [dataset]
@@ -159,7 +165,10 @@ class ExperimentConfig:
         """The same configuration, small enough to end within seconds."""
         return self
 
-    def load(self) -> Dataset:
+    def begin(self) -> None:
+        """Do what must be done before JAX is asked for anything: nothing by default."""
+
+    def load(self) -> "Dataset":
         """The data set as the kernel takes it, with clean labels unless it has noisy ones."""
         return self.kernel.prepare(self.data.load(seed=self.run.seed))
 
@@ -175,7 +184,7 @@ class ExperimentConfig:
             for name, part in parts.items()
         }
 
-    def run_name(self, dataset: Dataset) -> str:
+    def run_name(self, dataset: "Dataset") -> str:
         """A readable name, for the default folder."""
         noise = self.noise.run_name(dataset)
         return f"{self.data.run_name()}-{noise}-{self.kernel.run_name()}"

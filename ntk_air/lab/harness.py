@@ -1,105 +1,174 @@
-"""What every experiment does around its computation: folder, progress, figures, summary."""
+"""What experiments do around their computation: options, folder, progress, figures, summary."""
 
 import dataclasses
+import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
-
-import jax
-import tyro
-from rich.console import Console, RenderableType
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
-from ntk_air._base.typing import AnyArray
-from ntk_air.data.dataset import Dataset
 from ntk_air.lab.config import ExperimentConfig
-from ntk_air.lab.report.progress import progress_on_standard_error
-from ntk_air.lab.run_folder import RunFolder
-from ntk_air.problem import Problem, make_problem
+from ntk_air.lab.run_folder import RunDescription, RunFolder
+
+if TYPE_CHECKING:  # options are read before JAX is needed
+    from rich.console import Console
+
+    from ntk_air.data.dataset import Dataset
+    from ntk_air.problem import Problem
 
 _SUMMARY_WIDTH = 100
 
-
 Config = TypeVar("Config", bound=ExperimentConfig)
+
+Computed: TypeAlias = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""The numbers of ``results.json`` and the curves of ``arrays.npz``."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment(Generic[Config]):
-    """An experiment: how to compute, draw and summarise.
+    """An experiment: its options and how to compute.
+
+    What it can be asked is described by the docstring of the module that ``compute`` is in; its
+    figures and its summary are ``save_figures`` and ``summary`` of the module of its name in
+    ``ntk_air.lab.report``.
 
     Attributes:
-        name: of the script and of its folder under ``runs/``.
+        name: of the script, of its folder under ``runs/`` and of its report.
+        config: the options.
         compute: results (JSON-ready) and curves, from configuration, data, run and progress.
-        save_figures: draws from saved results, curves and folder; returns the figures' names.
-        summary: what a reader sees of the results.
     """
 
     name: str
-    compute: Callable[
-        [Config, Dataset, RunFolder, Progress], tuple[Mapping[str, Any], Mapping[str, AnyArray]]
-    ]
-    save_figures: Callable[[Mapping[str, Any], Mapping[str, Any], Path], list[str]]
-    summary: Callable[[Mapping[str, Any]], RenderableType]
+    config: type[Config]
+    compute: "Callable[[Config, Dataset, RunFolder, Progress], Computed]"
 
+    def run_as_script(self) -> NoReturn:
+        """Do what the command line asks for, and end the process."""
+        sys.exit(self.main(sys.argv[1:], program=f"experiments/{self.name}.py"))
 
-def main(experiment: Experiment[Config], config_type: type[Config], description: str) -> int:
-    """Run an experiment from the command line; return the exit status.
+    def main(self, arguments: Sequence[str], *, program: str) -> int:
+        """Run from a command line; return the exit status.
 
-    Bad input and refused jobs end with a message and status 2, an interruption with 130.
-    """
-    console = Console(width=None if sys.stdout.isatty() else _SUMMARY_WIDTH, highlight=False)
-    try:
-        config = tyro.cli(config_type, description=description, config=(tyro.conf.OmitArgPrefixes,))
-        run_experiment(experiment, config, console)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: the same command resumes from the last finished stage", file=sys.stderr)
-        return 130
-    return 0
+        Bad input and refused jobs end with a message and status 2, an interruption with 130.
 
+        Args:
+            arguments: the command line behind the program's name.
+            program: how the experiment was called, for the help and the manifest.
+        """
+        try:
+            config = self.parse(arguments, program=program)
+            config.begin()
+            _use_float64()
+            self.run(config, command=[*program.split(), *arguments])
+        except (ValueError, OSError, ImportError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print(
+                "interrupted: the same command resumes from the last finished stage",
+                file=sys.stderr,
+            )
+            return 130
+        return 0
 
-def run_experiment(experiment: Experiment[Config], config: Config, console: Console) -> None:
-    """Compute what the run's folder does not hold yet, draw it and print the summary."""
-    options = config.run
-    if options.smoke:
-        config = cast("Config", config.smoke())
-    dataset = config.load()
-    folder = _own(options.out or Path("runs") / experiment.name / config.run_name(dataset))
-    with progress_on_standard_error() as progress:
-        run = RunFolder(
-            folder,
-            experiment=experiment.name,
-            config=config.identity(),
-            data_sha256=dataset.content_hash,
-            force=options.force,
-            progress=progress,
+    def parse(self, arguments: Sequence[str], *, program: str) -> Config:
+        """The configuration that a command line asks for; ``--help`` ends the process."""
+        import tyro
+
+        return tyro.cli(
+            self.config,
+            prog=program,
+            description=sys.modules[self.compute.__module__].__doc__,
+            args=arguments,
+            config=(tyro.conf.OmitArgPrefixes,),
         )
-        if run.is_complete:
-            other = " by another version of this code; --force computes anew"
-            by_whom = other if run.made_by_other_code else ""
-            console.print(f"{folder}: reused, computed before{by_whom}", soft_wrap=True)
-        else:
-            run.save(*experiment.compute(config, dataset, run, progress))
-            experiment.save_figures(run.results, run.arrays, folder)
-            run.finish(precision=options.precision, seeds=options.noise_seeds())
-    console.print(experiment.summary(run.results))
-    console.print(f"\nsaved in {folder}", soft_wrap=True)
+
+    def run(self, config: Config, *, command: Sequence[str]) -> None:
+        """Compute what the run's folder does not hold yet, draw it and print the summary."""
+        from ntk_air.lab.report.progress import progress_on_standard_error
+
+        options, report, console = config.run, report_of(self.name), _console()
+        if options.smoke:
+            config = cast("Config", config.smoke())
+        dataset = config.load()
+        folder = _own(options.out or Path("runs") / self.name / config.run_name(dataset))
+        description = RunDescription(
+            self.name, config.identity(), dataset.content_hash, command=tuple(command)
+        )
+        with progress_on_standard_error() as progress:
+            run = RunFolder(folder, description, force=options.force, progress=progress)
+            if run.is_complete:
+                other = " by another version of this code; --force computes anew"
+                by_whom = other if run.made_by_other_code else ""
+                console.print(f"{folder}: reused, computed before{by_whom}", soft_wrap=True)
+            else:
+                run.save(*self.compute(config, dataset, run, progress))
+                report.save_figures(run.results, run.arrays, folder)
+                run.finish(precision=options.precision, seeds=options.noise_seeds())
+        console.print(report.summary(run.results))
+        console.print(f"\nsaved in {folder}", soft_wrap=True)
+
+
+def report_of(name: str) -> Any:
+    """The module with ``save_figures`` and ``summary`` of an experiment.
+
+    Raises:
+        ValueError: there is no report of that name.
+    """
+    module = f"ntk_air.lab.report.{name}"
+    if importlib.util.find_spec(module) is None:
+        raise ValueError(f"an experiment must have a report: there is no {module}")
+    return importlib.import_module(module)
+
+
+def _use_float64() -> None:
+    # An entry point sets the precision of its own process.
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _SUMMARY_WIDTH, highlight=False)
 
 
 def _own(folder: Path) -> Path:
     """The folder of this process: those of several write the same results beside each other."""
+    import jax
+
     index = jax.process_index() if jax.distributed.is_initialized() else 0
     return folder.with_name(f"{folder.name}-process{index}") if index else folder
 
 
+def header(dataset: "Dataset", noisy: "Dataset | None" = None) -> dict[str, Any]:
+    """The results that every experiment begins with.
+
+    Args:
+        dataset: what was loaded.
+        noisy: the same with label noise, where there is one draw of it.
+    """
+    sizes: dict[str, Any] = {
+        "dataset": dataset.name,
+        "n_train": dataset.n_train,
+        "n_test": dataset.n_test,
+        "n_classes": dataset.n_classes,
+    }
+    if noisy is None:
+        return sizes
+    kind = "none" if noisy.label_noise is None else noisy.label_noise.kind
+    return sizes | {"noise_kind": kind, "noise_rate": noisy.noise_fraction}
+
+
 def make_run_problem(
-    config: ExperimentConfig, dataset: Dataset, run: RunFolder, progress: Progress
-) -> tuple[Problem, str]:
+    config: ExperimentConfig, dataset: "Dataset", run: RunFolder, progress: Progress
+) -> "tuple[Problem, str]":
     """The configured kernel on a prepared data set, in the run's stages; and its description."""
+    from ntk_air.problem import make_problem
+
     precision = config.run.precision
     kernel, kernel_name = config.kernel.build(dataset, seed=config.run.seed, precision=precision)
     problem = make_problem(

@@ -1,21 +1,17 @@
-"""The kernel as an option of every entry point, and what it builds."""
+"""The kernel as an option of every entry point, and what it builds: imported when it is built."""
 
 import dataclasses
-from typing import Any
-
-import jax
+from typing import TYPE_CHECKING, Any, Literal
 
 from ntk_air._base.checks import check_at_least, check_choice
-from ntk_air._base.precision import Precision
-from ntk_air.data.dataset import Dataset
-from ntk_air.kernels.empirical import EmpiricalNTK
-from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
-from ntk_air.kernels.infinite.dense import DenseNTK
-from ntk_air.kernels.protocols import Kernel
-from ntk_air.networks.models.convolutional import ConvolutionalNetwork
-from ntk_air.networks.models.dense import DenseNetwork
-from ntk_air.networks.models.layers import Parametrisation
-from ntk_air.networks.models.residual import ResidualNetwork
+
+if TYPE_CHECKING:
+    from ntk_air._base.precision import Precision
+    from ntk_air.data.dataset import Dataset
+    from ntk_air.kernels.protocols import Kernel
+    from ntk_air.networks.models.convolutional import ConvolutionalNetwork
+    from ntk_air.networks.models.dense import DenseNetwork
+    from ntk_air.networks.models.residual import ResidualNetwork
 
 _MYRTLE_DEPTHS = {"myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
 
@@ -39,7 +35,7 @@ class KernelConfig:
     """3 x 3 convolutions between poolings (convolutional kernels; 2 and no pooling by default)."""
     activation: str = "relu"
     """Activation of the network."""
-    parametrisation: Parametrisation = "ntk"
+    parametrisation: Literal["ntk", "standard"] = "ntk"
     """Of a network of finite width."""
     weight_variance: float | None = None
     """Variance of the weights; by default what keeps the signal's variance."""
@@ -138,7 +134,7 @@ class KernelConfig:
         depth = (self.depth or 1) if self.takes_images else self._dense_depth
         return f"{name}-{self.activation}-depth{depth}{width}"
 
-    def prepare(self, dataset: Dataset) -> Dataset:
+    def prepare(self, dataset: "Dataset") -> "Dataset":
         """The data set as this kernel takes it."""
         if self._is_stax:
             return dataset
@@ -151,7 +147,9 @@ class KernelConfig:
             return dataset
         return dataset.normalised() if self.normalise else dataset.flattened()
 
-    def build(self, dataset: Dataset, *, seed: int, precision: Precision) -> tuple[Kernel, str]:
+    def build(
+        self, dataset: "Dataset", *, seed: int, precision: "Precision"
+    ) -> "tuple[Kernel, str]":
         """The kernel for inputs of a prepared data set, and its description for a reader."""
         if self._is_stax:
             return self._build_stax()
@@ -160,6 +158,8 @@ class KernelConfig:
             return self._build_empirical(dataset, seed=seed, precision=precision)
         if self._has_blocks:
             return self._build_convolutional(variances)
+        from ntk_air.kernels.infinite.dense import DenseNTK
+
         depth = self._dense_depth
         network = f"dense {self.activation}, depth {depth}"
         architecture = DenseNTK(depth=depth, activation=self.activation, **variances)
@@ -167,7 +167,9 @@ class KernelConfig:
             return architecture.nngp, f"{network}, infinite width, NNGP"
         return architecture, f"{network}, infinite width"
 
-    def network(self, dataset: Dataset) -> DenseNetwork | ConvolutionalNetwork | ResidualNetwork:
+    def network(
+        self, dataset: "Dataset"
+    ) -> "DenseNetwork | ConvolutionalNetwork | ResidualNetwork":
         """The network of finite width whose kernel this is, with an output for each target.
 
         Raises ``ValueError`` for a kernel of infinite width.
@@ -184,9 +186,15 @@ class KernelConfig:
             "parametrisation": self.parametrisation,
         }
         if self.kernel == "empirical_convolutional":
+            from ntk_air.networks.models.convolutional import ConvolutionalNetwork
+
             return ConvolutionalNetwork(width, self.blocks or (2,), **options)
         if self.kernel == "empirical_residual":
+            from ntk_air.networks.models.residual import ResidualNetwork
+
             return ResidualNetwork(width, 1 if self.depth is None else self.depth, **options)
+        from ntk_air.networks.models.dense import DenseNetwork
+
         return DenseNetwork((width,) * (self._dense_depth - 1), **options)
 
     @property
@@ -194,8 +202,12 @@ class KernelConfig:
         return {"weight_variance": self.weight_variance, "bias_variance": self.bias_variance}
 
     def _build_empirical(
-        self, dataset: Dataset, *, seed: int, precision: Precision
-    ) -> tuple[Kernel, str]:
+        self, dataset: "Dataset", *, seed: int, precision: "Precision"
+    ) -> "tuple[Kernel, str]":
+        import jax
+
+        from ntk_air.kernels.empirical import EmpiricalNTK
+
         network = self.network(dataset)
         # Features of a vector, or channels of an image.
         params = network.init(jax.random.key(seed), dataset.inputs.shape[-1], precision=precision)
@@ -206,7 +218,9 @@ class KernelConfig:
             name += f", {self.parametrisation} parametrisation"
         return EmpiricalNTK(network.apply, params), name
 
-    def _build_convolutional(self, variances: dict[str, Any]) -> tuple[Kernel, str]:
+    def _build_convolutional(self, variances: dict[str, Any]) -> "tuple[Kernel, str]":
+        from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
+
         if self.kernel in _MYRTLE_DEPTHS:
             architecture = ConvolutionalNTK.myrtle(
                 _MYRTLE_DEPTHS[self.kernel], activation=self.activation, **variances
@@ -217,8 +231,7 @@ class KernelConfig:
         name = f"{self.kernel} {self.activation}, blocks {architecture.blocks}"
         return architecture, f"{name}, infinite width"
 
-    def _build_stax(self) -> tuple[Kernel, str]:
-        # neural-tangents takes seconds to import: only where it is asked for.
+    def _build_stax(self) -> "tuple[Kernel, str]":
         from ntk_air.kernels.stax.architectures import build_stax_kernel
 
         name = self.kernel.removeprefix("stax:")

@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from ntk_air._base.version import package_version
 
 _PACKAGES = ("jax", "jaxlib", "neural-tangents", "numpy", "scipy", "optax", "equinox")
@@ -50,6 +48,8 @@ def source_state() -> dict[str, Any]:
 
 def device_state() -> dict[str, Any]:
     """The devices JAX computes on."""
+    import jax
+
     devices = jax.devices()
     return {
         "platform": devices[0].platform,

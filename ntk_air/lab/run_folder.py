@@ -5,21 +5,23 @@ configuration reuses it, an interrupted one resumes from its finished stages, an
 configuration is refused.
 """
 
+import dataclasses
 import datetime
 import shlex
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ntk_air._base import files
 from ntk_air._base.progress import Progress, no_progress
-from ntk_air._base.typing import AnyArray
 from ntk_air.lab.provenance import device_state, package_versions, peak_memory_bytes, source_state
+
+if TYPE_CHECKING:  # a finished run is read without JAX
+    from ntk_air._base.typing import AnyArray
 
 MANIFEST, RESULTS, ARRAYS = "manifest.json", "results.json", "arrays.npz"
 _STAGES = ".stages"
@@ -29,16 +31,29 @@ class RunFolderError(ValueError):
     """A run folder holds something other than this run."""
 
 
+@dataclasses.dataclass(frozen=True)
+class RunDescription:
+    """What a run is: its folder belongs to these three, and keeps the command beside them.
+
+    Attributes:
+        experiment: the name of the experiment.
+        config: the full configuration, as JSON can hold it.
+        data_sha256: content hash of the data the run works on.
+        command: the command line that asked for the run, for the manifest.
+    """
+
+    experiment: str
+    config: Mapping[str, Any]
+    data_sha256: str
+    command: tuple[str, ...] = ()
+
+
 class RunFolder:
     """The folder of one run.
 
     Args:
         path: where the run is kept; made where it is missing.
-        experiment: the name of the experiment.
-        config: the full configuration, as JSON can hold it; with ``data_sha256`` it decides
-            whether a run is the same.
-        data_sha256: content hash of the data the run works on.
-        arguments: the command line behind the script's name, for the manifest.
+        description: what decides whether a run is the same.
         force: start afresh, whatever the folder holds of this experiment.
         progress: told of each stage.
 
@@ -50,19 +65,16 @@ class RunFolder:
     def __init__(
         self,
         path: Path,
+        description: RunDescription,
         *,
-        experiment: str,
-        config: Mapping[str, Any],
-        data_sha256: str,
-        arguments: list[str] | None = None,
         force: bool = False,
         progress: Progress = no_progress,
     ):
         self.path = path
-        self.experiment = experiment
-        self.config = files.jsonable(config)
-        self.data_sha256 = data_sha256
-        self._arguments = sys.argv[1:] if arguments is None else arguments
+        self.experiment = description.experiment
+        self.config = files.jsonable(description.config)
+        self.data_sha256 = description.data_sha256
+        self._command = shlex.join(description.command)
         self._progress = progress
         self._started = time.monotonic()
         self._source = source_state()
@@ -90,7 +102,7 @@ class RunFolder:
         return self._manifest().get("package") != self._source
 
     def stage(
-        self, name: str, compute: Callable[[], Mapping[str, AnyArray]]
+        self, name: str, compute: "Callable[[], Mapping[str, AnyArray]]"
     ) -> dict[str, np.ndarray]:
         """Compute named arrays once: a resumed run reads what an interrupted one has finished.
 
@@ -112,7 +124,7 @@ class RunFolder:
         path.parent.mkdir(exist_ok=True)
         return path
 
-    def save(self, results: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> None:
+    def save(self, results: Mapping[str, Any], arrays: "Mapping[str, AnyArray]") -> None:
         """Save results and curves, which figures are then drawn from."""
         files.write_arrays(self.path / ARRAYS, arrays)
         files.write_json(self.path / RESULTS, results)
@@ -147,13 +159,12 @@ class RunFolder:
                 f"out must be a new, empty or run folder; {self.path} holds files of no run"
             )
         self.path.mkdir(parents=True, exist_ok=True)
-        command = shlex.join([f"experiments/{self.experiment}.py", *self._arguments])
         manifest = {
             "experiment": self.experiment,
             "status": "running",
             "config": self.config,
             "data_sha256": self.data_sha256,
-            "command": command,
+            "command": self._command,
             "started_at": _now(),
             "package": self._source,
             "versions": package_versions(),

@@ -1,4 +1,7 @@
-"""Every experiment runs as a user runs it: in a small version, twice, and with bad input."""
+"""Every experiment as a user runs it: in a small version, again, and with bad input.
+
+The first call starts the script; where no new process adds anything, calls are made in this one.
+"""
 
 import json
 import os
@@ -8,34 +11,55 @@ from pathlib import Path
 
 import pytest
 
+from ntk_air.lab.catalogue import experiments, load_experiment
+from ntk_air.lab.harness import report_of
+
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
 
+HEAVY = ("jax", "equinox", "scipy", "sklearn", "matplotlib", "optax", "rich")
+"""What options and help do without."""
 
-def run(name, *arguments, **environment):
-    command = [sys.executable, str(ROOT / "experiments" / f"{name}.py"), *map(str, arguments)]
+
+def start(*command):
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
-        command,
+        [sys.executable, *map(str, command)],
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": path} | environment,
+        env=os.environ | {"PYTHONPATH": path},
         timeout=300,
         check=False,
     )
 
 
+def run(name, *arguments):
+    arguments = [str(argument) for argument in arguments]
+    return load_experiment(name).main(arguments, program=f"experiments/{name}.py")
+
+
 @pytest.fixture(scope="module", params=EXPERIMENTS)
 def smoke(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param) / "run"
-    done = run(request.param, "--smoke", "--out", folder)
+    done = start(ROOT / "experiments" / f"{request.param}.py", "--smoke", "--out", folder)
     assert done.returncode == 0, done.stderr
     return request.param, folder, done
 
 
-def test_there_are_experiments():
+def test_experiments_are_found_by_name():
     assert "eigen_spectrum" in EXPERIMENTS
+    assert [name.replace("-", "_") for name in experiments()] == EXPERIMENTS
+    assert all(len(says) > 30 for says in experiments().values())
+    for name in EXPERIMENTS:
+        assert load_experiment(name).name == name
+    with pytest.raises(ValueError, match=r"one of 'architectures', .*; got 'nothing'"):
+        load_experiment("nothing")
+
+
+def test_an_experiment_without_a_report_is_refused():
+    with pytest.raises(ValueError, match=r"there is no ntk_air\.lab\.report\.nothing"):
+        report_of("nothing")
 
 
 def test_a_run_leaves_manifest_results_arrays_and_figures(smoke):
@@ -43,6 +67,8 @@ def test_a_run_leaves_manifest_results_arrays_and_figures(smoke):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["status"] == "complete"
     assert manifest["experiment"] == name
+    assert manifest["command"] == f"experiments/{name}.py --smoke --out {folder}"
+    assert manifest["device"]["jax_enable_x64"] is True
     assert json.loads((folder / "results.json").read_text())
     assert (folder / "arrays.npz").stat().st_size > 0
     pictures = sorted(path.stem for path in folder.glob("*.png"))
@@ -53,20 +79,43 @@ def test_a_run_leaves_manifest_results_arrays_and_figures(smoke):
     assert f"saved in {folder}" in done.stdout
 
 
-def test_a_second_call_reuses_the_run(smoke):
+def test_a_second_call_reuses_the_run(smoke, capsys):
     name, folder, done = smoke
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    again = run(name, "--smoke", "--out", folder)
-    assert again.returncode == 0, again.stderr
-    assert "reused, computed before" in again.stdout
-    assert done.stdout in again.stdout
+    assert run(name, "--smoke", "--out", folder) == 0
+    again = capsys.readouterr().out
+    assert "reused, computed before" in again
+    assert done.stdout in again
     assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_another_configuration_is_refused(smoke):
+def test_another_configuration_is_refused(smoke, capsys):
     name, folder, _ = smoke
-    other = run(name, "--smoke", "--seed", 7, "--out", folder)
-    assert other.returncode == 2
-    assert "error: " in other.stderr
-    assert "seed" in other.stderr
-    assert "--force" in other.stderr
+    assert run(name, "--smoke", "--seed", 7, "--out", folder) == 2
+    said = capsys.readouterr().err
+    assert "error: " in said
+    assert "seed" in said
+    assert "--force" in said
+
+
+def test_help_needs_none_of_what_runs_need():
+    """In one process for all: whatever a script imports before it knows what is asked is seen."""
+    code = f"""
+import contextlib, io, sys
+from ntk_air.lab.catalogue import experiments, load_experiment
+for name in experiments():
+    said = io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(said):
+        load_experiment(name).main(["--help"], program=name)
+    assert "--seeds" in said.getvalue() and "--n-train" in said.getvalue(), said.getvalue()
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+    done = start("-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_experiment_says_what_it_was_asked_for_wrongly():
+    done = start(ROOT / "experiments" / "eigen_spectrum.py", "--noise", "1.5")
+    assert done.returncode == 2
+    assert "noise must lie in [0, 1]; got 1.5" in done.stderr

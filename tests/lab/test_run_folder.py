@@ -7,15 +7,14 @@ import pytest
 
 from ntk_air._base import files
 from ntk_air.lab import provenance
-from ntk_air.lab.run_folder import RunFolder, RunFolderError
+from ntk_air.lab.run_folder import RunDescription, RunFolder, RunFolderError
 
 CONFIG = {"n_train": 10, "rates": (0.1, 0.2)}
 
 
 def open_run(path, *, experiment="demo", config=CONFIG, data="abc", **options):
-    return RunFolder(
-        path, experiment=experiment, config=config, data_sha256=data, arguments=[], **options
-    )
+    command = ("experiments/demo.py", "--out", "a folder")
+    return RunFolder(path, RunDescription(experiment, config, data, command), **options)
 
 
 def finish(run, value=1.0):
@@ -37,7 +36,7 @@ def test_the_manifest_says_where_numbers_came_from(tmp_path):
     finish(open_run(tmp_path / "run"))
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["config"] == {"n_train": 10, "rates": [0.1, 0.2]}
-    assert manifest["command"] == "experiments/demo.py"
+    assert manifest["command"] == "experiments/demo.py --out 'a folder'"
     assert manifest["data_sha256"] == "abc"
     assert manifest["status"] == "complete"
     assert manifest["seeds"] == [0]

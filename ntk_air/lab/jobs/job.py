@@ -4,7 +4,6 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import jax
 import numpy as np
@@ -21,10 +20,7 @@ from ntk_air.kernels.operators.sharded import sharded_kernel
 from ntk_air.kernels.protocols import Kernel
 from ntk_air.kernels.tiles.recomputed import recomputed_kernel
 from ntk_air.kernels.tiles.tiled import TileOptions, tiled_kernel
-
-OperatorKind: TypeAlias = Literal["dense", "tiled", "matrix-free", "sharded"]
-
-OPERATORS: tuple[OperatorKind, ...] = ("dense", "tiled", "matrix-free", "sharded")
+from ntk_air.lab.config import OPERATORS, OperatorKind
 
 # Larger tiles gain nothing. Products of all outputs hold a few vectors of n · n_out beside them.
 _LEAST_BYTES, _MOST_BYTES, _MOST_BYTES_OF_ALL_OUTPUTS = 2**26, 2**29, 2**30

@@ -25,6 +25,7 @@ from ntk_air.dynamics.supervision import Supervision, plain_descent
 from ntk_air.networks import noisy_labels
 from ntk_air.networks.models.dense import DenseNetwork
 from ntk_air.networks.models.layers import Parametrisation
+from ntk_air.networks.studies import LITERATURE
 from ntk_air.networks.training.minibatches import Minibatches
 from ntk_air.networks.training.network_problem import HeldOutInputs, NetworkProblem
 from ntk_air.networks.training.optimisers import Adam
@@ -37,20 +38,6 @@ VALIDATION_SHARE = 0.2
 
 RIDGES = (0.0005, 0.0015, 0.005, 0.015)
 """λ²/n that the penalty on the distance to initialisation is chosen from, on noisy labels."""
-
-LITERATURE = (
-    "early_learning",
-    "co_teaching",
-    "forward_correction",
-    "distance",
-    "hard_bootstrapping",
-    "soft_bootstrapping",
-    "progressive",
-    "label_smoothing",
-    "cross_entropy",
-    "early_stopping",
-)
-"""The methods that self-distillation is compared with, by name."""
 
 _CONTROL_RECORDS = 40
 
