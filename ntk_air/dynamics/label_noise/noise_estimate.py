@@ -42,7 +42,7 @@ class NoiseEstimate(eqx.Module):
         noise_rate_std_error: standard error of q, by the likelihood's curvature, as if left-out
             predictions were independent; infinite where the likelihood does not bound q.
         log_likelihood: mean log-likelihood of the noisy labels over rows, in nats.
-        chance_log_likelihood: mean log-likelihood by a prediction that knows the labels' shares alone.
+        chance_log_likelihood: the mean by a prediction that knows the labels' shares alone.
         has_signal: whether labels are predicted better than that beyond doubt.
         notes: what fell short; empty if nothing.
     """

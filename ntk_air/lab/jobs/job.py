@@ -102,7 +102,7 @@ class Job:
 
         Args:
             max_memory_bytes: a bound on what it holds, vectors and their images aside.
-            n: number of first inputs that it is restricted to, with tiles in a folder beside the others.
+            n: number of first inputs that it is of, with tiles in a folder beside the others.
             progress: called after each tile.
 
         Raises:
