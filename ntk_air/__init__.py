@@ -56,10 +56,10 @@ if TYPE_CHECKING:
     from ntk_air.kernels.tiles.tiled import TileOptions, tiled_kernel
     from ntk_air.networks import adapters, noisy_labels
     from ntk_air.problem import HeldOut, Labels, Problem, make_problem
-    from ntk_air.spectrum.decomposition import decompose
+    from ntk_air.spectrum.decomposition import DecompositionOptions, decompose
     from ntk_air.spectrum.krylov.enclosure import Enclosure
     from ntk_air.spectrum.krylov.quadrature import label_quadrature
-    from ntk_air.spectrum.krylov.top_modes import top_modes
+    from ntk_air.spectrum.krylov.top_modes import TopModesOptions, top_modes
     from ntk_air.spectrum.result import Spectrum
 
 _HOMES = {
@@ -101,10 +101,10 @@ _HOMES = {
     "kernels.tiles.recomputed": ("recomputed_kernel",),
     "kernels.tiles.tiled": ("TileOptions", "tiled_kernel"),
     "problem": ("HeldOut", "Labels", "Problem", "make_problem"),
-    "spectrum.decomposition": ("decompose",),
+    "spectrum.decomposition": ("DecompositionOptions", "decompose"),
     "spectrum.krylov.enclosure": ("Enclosure",),
     "spectrum.krylov.quadrature": ("label_quadrature",),
-    "spectrum.krylov.top_modes": ("top_modes",),
+    "spectrum.krylov.top_modes": ("TopModesOptions", "top_modes"),
     "spectrum.result": ("Spectrum",),
 }
 """Where each exported name lives."""
@@ -132,6 +132,7 @@ __all__ = [
     "ClosedForm",
     "ConvolutionalNTK",
     "Dataset",
+    "DecompositionOptions",
     "DenseNTK",
     "Descent",
     "EmpiricalNTK",
@@ -152,6 +153,7 @@ __all__ = [
     "Supervision",
     "SymmetricNoise",
     "TileOptions",
+    "TopModesOptions",
     "Trajectory",
     "TransitionNoise",
     "adapters",

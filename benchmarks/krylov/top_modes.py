@@ -26,7 +26,7 @@ from ntk_air.kernels.gram import gram_matrix
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.operators.operator import KernelOperator
 from ntk_air.lab.provenance import device_state, package_versions, source_state
-from ntk_air.spectrum.krylov.top_modes import top_modes
+from ntk_air.spectrum.krylov.top_modes import TopModesOptions, top_modes
 
 TOLERANCE = 1e-8
 
@@ -142,7 +142,9 @@ def tools(config: Config) -> dict[str, Callable[[CountingKernel], Any]]:
     """Each returns eigenvalues, eigenvectors, and what it says of their accuracy."""
 
     def ours(kernel: CountingKernel) -> Any:
-        found = top_modes(kernel, config.top_k, block=config.block, accuracy=TOLERANCE)
+        found = top_modes(
+            kernel, config.top_k, options=TopModesOptions(block=config.block, accuracy=TOLERANCE)
+        )
         said = {
             "residual": float(found.residuals.max()),
             "sine_estimated": found.subspace_sine,

@@ -33,7 +33,7 @@ from ntk_air.kernels.operators.sharded import (  # noqa: E402
 from ntk_air.lab.jobs.job import label_matrices  # noqa: E402
 from ntk_air.lab.provenance import device_state, package_versions, source_state  # noqa: E402
 from ntk_air.spectrum.krylov import label_quadrature  # noqa: E402
-from ntk_air.spectrum.krylov.top_modes import top_modes  # noqa: E402
+from ntk_air.spectrum.krylov.top_modes import TopModesOptions, top_modes  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ def on_devices(
     analysis: Any = compiled.cost_analysis()
     measures = label_quadrature(operator, labels, config.n_products).measures()
     curve = air_curve_enclosure(measures["signal"], measures["noise"])
-    modes = top_modes(operator, config.top_k, block=8)
+    modes = top_modes(operator, config.top_k, options=TopModesOptions(block=8))
     shard = operator.rows.addressable_shards[0].data
     row = {
         "devices": size,

@@ -1,6 +1,7 @@
 """Eigendecompositions of kernels: guards before the solver, residuals after it."""
 
-from typing import Literal, TypeAlias
+import dataclasses
+from typing import Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -29,51 +30,79 @@ _TOP_MATRICES = 3
 _BLOCKS = 6
 
 
+@dataclasses.dataclass(frozen=True)
+class DecompositionOptions:
+    """What a decomposition accepts, and the limits of its solvers.
+
+    Attributes:
+        symmetry_tolerance: The asymmetry that is accepted and averaged away, max |Θ − Θᵀ| relative
+            to max |Θ|; more is refused.
+        seed: The seed of the iterative solver's start vector and of the symmetry probe.
+        max_iterations: The most iterations of the iterative solver; ``None`` is ten times n.
+        eigh_size_limit: The largest n that ``jax.numpy.linalg.eigh`` is trusted with; ``None`` is
+            32,766 on a CPU, 16,000 elsewhere. Above it syevr takes its place, which is slower, and
+            ``solver`` and ``notes`` of the spectrum say so.
+
+    Raises:
+        ValueError: A tolerance that is negative or not finite.
+    """
+
+    symmetry_tolerance: float = 1e-5
+    seed: int = 0
+    max_iterations: int | None = None
+    eigh_size_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        check_at_least("symmetry_tolerance", self.symmetry_tolerance, 0.0)
+
+
+_USUAL = DecompositionOptions()
+
+
 def decompose(
     kernel: KernelOperator | KernelMatrix,
     *,
     top_k: int | None = None,
     precision: Precision = "float64",
     method: Method = "auto",
-    symmetry_tolerance: float = 1e-5,
     max_memory_bytes: int | None = None,
-    seed: int = 0,
-    max_iterations: int | None = None,
-    eigh_size_limit: int | None = None,
+    options: DecompositionOptions = _USUAL,
 ) -> Spectrum:
     """Decompose a kernel, Θ = V diag(λ) Vᵀ, and check the result (theory.md section 0).
 
     Args:
-        kernel: an operator, or the (n_train, n_train) matrix itself.
-        top_k: how many of the largest modes to compute; ``None`` is all.
-        precision: what the solver and its result run in.
-        method: ``"dense"`` takes the whole matrix: for all modes ``jax.numpy.linalg.eigh`` on
-            the matrix's device, for the top k LAPACK's syevr on the host. ``"iterative"`` is
+        kernel: Operator Θ, or the matrix itself, shape (n_train, n_train).
+        top_k: Number of the largest modes to compute; ``None`` is all.
+        precision: Precision that the solver and its result run in, ``"float32"`` or ``"float64"``.
+        method: Solver. ``"dense"`` takes the whole matrix: for all modes ``jax.numpy.linalg.eigh``
+            on the matrix's device, for the top k LAPACK's syevr on the host. ``"iterative"`` is
             ARPACK's Lanczos on products Θ·v alone, for the top k. ``"auto"`` is the latter for
             the top k of an operator that is not dense.
-        symmetry_tolerance: the asymmetry that is accepted and averaged away, max |Θ − Θᵀ|
-            relative to max |Θ|; more is refused.
-        max_memory_bytes: refuse before the start what would need more.
-        seed: of the start vector of the iterative solver and of the symmetry probe.
-        max_iterations: of the iterative solver; ``None`` is ten times n.
-        eigh_size_limit: the largest n that ``jax.numpy.linalg.eigh`` is trusted with; ``None``
-            is 32,766 on a CPU, 16,000 elsewhere. Above it syevr takes its place, which is
-            slower, and ``solver`` and ``notes`` say so.
+        max_memory_bytes: Bound in bytes; what would need more is refused before the start.
+        options: Accepted asymmetry, seed and limits of the solvers.
 
     Returns:
-        A ``Spectrum``, eigenvalues descending.
+        The spectrum, eigenvalues descending, with residuals and the reasons for any shortfall.
 
     Raises:
-        ValueError: for a kernel that is not square, finite, floating and symmetric within the
-            tolerance, or has no positive eigenvalue; for ``top_k`` out of range.
-        MemoryBudgetError: if the need exceeds ``max_memory_bytes``.
-        DecompositionError: if the solver failed or lost more than half the digits.
+        ValueError: A kernel that is not square, finite, floating and symmetric within the
+            tolerance, or has no positive eigenvalue; ``top_k`` out of range.
+        MemoryBudgetError: The need exceeds ``max_memory_bytes``.
+        DecompositionError: The solver failed or lost more than half the digits.
+
+    Example:
+        >>> import jax; jax.config.update("jax_enable_x64", True)
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> spectrum = na.decompose(np.array([[2.0, 1.0], [1.0, 2.0]]))
+        >>> np.asarray(spectrum.eigenvalues).round(12).tolist(), spectrum.n_below_precision
+        ([3.0, 1.0], 0)
     """
     as_precision(0.0, precision, what="the decomposition")  # refuses before anything is computed
     operator = as_operator(kernel)
     method = _choose_method(operator, top_k, method)
     trace = _checked_trace(operator)
-    _check_arguments(operator.shape[0], top_k, method, symmetry_tolerance)
+    _check_arguments(operator.shape[0], top_k, method)
     require_decomposition_memory(
         operator.shape[0],
         top_k=top_k,
@@ -83,10 +112,10 @@ def decompose(
     )
     if method == "iterative":
         assert top_k is not None  # _check_arguments saw to it
-        return _decompose_iteratively(
-            operator, top_k, trace, precision, symmetry_tolerance, seed, max_iterations
-        )
-    return _decompose_matrix(operator, top_k, trace, precision, symmetry_tolerance, eigh_size_limit)
+        solved = _solve_iteratively(operator, top_k, precision, options)
+    else:
+        solved = _solve_dense(operator, top_k, precision, options)
+    return _checked_spectrum(solved, trace=trace, precision=precision)
 
 
 def _choose_method(operator: KernelOperator, top_k: int | None, method: Method) -> Method:
@@ -105,8 +134,7 @@ def _checked_trace(operator: KernelOperator) -> float:
     return float(np.sum(np.asarray(diagonal), dtype=np.float64))
 
 
-def _check_arguments(n: int, top_k: int | None, method: Method, symmetry_tolerance: float) -> None:
-    check_at_least("symmetry_tolerance", symmetry_tolerance, 0.0)
+def _check_arguments(n: int, top_k: int | None, method: Method) -> None:
     if top_k is not None and not 1 <= top_k <= n:
         raise ValueError(f"top_k must lie in 1 … n_train = {n}; got {top_k}")
     if method == "iterative" and (top_k is None or top_k >= n):
@@ -147,35 +175,43 @@ def require_decomposition_memory(
     )
 
 
-def _decompose_matrix(
+class _Solved(NamedTuple):
+    """Eigenpairs as a solver returned them, with the kernel that they are of."""
+
+    operator: KernelOperator
+    eigenvalues: Float[Array, " n_mode"]
+    eigenvectors: Float[Array, "n_train n_mode"]
+    symmetry_error: float
+    epsilon: float
+    solver: str
+    notes: tuple[str, ...] = ()
+
+
+def _solve_dense(
     operator: KernelOperator,
     top_k: int | None,
-    trace: float,
     precision: Precision,
-    symmetry_tolerance: float,
-    eigh_size_limit: int | None,
-) -> Spectrum:
+    options: DecompositionOptions,
+) -> _Solved:
     matrix = as_precision(operator.to_dense(), precision, what="the decomposition")
     check_finite("kernel", matrix)
     symmetry_error = float(_asymmetry(matrix))
-    _check_symmetry(symmetry_error, symmetry_tolerance)
+    _check_symmetry(symmetry_error, options.symmetry_tolerance)
     if symmetry_error > 0:
         matrix = (matrix + matrix.T) / 2
-    solver, eigenvalues, eigenvectors, notes = _solve(matrix, top_k, eigh_size_limit)
-    return _checked_spectrum(
+    solver, eigenvalues, eigenvectors, notes = _eigenpairs(matrix, top_k, options.eigh_size_limit)
+    return _Solved(
         DenseKernel(matrix),
         eigenvalues,
         eigenvectors,
-        trace=trace,
         symmetry_error=symmetry_error,
         epsilon=_epsilon(operator, precision),
-        precision=precision,
         solver=solver,
         notes=notes,
     )
 
 
-def _solve(
+def _eigenpairs(
     matrix: Float[Array, "n n"], top_k: int | None, size_limit: int | None
 ) -> tuple[str, Array, Array, tuple[str, ...]]:
     """Run the solver, or the one that takes its place: (name, eigenvalues, eigenvectors, notes)."""
@@ -198,29 +234,20 @@ def _from_host(pairs: solvers.HostPairs) -> tuple[Array, Array]:
     return jnp.asarray(pairs[0]), jnp.asarray(pairs[1])
 
 
-def _decompose_iteratively(
-    operator: KernelOperator,
-    top_k: int,
-    trace: float,
-    precision: Precision,
-    symmetry_tolerance: float,
-    seed: int,
-    max_iterations: int | None,
-) -> Spectrum:
-    dtype = np.dtype(precision)
+def _solve_iteratively(
+    operator: KernelOperator, top_k: int, precision: Precision, options: DecompositionOptions
+) -> _Solved:
+    dtype, seed = np.dtype(precision), options.seed
     probes = jnp.asarray(np.random.default_rng(seed).standard_normal((operator.shape[0], 2)), dtype)
     symmetry_error = float(_probed_asymmetry(probes, product(operator, probes)))
-    _check_symmetry(symmetry_error, symmetry_tolerance)
-    pairs = lanczos(operator, top_k, dtype=dtype, seed=seed, max_iterations=max_iterations)
-    return _checked_spectrum(
+    _check_symmetry(symmetry_error, options.symmetry_tolerance)
+    pairs = lanczos(operator, top_k, dtype=dtype, seed=seed, max_iterations=options.max_iterations)
+    return _Solved(
         operator,
         *_from_host(pairs),
-        trace=trace,
         symmetry_error=symmetry_error,
         epsilon=_epsilon(operator, precision),
-        precision=precision,
         solver="arpack_lanczos",
-        notes=(),
     )
 
 
@@ -238,19 +265,9 @@ def _epsilon(operator: KernelOperator, precision: Precision) -> float:
     return float(max(np.finfo(operator.dtype).eps, np.finfo(precision).eps))
 
 
-def _checked_spectrum(
-    operator: KernelOperator,
-    eigenvalues: Float[Array, " n_mode"],
-    eigenvectors: Float[Array, "n_train n_mode"],
-    *,
-    trace: float,
-    symmetry_error: float,
-    epsilon: float,
-    precision: Precision,
-    solver: str,
-    notes: tuple[str, ...],
-) -> Spectrum:
+def _checked_spectrum(solved: _Solved, *, trace: float, precision: Precision) -> Spectrum:
     """Measure the defining equations, refuse a gross failure, and note the small ones."""
+    operator, eigenvalues, eigenvectors, symmetry_error, epsilon, solver, notes = solved
     n, n_mode = eigenvectors.shape
     values = np.asarray(eigenvalues)
     if values[0] <= 0:

@@ -29,13 +29,18 @@ def lanczos(
     random = np.random.default_rng(seed)
     n = operator.shape[0]
     remainder = _Remainder(operator, dtype)
-    values, vectors = _largest(remainder, top_k, tolerance, random, max_iterations)
+
+    def largest_left(count: int, tolerance: float) -> HostPairs:
+        start = random.standard_normal(n).astype(dtype)
+        return _largest(remainder, count, start, tolerance=tolerance, max_iterations=max_iterations)
+
+    values, vectors = largest_left(top_k, tolerance)
     for _ in range(top_k):  # each round finds a missed mode or is the last
         remainder.deflate(values, vectors)
-        left, _ = _largest(remainder, 1, _PROBE_TOLERANCE, random, max_iterations)
+        left, _ = largest_left(1, _PROBE_TOLERANCE)
         if left[0] <= values[-1] + n * epsilon * values[0]:
             return values, vectors
-        more = _largest(remainder, min(top_k, n - 1), tolerance, random, max_iterations)
+        more = largest_left(min(top_k, n - 1), tolerance)
         values = np.concatenate([values, more[0]])
         largest = np.argsort(values)[::-1][:top_k]
         values, vectors = values[largest], np.hstack([vectors, more[1]])[:, largest]
@@ -53,11 +58,11 @@ def product(operator: KernelOperator, vectors: Float[jax.Array, "n k"]) -> Float
 def _largest(
     matrix: scipy.sparse.linalg.LinearOperator,
     count: int,
+    start: np.ndarray,
+    *,
     tolerance: float,
-    random: np.random.Generator,
     max_iterations: int | None,
 ) -> HostPairs:
-    start = random.standard_normal(matrix.shape[0]).astype(matrix.dtype)
     try:
         values, vectors = scipy.sparse.linalg.eigsh(
             matrix,

@@ -6,13 +6,13 @@ import pytest
 
 from ntk_air.kernels.operators.operator import DenseKernel
 from ntk_air.spectrum import result, solvers
-from ntk_air.spectrum.decomposition import decompose
+from ntk_air.spectrum.decomposition import DecompositionOptions, decompose
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.problems import SPECTRA, random_orthogonal, spectral_problem, with_eigenvalues
 
 # Every way to all modes: the usual solver, and the one past its size limit.
-FULL = [{}, {"eigh_size_limit": 10}]
+FULL = [DecompositionOptions(), DecompositionOptions(eigh_size_limit=10)]
 
 
 def rounding(problem, precision="float64"):
@@ -35,13 +35,13 @@ def gap(problem, group):
 @pytest.mark.parametrize("name", SPECTRA)
 def test_defining_equations(name, options):
     problem = spectral_problem(name)
-    spectrum = decompose(problem.matrix, **options)
+    spectrum = decompose(problem.matrix, options=options)
     values, vectors = np.asarray(spectrum.eigenvalues), np.asarray(spectrum.eigenvectors)
     np.testing.assert_allclose(
         problem.matrix @ vectors, vectors * values, rtol=0, atol=rounding(problem)
     )
     # syevr, the fallback, is known to be less orthogonal inside clusters of eigenvalues.
-    loss = 1e-10 if options else 60 * np.finfo(float).eps
+    loss = 1e-10 if options.eigh_size_limit else 60 * np.finfo(float).eps
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(60), rtol=0, atol=loss)
     assert spectrum.trace == pytest.approx(values.sum(), rel=1e-13)
     assert (np.diff(values) <= 0).all()
@@ -53,7 +53,7 @@ def test_defining_equations(name, options):
 @pytest.mark.parametrize("name", SPECTRA)
 def test_given_eigenvalues_and_eigenspaces_are_recovered(name, options):
     problem = spectral_problem(name)
-    spectrum = decompose(DenseKernel(problem.matrix), **options)
+    spectrum = decompose(DenseKernel(problem.matrix), options=options)
     np.testing.assert_allclose(
         spectrum.eigenvalues, problem.eigenvalues, rtol=0, atol=rounding(problem)
     )
@@ -70,7 +70,7 @@ def test_given_eigenvalues_and_eigenspaces_are_recovered(name, options):
 @pytest.mark.parametrize("name", SPECTRA)
 def test_single_precision(name, options):
     problem = spectral_problem(name)
-    spectrum = decompose(problem.matrix, precision="float32", **options)
+    spectrum = decompose(problem.matrix, precision="float32", options=options)
     assert spectrum.eigenvectors.dtype == jnp.float32
     assert spectrum.precision == "float32"
     np.testing.assert_allclose(

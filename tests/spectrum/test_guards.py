@@ -7,7 +7,7 @@ import pytest
 
 from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.spectrum import decomposition, solvers
-from ntk_air.spectrum.decomposition import DecompositionError, decompose
+from ntk_air.spectrum.decomposition import DecompositionError, DecompositionOptions, decompose
 from tests.helpers.problems import spectral_problem
 from tests.spectrum.operators import ProductOnly
 
@@ -57,7 +57,7 @@ def test_shapes_and_ranges_are_refused():
     with pytest.raises(ValueError, match=r"method='iterative' computes fewer.*got None"):
         decompose(MATRIX, method="iterative")
     with pytest.raises(ValueError, match=r"symmetry_tolerance must be .* at least 0"):
-        decompose(MATRIX, symmetry_tolerance=-1.0)
+        decompose(MATRIX, options=DecompositionOptions(symmetry_tolerance=-1.0))
 
 
 @pytest.mark.parametrize("matrix", [np.zeros((4, 4)), -np.eye(4)])
@@ -81,9 +81,9 @@ def test_what_cannot_fit_is_refused_before_the_start():
 
 
 def test_past_the_size_limit_another_solver_takes_over():
-    usual = decompose(MATRIX, eigh_size_limit=60)
+    usual = decompose(MATRIX, options=DecompositionOptions(eigh_size_limit=60))
     assert (usual.solver, usual.notes) == ("jax_eigh", ())
-    fallback = decompose(MATRIX, eigh_size_limit=59)
+    fallback = decompose(MATRIX, options=DecompositionOptions(eigh_size_limit=59))
     assert fallback.solver == "lapack_syevr"
     assert "not trusted at n = 60 (limit 59)" in fallback.notes[0]
     np.testing.assert_allclose(fallback.eigenvalues, usual.eigenvalues, atol=1e-13)

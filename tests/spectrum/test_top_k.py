@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ntk_air.spectrum.decomposition import DecompositionError, decompose
+from ntk_air.spectrum.decomposition import DecompositionError, DecompositionOptions, decompose
 from tests.helpers.problems import SPECTRA, spectral_problem
 from tests.spectrum.operators import ProductOnly
 
@@ -55,9 +55,11 @@ def test_equal_eigenvalues_are_not_missed(matrix, top_k, precision):
 def test_the_same_seed_gives_the_same_modes():
     # Signs come from the start vector. Bits may differ: threads and alignment reorder sums.
     kernel = ProductOnly(spectral_problem("power_law").matrix)
-    first, again = (decompose(kernel, top_k=9, seed=3) for _ in range(2))
+    first, again = (
+        decompose(kernel, top_k=9, options=DecompositionOptions(seed=3)) for _ in range(2)
+    )
     np.testing.assert_allclose(first.eigenvectors, again.eigenvectors, rtol=0, atol=1e-10)
-    other = decompose(kernel, top_k=9, seed=4)
+    other = decompose(kernel, top_k=9, options=DecompositionOptions(seed=4))
     assert np.abs(np.asarray(first.eigenvectors - other.eigenvectors)).max() > 0.1
 
 
@@ -72,7 +74,7 @@ def test_a_float32_kernel_in_a_float64_solver():
 def test_too_few_iterations_are_said():
     kernel = ProductOnly(np.diag(np.linspace(0.9, 1, 300)))
     with pytest.raises(DecompositionError, match=r"Lanczos found \d+ of the 5 .* max_iterations"):
-        decompose(kernel, top_k=5, max_iterations=1)
+        decompose(kernel, top_k=5, options=DecompositionOptions(max_iterations=1))
 
 
 def test_method_can_be_named():

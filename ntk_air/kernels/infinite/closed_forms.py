@@ -37,9 +37,10 @@ def circle_eigenvalues(
     first layer alone. Biases drawn at random have no such elementary form.
 
     Args:
-        frequencies: k, of either sign.
-        weight_variance: w of both layers.
-        bias_variance: b of both layers, trained from zero; 0 is a network without biases.
+        frequencies: Frequencies k, of either sign.
+        weight_variance: Variance w of the weights of both layers.
+        bias_variance: Variance b of the biases of both layers, trained from zero; 0 is a network
+            without biases.
 
     Raises:
         ValueError: a variance that is negative or not finite, or a weight variance of 0.
@@ -50,7 +51,7 @@ def circle_eigenvalues(
     squares = np.where(even, k**2, 0.0)
     weights = np.where(even, 2 * (squares + 3) / (np.pi * (squares - 1)) ** 2, (k == 1) / 2)
     slopes = np.where(even, (k == 0) / 2, 2 / (np.pi * np.where(even, 1.0, k)) ** 2)
-    return _combine(weights, slopes, k == 0, weight_variance, bias_variance)
+    return _combine(weights, slopes, k == 0, w=weight_variance, b=bias_variance)
 
 
 def circle_gram_eigenvalues(
@@ -63,12 +64,14 @@ def circle_gram_eigenvalues(
     sums are Σ_m 1/(a + mP)² = (π/P)²/sin²(πa/P) and Σ_m 1/(a + mP) = (π/P) cot(πa/P).
 
     Args:
-        n_points: the number n of points.
-        weight_variance: as in ``circle_eigenvalues``.
-        bias_variance: as in ``circle_eigenvalues``.
+        n_points: Number n of points.
+        weight_variance: Variance w of the weights of both layers.
+        bias_variance: Variance b of the biases of both layers, trained from zero; 0 is a network
+            without biases.
 
     Raises:
-        ValueError: ``n_points`` below 1, or what ``circle_eigenvalues`` refuses.
+        ValueError: ``n_points`` below 1; a variance that is negative or not finite, or a weight
+            variance of 0.
     """
     check_at_least("n_points", n_points, 1)
     _check_variances(weight_variance, bias_variance)
@@ -97,11 +100,11 @@ def circle_gram_eigenvalues(
     zero = k == 0
     weights = sum_of_parity(0, even_weights) + one
     slopes = sum_of_parity(1, lambda a, period: 2 * second(a, period) / np.pi**2) + zero / 2
-    return n_points * _combine(weights, slopes, zero, weight_variance, bias_variance)
+    return n_points * _combine(weights, slopes, zero, w=weight_variance, b=bias_variance)
 
 
 def _combine(
-    weights: np.ndarray, slopes: np.ndarray, constant: np.ndarray, w: float, b: float
+    weights: np.ndarray, slopes: np.ndarray, constant: np.ndarray, *, w: float, b: float
 ) -> np.ndarray:
     """Coefficients of Θ from those of A₁ + cos δ·A₀, of A₀ and of 1."""
     return w**2 / 4 * weights + w * b / 2 * slopes + b * constant

@@ -97,7 +97,7 @@ def image_moments(
         moments = BlockMoments(before, behind, last, None)
         if block < n_pooled:
             own = input_pairs(x, x, with_ntk=False) if own is None else own
-            own = through_block(recipe, variances, own, moments, moments)
+            own = through_block(recipe, variances, own, (moments, moments))
             within = _same_position(_window_means(own.gap, (0, 1, 2, 3)))
             moments = BlockMoments(before, behind, last, within)
             moment = moments.pooled
@@ -116,7 +116,7 @@ def kernel_of_pairs(
     (x1, moments1), (x2, moments2) = first, second
     pairs = input_pairs(x1, x2, with_ntk=recipe.kernel == "ntk")
     for of_first, of_second in zip(moments1, moments2, strict=True):
-        pairs = through_block(recipe, variances, pairs, of_first, of_second)
+        pairs = through_block(recipe, variances, pairs, (of_first, of_second))
         if of_first.within is not None:
             pairs = pooled(pairs, of_first, of_second)
     outputs = _scale(moments1[-1].last, moments2[-1].last) - pairs.gap
@@ -149,8 +149,7 @@ def through_block(
     recipe: Recipe,
     variances: Float[Array, " two"],
     pairs: PositionPairs,
-    moments1: BlockMoments,
-    moments2: BlockMoments,
+    moments: tuple[BlockMoments, BlockMoments],
 ) -> PositionPairs:
     """Behind some convolutions, each with its activation.
 
@@ -160,10 +159,11 @@ def through_block(
     """
 
     def next_layer(
-        pairs: PositionPairs, moments: tuple[Array, Array, Array, Array]
+        pairs: PositionPairs, layer: tuple[Array, Array, Array, Array]
     ) -> tuple[PositionPairs, None]:
-        before1, behind1, before2, behind2 = moments
-        angle, ntk = _convolved(recipe, variances, pairs, (before1, behind1), (before2, behind2))
+        before1, behind1, before2, behind2 = layer
+        images = (before1, behind1), (before2, behind2)
+        angle, ntk = _convolved(recipe, variances, pairs, images)
         dual = recipe.activation.dual(
             GaussianPair(_first(behind1), _second(behind2), angle, 2 - angle)
         )
@@ -173,8 +173,9 @@ def through_block(
             ntk = (scale - gap) + ntk * dual.derivative_product
         return PositionPairs(gap, ntk), None
 
-    layers = (moments1.before, moments1.behind, moments2.before, moments2.behind)
-    if len(moments1.before) > 1:
+    first, second = moments
+    layers = (first.before, first.behind, second.before, second.behind)
+    if len(first.before) > 1:
         pairs, _ = jax.lax.scan(next_layer, pairs, layers)
         return pairs
     always = variances[0] >= 0
@@ -218,8 +219,7 @@ def _convolved(
     recipe: Recipe,
     variances: Array,
     pairs: PositionPairs,
-    first: tuple[_Image, _Image],
-    second: tuple[_Image, _Image],
+    images: tuple[tuple[_Image, _Image], tuple[_Image, _Image]],
 ) -> tuple[_Pairs, _Pairs | None]:
     """1 − cos θ and the tangent kernel behind a convolution, before its activation.
 
@@ -237,7 +237,7 @@ def _convolved(
             norms.append(jnp.sqrt(bias))
         return [norm * inverse for norm in norms], inverse
 
-    (units1, inverse1), (units2, inverse2) = components(*first), components(*second)
+    (units1, inverse1), (units2, inverse2) = (components(*image) for image in images)
     differences = zip(units1, units2, strict=True)
     mismatch = sum((_first(a) - _second(b)) ** 2 for a, b in differences) / 2
     gaps = sum(_neighbours(pairs.gap, (0, 2), (1, 3)))

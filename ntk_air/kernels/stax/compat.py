@@ -164,17 +164,14 @@ class _EmptyLoader(importlib.abc.Loader):
 
 
 def _import(
-    views: Mapping[str, ModuleType],
-    name: str,
-    module_globals: Mapping[str, object] | None = None,
-    module_locals: Mapping[str, object] | None = None,
-    fromlist: Sequence[str] | None = (),
-    level: int = 0,
+    views: Mapping[str, ModuleType], name: str, *arguments: Any, **named: Any
 ) -> ModuleType:
     """Do what ``__import__`` does, with ``views`` standing before the modules they view."""
+    given = dict(zip(("globals", "locals", "fromlist", "level"), arguments, strict=False)) | named
+    level = given.get("level", 0)
     if level == 0 and name in views:
-        return views[name if fromlist else name.partition(".")[0]]
-    module = builtins.__import__(name, module_globals, module_locals, fromlist or (), level)
+        return views[name if given.get("fromlist") else name.partition(".")[0]]
+    module = builtins.__import__(name, **given)
     return views.get(module.__name__, module) if level == 0 else module
 
 

@@ -23,7 +23,7 @@ from ntk_air.lab.run_folder import RunFolder
 from ntk_air.problem import Labels, Problem
 from ntk_air.spectrum.krylov.checkpoint import Checkpoint
 from ntk_air.spectrum.krylov.quadrature import LabelQuadrature, label_quadrature
-from ntk_air.spectrum.krylov.top_modes import TopModes, top_modes
+from ntk_air.spectrum.krylov.top_modes import TopModes, TopModesOptions, top_modes
 
 
 class JobRun:
@@ -77,12 +77,10 @@ class JobRun:
             return top_modes(
                 operator,
                 self.job.top_k,
-                block=self.job.block,
-                accuracy=accuracy,
                 max_memory_bytes=self._space_bytes,
-                seed=seed,
                 checkpoint=self._checkpoint("modes"),
                 progress=self._progress,
+                options=TopModesOptions(block=self.job.block, accuracy=accuracy, seed=seed),
             )
 
     def descent(

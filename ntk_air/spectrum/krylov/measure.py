@@ -81,14 +81,14 @@ class SpectralMeasure(eqx.Module):
         k: a bound at one step holds at those behind, or before it.
 
         Args:
-            steps: k ≥ 0, whole numbers for descent (other powers have derivatives that change
-                sign); ∞ is allowed.
-            learning_rate: η, at most 1/λ₁ for descent, where derivatives alternate in sign;
-                ``None`` is 1/λ₁.
-            dynamics: ``"flow"`` is e^{−kηΘ}, for any k.
+            steps: Times k ≥ 0, whole numbers for descent (other powers have derivatives that
+                change sign); ∞ is allowed.
+            learning_rate: Learning rate η, at most 1/λ₁ for descent, where derivatives alternate
+                in sign; ``None`` is 1/λ₁.
+            dynamics: ``"descent"``, or ``"flow"`` for e^{−kηΘ} at any k.
 
         Raises:
-            ValueError: steps that are negative, NaN or, for descent, no whole numbers; a learning
+            ValueError: Steps that are negative, NaN or, for descent, no whole numbers; a learning
                 rate that is not positive or, for descent, above 1/λ₁.
         """
         rate = self._checked_rate(learning_rate, dynamics)
@@ -114,12 +114,13 @@ class SpectralMeasure(eqx.Module):
         """A bound on |estimate − decay| that never falls with k: by the residual alone.
 
         Args:
-            steps: as ``decay`` takes them, finite.
-            learning_rate: likewise.
-            dynamics: likewise.
+            steps: Times k ≥ 0, finite; whole numbers for descent.
+            learning_rate: Learning rate η, at most 1/λ₁ for descent; ``None`` is 1/λ₁.
+            dynamics: ``"descent"``, or ``"flow"`` for e^{−kηΘ} at any k.
 
         Raises:
-            ValueError: see ``decay``.
+            ValueError: Steps that are negative, NaN or, for descent, no whole numbers; a learning
+                rate that is not positive or, for descent, above 1/λ₁.
         """
         rate = self._checked_rate(learning_rate, dynamics)
         steps = _checked_steps(steps, dynamics)
@@ -127,7 +128,7 @@ class SpectralMeasure(eqx.Module):
         nodes = self._moved_nodes(rate)
         left = remaining(nodes, grid, rate, dynamics)
         moves = 2 * grid * rate * self.uncertainty
-        error = self._residual_bounds(grid, nodes, left, rate, dynamics)
+        error = self._residual_bounds(grid, nodes, left, rate=rate, dynamics=dynamics)
         # The estimate is that of nodes which are not moved: they differ by as much again.
         error += 2 * (moves * (1 + moves) + self._rounding(rate))
         return error[np.searchsorted(grid, steps)]
@@ -140,10 +141,10 @@ class SpectralMeasure(eqx.Module):
         threshold than that may count on either side.
 
         Args:
-            thresholds: in units of Θ, above 0.
+            thresholds: Eigenvalues in units of Θ, above 0.
 
         Raises:
-            ValueError: a threshold that is not above 0.
+            ValueError: A threshold that is not above 0.
         """
         thresholds = np.asarray(thresholds, np.float64)
         for threshold in thresholds:
@@ -201,7 +202,7 @@ class SpectralMeasure(eqx.Module):
         nodes = self._moved_nodes(rate)
         left = remaining(nodes, steps, rate, dynamics)
         block = left @ self.modes.weights / self.energy
-        error = self._residual_bounds(steps, nodes, left, rate, dynamics)
+        error = self._residual_bounds(steps, nodes, left, rate=rate, dynamics=dynamics)
         lower = np.maximum(self._value(gauss, steps, rate, dynamics), block - error)
         upper = np.minimum(self._value(radau, steps, rate, dynamics), block + error)
         upper = np.minimum.accumulate(np.minimum(upper, 1))
@@ -220,6 +221,7 @@ class SpectralMeasure(eqx.Module):
         steps: Times,
         nodes: Float[np.ndarray, " n_node"],
         left: Float[np.ndarray, "n_time n_node"],
+        *,
         rate: float,
         dynamics: Dynamics,
     ) -> Times:

@@ -11,7 +11,7 @@ from ntk_air._base.checks import check_at_least, check_finite, check_floating
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.operators.operator import KernelOperator
-from ntk_air.spectrum.krylov.checkpoint import Checkpoint
+from ntk_air.spectrum.krylov.checkpoint import Checkpoint, Record
 from ntk_air.spectrum.krylov.jacobi import Rule, jacobi_of_projection
 from ntk_air.spectrum.krylov.measure import SpectralMeasure
 from ntk_air.spectrum.krylov.space import (
@@ -116,18 +116,36 @@ def label_quadrature(
     n·C rows give each label matrix flattened, as one column: its measure is that of the sum.
 
     Args:
-        operator: Θ.
-        labels: matrices by name, (n, n_column) each, any unit.
-        n_products: m, the passes over the kernel; fewer where the space becomes invariant.
-        checkpoint: keeps every pass; an interrupted run goes on bit by bit as it would have.
-        max_memory_bytes: refuse before the start what would need more, beside the kernel.
-        progress: called after each pass.
+        operator: Kernel operator Θ, n × n.
+        labels: Label matrices by name, shape (n, n_column) each, in any unit.
+        n_products: Number m of passes over the kernel; fewer are made where the space becomes
+            invariant.
+        checkpoint: Folder that keeps every pass, so that an interrupted run goes on bit by bit as
+            it would have; ``None`` keeps nothing.
+        max_memory_bytes: Bound in bytes on what this call holds beside the kernel; what would
+            need more is refused before the start; ``None`` is no bound.
+        progress: Function called after each pass.
+
+    Returns:
+        What the products have found; its ``measures()`` hold for each label matrix the training
+        curve and the energies by eigenvalue, every number between two bounds.
 
     Raises:
-        ValueError: labels of another length, not finite, or all zero; ``n_products`` below 1; a
+        ValueError: Labels of another length, not finite, or all zero; ``n_products`` below 1; a
             checkpoint of another computation.
-        MemoryBudgetError: the space would not fit.
-        DecompositionError: the kernel's products are not finite.
+        MemoryBudgetError: The space would not fit.
+        DecompositionError: The kernel's products are not finite.
+
+    Example:
+        >>> import jax; jax.config.update("jax_enable_x64", True)
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> x = np.random.default_rng(0).normal(size=(50, 3))
+        >>> theta = na.recomputed_kernel(na.DenseNTK(depth=3), x)
+        >>> found = na.label_quadrature(theta, {"signal": np.sign(x[:, :1])}, 8)
+        >>> left = found.measures()["signal"].decay(np.array([0.0, 10.0, 100.0]))
+        >>> bool(np.all(left.lower <= left.upper)), float(left.estimate[0])
+        (True, 1.0)
     """
     check_at_least("n_products", n_products, 1)
     if not labels:
@@ -141,7 +159,10 @@ def label_quadrature(
     require_space_memory(n, capacity, first.shape[1], max_bytes=max_memory_bytes)
     space = KrylovSpace(n, capacity)
     space.append_pending(first)
-    block_ends = _resume(space, checkpoint, operator, columns, n_products)
+    block_ends = [space.size]
+    if checkpoint is not None:
+        records = checkpoint.open(_computation(operator), columns)
+        block_ends += _resume(space, checkpoint, records[: n_products + 1])
     while len(block_ends) <= n_products and not space.is_invariant:
         progress(_STAGE, len(block_ends) - 1, n_products)
         record = space.advance(operator)
@@ -174,28 +195,22 @@ def _checked(name: str, labels: AnyArray, n: int) -> np.ndarray:
     return np.asarray(labels, np.float64)
 
 
-def _resume(
-    space: KrylovSpace,
-    checkpoint: Checkpoint | None,
-    operator: KernelOperator,
-    columns: np.ndarray,
-    n_products: int,
-) -> list[int]:
-    """Take the passes that a checkpoint holds; return the basis' columns before and after each."""
-    block_ends = [space.size]
-    if checkpoint is None:
-        return block_ends
-    computation = {
+def _computation(operator: KernelOperator) -> dict[str, object]:
+    return {
         "what": "label_quadrature",
         "shape": operator.shape,
         "dtype": str(operator.dtype),
     }
-    records = checkpoint.open(computation, columns)
+
+
+def _resume(space: KrylovSpace, checkpoint: Checkpoint, records: list[Record]) -> list[int]:
+    """Take the passes that a checkpoint holds, or begin one; the basis' columns after each."""
     if not records:
         checkpoint.begin(space.state())
-        return block_ends
+        return []
     space.restore(records[0])
-    for record in records[1 : n_products + 1]:
+    block_ends = []
+    for record in records[1:]:
         space.accept(record)
         block_ends.append(space.size)
     return block_ends

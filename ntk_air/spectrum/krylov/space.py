@@ -37,7 +37,7 @@ class KrylovSpace:
 
     def __init__(self, n: int, capacity: int):
         self.n = n
-        capacity = min(capacity, n)
+        self.capacity = capacity = min(capacity, n)
         # Columns are contiguous, and memory is touched only where one is written.
         self._basis = np.zeros((n, capacity), order="F")
         self._projection = np.zeros((capacity, capacity))

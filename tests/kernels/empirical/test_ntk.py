@@ -42,7 +42,7 @@ def explicit_ntk(apply_fn, params, x1, x2=None):
     return np.einsum("icp,jdp->ijcd", jacobian(x1), jacobian(x1 if x2 is None else x2))
 
 
-def differences_ntk(apply_fn, params, x1, x2=None, step=1e-6):
+def differences_ntk(apply_fn, params, x1, x2=None, *, step=1e-6):
     """Θ_cc' from central differences, parameter by parameter: no automatic derivative."""
     flat, unravel = ravel_pytree(params)
 

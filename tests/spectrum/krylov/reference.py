@@ -25,6 +25,6 @@ def left_at(values, steps, rate, dynamics):
     return np.exp(np.where(np.isnan(exponent), 0, exponent))
 
 
-def decay_of(values, shares, steps, rate, dynamics):
+def decay_of(values, shares, steps, *, rate, dynamics):
     # A decay begins at 1; the shares' sum may round to either side of it.
     return np.where(steps == 0, 1, np.minimum(left_at(values, steps, rate, dynamics) @ shares, 1))

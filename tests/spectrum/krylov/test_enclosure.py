@@ -41,7 +41,9 @@ def test_kernels_that_lie_close_have_decays_that_do(dynamics):
     for matrix in (problem.matrix, problem.matrix + change):
         values, vectors = np.linalg.eigh(matrix + size * np.eye(60))
         shares = energy_shares(vectors, labels)
-        decays.append([decay_of(values, shares, k, 0.3, dynamics) for k in (steps, 2 * steps)])
+        decays.append(
+            [decay_of(values, shares, k, rate=0.3, dynamics=dynamics) for k in (steps, 2 * steps)]
+        )
     (before, before_twice), (after, _) = decays
     moves = steps * 0.3 * size
     difference = np.abs(after - before)

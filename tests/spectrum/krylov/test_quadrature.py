@@ -51,7 +51,7 @@ def check_contained(matrix, labels, n_products, *, share_of_rate=1.0):
             shares = energy_shares(vectors, labels[name])
             for dynamics, steps in (("descent", TIMES), ("flow", FLOW_TIMES)):
                 found = measure.decay(steps, learning_rate=rate, dynamics=dynamics)
-                truth = decay_of(values, shares, steps, rate, dynamics)
+                truth = decay_of(values, shares, steps, rate=rate, dynamics=dynamics)
                 assert found.contains(truth), (name, m, dynamics, found.lower, truth, found.upper)
                 assert np.all((found.lower <= found.estimate) & (found.estimate <= found.upper))
                 finite = np.isfinite(steps)

@@ -144,7 +144,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(operator, uninterrupted, tmp_path
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "missing", "foreign", "older"])
 @pytest.mark.parametrize("number", [0, 2])
-def test_a_damaged_record_is_done_again(operator, uninterrupted, tmp_path, damage, number):
+def test_a_damaged_record_is_done_again(operator, *, uninterrupted, tmp_path, damage, number):
     passes(operator, tmp_path, 9)
     path = tmp_path / f"00001-{number:05d}.record"
     content = path.read_bytes()

@@ -6,9 +6,10 @@ import scipy.linalg
 
 from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.kernels.operators.operator import KernelOperator
+from ntk_air.spectrum.krylov import mode_search
 from ntk_air.spectrum.krylov import top_modes as module
 from ntk_air.spectrum.krylov.checkpoint import Checkpoint
-from ntk_air.spectrum.krylov.top_modes import top_modes
+from ntk_air.spectrum.krylov.top_modes import TopModesOptions, top_modes
 from ntk_air.spectrum.solvers import DecompositionError
 from tests.helpers.problems import SPECTRA, spectral_problem, with_eigenvalues
 
@@ -53,7 +54,7 @@ class HostKernel(KernelOperator):
 def test_modes_of_known_spectra(name, block, top_k):
     problem = spectral_problem(name)
     kernel = HostKernel(problem.matrix)
-    found = top_modes(kernel, top_k, block=block)
+    found = top_modes(kernel, top_k, options=TopModesOptions(block=block))
     largest = problem.eigenvalues[0]
     errors = np.abs(found.eigenvalues - problem.eigenvalues[:top_k])
     assert errors.max() < 1e-8 * largest
@@ -81,14 +82,14 @@ def test_modes_of_known_spectra(name, block, top_k):
 def test_more_equal_eigenvalues_than_a_block_has_vectors(precision):
     matrix = np.kron(spectral_problem("power_law").matrix[:8, :8], np.eye(12)).astype(precision)
     wanted = np.linalg.eigvalsh(matrix.astype(float))[::-1][:15]
-    found = top_modes(HostKernel(matrix), 15, block=4)
+    found = top_modes(HostKernel(matrix), 15, options=TopModesOptions(block=4))
     accuracy = 200 * np.finfo(precision).eps * wanted[0]
     np.testing.assert_allclose(found.eigenvalues, wanted, rtol=0, atol=accuracy)
 
 
 def test_all_modes():
     problem = spectral_problem("power_law")
-    found = top_modes(HostKernel(problem.matrix), 60, block=7)
+    found = top_modes(HostKernel(problem.matrix), 60, options=TopModesOptions(block=7))
     np.testing.assert_allclose(found.eigenvalues, problem.eigenvalues, rtol=0, atol=1e-13)
     assert np.isnan(found.next_eigenvalue)
     assert found.subspace_sine == 0.0
@@ -98,13 +99,17 @@ def test_a_block_takes_fewer_passes_than_a_vector():
     passes = {}
     for block in (1, 8):
         kernel = HostKernel(SLOW.matrix)
-        top_modes(kernel, 8, block=block, accuracy=1e-8)
+        top_modes(kernel, 8, options=TopModesOptions(block=block, accuracy=1e-8))
         passes[block] = len(kernel.passes)
     assert passes[8] < passes[1] / 2
 
 
 def test_float32_products_are_said_to_be_too_coarse():
-    found = top_modes(HostKernel(SLOW.matrix.astype(np.float32)), 5, block=8, accuracy=1e-10)
+    found = top_modes(
+        HostKernel(SLOW.matrix.astype(np.float32)),
+        5,
+        options=TopModesOptions(block=8, accuracy=1e-10),
+    )
     assert 1e-10 < found.residuals.max() < 1e-6
     assert len(found.notes) == 1
     assert "not the accuracy asked for, 1e-10" in found.notes[0]
@@ -113,12 +118,18 @@ def test_float32_products_are_said_to_be_too_coarse():
 def test_a_small_space_restarts_and_finds_the_same(monkeypatch):
     restarts = []
     monkeypatch.setattr(
-        module._Search,
+        mode_search.ModeSearch,
         "restart",
-        lambda search, do=module._Search.restart: (restarts.append(search.space.size), do(search)),
+        lambda search, do=mode_search.ModeSearch.restart: (
+            restarts.append(search.space.size),
+            do(search),
+        ),
     )
     found = top_modes(
-        HostKernel(SLOW.matrix), 8, block=4, accuracy=1e-9, max_memory_bytes=SMALL_SPACE
+        HostKernel(SLOW.matrix),
+        8,
+        max_memory_bytes=SMALL_SPACE,
+        options=TopModesOptions(block=4, accuracy=1e-9),
     )
     assert len(restarts) >= 2
     assert max(restarts) <= 8 + 12 * 4
@@ -148,11 +159,10 @@ def test_an_interrupted_search_ends_in_the_same_bits(tmp_path):
         return top_modes(
             HostKernel(SLOW.matrix),
             8,
-            block=4,
-            accuracy=1e-7,
             max_memory_bytes=SMALL_SPACE,
             checkpoint=Checkpoint(folder, belongs_to="slow"),
             progress=stop,
+            options=TopModesOptions(block=4, accuracy=1e-7),
         )
 
     wanted = search(tmp_path / "whole")
@@ -174,7 +184,9 @@ def test_a_search_that_gave_up_goes_on_with_more_products(tmp_path):
     def search(most):
         kernel = HostKernel(SLOW.matrix)
         checkpoint = Checkpoint(tmp_path, belongs_to="slow")
-        found = top_modes(kernel, 8, block=4, max_products=most, checkpoint=checkpoint)
+        found = top_modes(
+            kernel, 8, checkpoint=checkpoint, options=TopModesOptions(block=4, max_products=most)
+        )
         return kernel, found
 
     with pytest.raises(DecompositionError, match=r"\d of 8 modes converged in 5 products: raise"):
@@ -183,7 +195,7 @@ def test_a_search_that_gave_up_goes_on_with_more_products(tmp_path):
     assert len(kernel.passes) == found.n_products - 5
     with pytest.raises(ValueError, match="differs in belongs_to"):
         checkpoint = Checkpoint(tmp_path, belongs_to="another")
-        top_modes(kernel, 8, block=4, checkpoint=checkpoint)
+        top_modes(kernel, 8, checkpoint=checkpoint, options=TopModesOptions(block=4))
 
 
 @pytest.mark.parametrize(
@@ -191,12 +203,6 @@ def test_a_search_that_gave_up_goes_on_with_more_products(tmp_path):
     [
         ({"top_k": 0}, r"top_k must lie in 1 … n = 300; got 0"),
         ({"top_k": 301}, r"top_k must lie in 1 … n = 300; got 301"),
-        ({"top_k": 8, "block": 0}, "block must be a finite number, at least 1; got 0"),
-        ({"top_k": 8, "accuracy": 0.0}, "accuracy must be"),
-        (
-            {"top_k": 8, "max_products": 0},
-            "max_products must be a finite number, at least 1; got 0",
-        ),
     ],
 )
 def test_bad_arguments_are_refused(options, message):
@@ -204,6 +210,20 @@ def test_bad_arguments_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         top_modes(kernel, **options)
     assert kernel.passes == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"block": 0}, "block must be a finite number, at least 1; got 0"),
+        ({"accuracy": 0.0}, "accuracy must be"),
+        ({"accuracy": 1.5}, "accuracy must lie in"),
+        ({"max_products": 0}, "max_products must be a finite number, at least 1; got 0"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        TopModesOptions(**options)
 
 
 def test_what_does_not_fit_is_refused_before_it_starts():

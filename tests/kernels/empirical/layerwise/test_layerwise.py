@@ -27,14 +27,14 @@ def largest_difference(kernel, reference):
     return np.max(np.abs(kernel - reference)) / np.max(np.abs(reference))
 
 
-def jacobian_kernel(apply_fn, params, x1, x2=None, outputs="mean"):
+def jacobian_kernel(apply_fn, params, x1, x2=None, *, outputs="mean"):
     return np.asarray(jacobian_tile(split(apply_fn, params), x1, x2, outputs=outputs, n_out=N_OUT))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_in_both_precisions(name):
     _, apply_fn, params, inputs = ARCHITECTURES[name]
-    reference = jacobian_kernel(apply_fn, params, inputs[:3], inputs[2:], "full")
+    reference = jacobian_kernel(apply_fn, params, inputs[:3], inputs[2:], outputs="full")
     for precision, bound in (("float64", 1e-12), ("float32", 1e-5)):
         cast, x = jax.tree.map(lambda leaf: leaf.astype(precision), (params, inputs))  # noqa: B023
         kernel = LAYERWISE.tile(split(apply_fn, cast), x[:3], x[2:], outputs="full", n_out=N_OUT)
@@ -60,7 +60,7 @@ def test_both_orders_agree_with_the_jacobian(monkeypatch, name, order):
     network = split(fresh, params)
     for outputs in ("mean", "full"):
         kernel = LAYERWISE.tile(network, x, None, outputs=outputs, n_out=N_OUT)
-        reference = jacobian_kernel(apply_fn, params, x, None, outputs)
+        reference = jacobian_kernel(apply_fn, params, x, None, outputs=outputs)
         assert largest_difference(kernel, reference) < 1e-12
 
 
@@ -119,7 +119,7 @@ def test_each_part_is_the_kernel_of_that_parameter_alone(name, outputs):
             return apply_fn(params | {key: trained}, x)
 
         part = parts[f"params['{key}']"]
-        reference = jacobian_kernel(alone, params[key], x, None, outputs)
+        reference = jacobian_kernel(alone, params[key], x, None, outputs=outputs)
         np.testing.assert_allclose(part, reference, rtol=0, atol=1e-12 * np.abs(reference).max())
         axes = (1, 0) if outputs == "mean" else (1, 0, 3, 2)
         np.testing.assert_array_equal(part, part.transpose(axes))

@@ -106,6 +106,6 @@ def test_without_an_error_all_is_well(name):
 
 
 @pytest.mark.parametrize(("owner", "method", "error", "name"), PLANTED)
-def test_an_error_in_one_rule_is_seen(monkeypatch, owner, method, error, name):
+def test_an_error_in_one_rule_is_seen(monkeypatch, *, owner, method, error, name):
     monkeypatch.setattr(owner, method, error(getattr(owner, method)))
     assert difference(name) > 1e-4
