@@ -14,6 +14,18 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 _HOOK = install_import_hook("ntk_air", "beartype.beartype")
 
 
+# Most of the suite's time is XLA's, compiling programs that run once: in one piece, without LLVM's
+# optimisations and, where XLA still has it, by its older emitter this takes a fifth of the time.
+# Variables that are set already are left as they are: `XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0
+# pytest` compiles as a user's process does.
+_FLAGS = ["--xla_cpu_parallel_codegen_split_count=1"]
+if jax.__version_info__ < (0, 11):  # later releases have no such flag, and abort
+    _FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("XLA_FLAGS", " ".join(_FLAGS))
+_QUICK = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1"
+jax.config.update("jax_disable_most_optimizations", _QUICK)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Compile each program once for all workers, all processes that tests start and all later runs.
 
@@ -51,3 +63,13 @@ def few_memory_mappings() -> Iterator[None]:
     allowed, held = Path("/proc/sys/vm/max_map_count"), Path("/proc/self/maps")
     if allowed.exists() and held.read_bytes().count(b"\n") > int(allowed.read_text()) // 4:
         jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def optimised() -> Iterator[None]:
+    """Programs with LLVM's optimisations, where rounding or speed depends on them."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()  # the option is no part of what JAX finds a compiled program by
+    yield
+    jax.config.update("jax_disable_most_optimizations", _QUICK)
+    jax.clear_caches()

@@ -56,9 +56,12 @@ def peak_bytes(setup: str, *works: str) -> list[int]:
         pytest.skip("resetting the peak of resident memory needs Linux")
     code = _FRAME.format(setup=textwrap.dedent(setup), works=repr(works))
     # Freed memory goes back at once, so that what the first run used is not reused unseen.
+    # Compiled as a user's programs are, for what they hold depends on what is fused.
     environment = os.environ | {
         "MALLOC_MMAP_THRESHOLD_": "65536",
         "MALLOC_TRIM_THRESHOLD_": "65536",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "0",
+        "XLA_FLAGS": "",
     }
     done = subprocess.run(
         [sys.executable, "-c", code],

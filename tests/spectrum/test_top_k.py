@@ -10,6 +10,8 @@ from tests.spectrum.operators import ProductOnly
 KERNELS = {"lapack_syevr": lambda matrix: matrix, "arpack_lanczos": ProductOnly}
 
 
+# ARPACK ends as near to rounding as its products let it.
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("top_k", [1, 12, 30])
 @pytest.mark.parametrize("solver", KERNELS)
 @pytest.mark.parametrize("name", SPECTRA)

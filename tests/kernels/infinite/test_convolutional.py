@@ -8,7 +8,6 @@ import pytest
 from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.stax.compat import load_neural_tangents
-from tests.helpers.quick_compilation import quick_compilation
 from tests.kernels.infinite.convolutional_reference import (
     convolutional_kernels,
     erf_dual,
@@ -18,8 +17,6 @@ from tests.kernels.infinite.convolutional_reference import (
 DUALS = {"relu": relu_dual, "erf": erf_dual}
 
 BIAS_VARIANCE = 0.3
-
-_quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)
 
 
 def images(n, *shape, seed=0):

@@ -10,12 +10,9 @@ from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.peak_memory import peak_bytes
-from tests.helpers.quick_compilation import quick_compilation
 from tests.helpers.type_checks import without_type_checks
 
 POOLED = ConvolutionalNTK((1, 1))
-
-_quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)
 
 
 def images(n, *shape, seed=0, dtype=np.float64):

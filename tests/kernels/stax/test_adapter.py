@@ -13,13 +13,9 @@ from ntk_air.kernels.stax.architectures import build_stax_kernel, stax_architect
 from ntk_air.kernels.stax.compat import load_neural_tangents
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
-from tests.helpers.quick_compilation import quick_compilation
 from tests.helpers.type_checks import without_type_checks
 
 NAMES = ("dense", "layernorm", "conv", "conv_gap", "resnet", "attention")
-
-
-_quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)
 
 
 @pytest.fixture(scope="module")

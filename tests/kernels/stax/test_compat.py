@@ -18,7 +18,6 @@ import pytest
 from ntk_air.kernels.stax import compat as neural_tangents_compat
 from ntk_air.kernels.stax.architectures import build_stax_kernel
 from ntk_air.kernels.stax.compat import load_neural_tangents
-from tests.helpers.quick_compilation import quick_compilation
 from tests.kernels.golden import neural_tangents_cases as cases
 
 GOLDEN, METADATA = cases.load(Path(cases.__file__).with_name("neural_tangents.npz"))
@@ -33,9 +32,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`FanIn` layers assume:UserWarning"),
     pytest.mark.filterwarnings("ignore:Linear scaling attention used:UserWarning"),
 ]
-
-
-_quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,9 @@ import pytest
 
 from ntk_air.kernels.empirical import empirical_ntk
 from ntk_air.networks.adapters import from_equinox
-from tests.helpers.quick_compilation import quick_compilation
 from tests.networks.adapters.adapted_kernel import check
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
-_quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.standard_normal((3, 2, 4, 4))

@@ -11,11 +11,9 @@ from flax import nnx
 from ntk_air.kernels.empirical import EmpiricalNTK, empirical_ntk
 from ntk_air.networks.adapters import from_flax_nnx
 from tests.helpers.compilations import count_compilations
-from tests.helpers.quick_compilation import quick_compilation
 from tests.networks.adapters.adapted_kernel import check
 
 pytestmark = pytest.mark.usefixtures("standard_promotion")
-_quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.standard_normal((3, 4, 4, 2))

@@ -15,11 +15,8 @@ from ntk_air.kernels.empirical.layerwise.tile import LAYERWISE
 from ntk_air.kernels.empirical.network import split
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
-from tests.helpers.quick_compilation import quick_compilation
 from tests.kernels.empirical.architectures import ARCHITECTURES, N_OUT
 from tests.kernels.empirical.small_network import NETWORK, PAIRS, PARAMS, X1
-
-_quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)
 
 
 def largest_difference(kernel, reference):

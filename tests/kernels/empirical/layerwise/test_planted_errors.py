@@ -9,11 +9,8 @@ from ntk_air.kernels.empirical.jacobian import jacobian_tile
 from ntk_air.kernels.empirical.layerwise import contraction, linearised, rules, views
 from ntk_air.kernels.empirical.layerwise.tile import LAYERWISE
 from ntk_air.kernels.empirical.network import split
-from tests.helpers.quick_compilation import quick_compilation
 from tests.kernels.empirical.architectures import ARCHITECTURES, N_OUT
 from tests.kernels.empirical.architectures.table import architecture
-
-_quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)
 
 
 @architecture((4, 4, 2), w=(2, 2), head=(2, 3))

@@ -3,16 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntk_air.kernels.empirical.jacobian import jacobian_tile
 from ntk_air.kernels.empirical.layerwise.tile import LAYERWISE
 from ntk_air.kernels.empirical.network import split
-from tests.helpers.quick_compilation import quick_compilation
-
-_quickly = pytest.fixture(scope="module", autouse=True)(quick_compilation)
 
 SIZE, CHANNELS, N_OUT = 4, 4, 3
 NUMBERS = ("NHWC", "HWIO", "NHWC")
