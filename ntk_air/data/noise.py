@@ -351,10 +351,11 @@ def _cells(
     labels: Int[np.ndarray, " n"], groups: Int[np.ndarray, " n"] | None
 ) -> Iterator[tuple[int, Int[np.ndarray, " members"]]]:
     """Yield the class and the members of each cell: a class, or a class within a group."""
-    keys = np.zeros_like(labels) if groups is None else groups
-    cells, cell_of = np.unique(np.stack([keys, labels]), axis=1, return_inverse=True)
-    for cell, (_, label) in enumerate(cells.T):
-        yield int(label), np.flatnonzero(cell_of.reshape(-1) == cell)
+    group_of = 0 if groups is None else np.unique(groups, return_inverse=True)[1]
+    n_classes = int(labels.max(initial=0)) + 1
+    cell_of = group_of * n_classes + labels.astype(np.int64)
+    for cell in np.unique(cell_of):
+        yield int(cell) % n_classes, np.flatnonzero(cell_of == cell)
 
 
 def _wrong_shares(

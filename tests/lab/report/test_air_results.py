@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ntk_air._base import files
 from ntk_air.air import air_over_draws, air_summary, random_label_control
-from ntk_air.lab.report import eigen_spectrum
+from ntk_air.lab.report import eigen_spectrum, layout
 from ntk_air.lab.report.air_results import air_arrays, air_numbers, spectrum_numbers
 from ntk_air.problem import Labels, Problem
 from ntk_air.spectrum.decomposition import decompose
@@ -35,8 +35,16 @@ def parts(spectrum, n_draws, *, noisy=True):
     return summary, spread, control
 
 
+def save_with_few_pixels(figure, folder, name):
+    """Every panel is drawn; whole files of full size are a matter of the experiments' own tests."""
+    figure.savefig(folder / f"{name}.png", dpi=30)
+
+
 @pytest.mark.parametrize(("n_draws", "noisy"), [(3, True), (1, True), (2, False)])
-def test_results_survive_a_file_and_can_be_read_and_drawn(spectrum, tmp_path, n_draws, noisy):
+def test_results_survive_a_file_and_can_be_read_and_drawn(
+    spectrum, tmp_path, monkeypatch, *, n_draws, noisy
+):
+    monkeypatch.setattr(layout, "save_figure", save_with_few_pixels)
     summary, spread, control = parts(spectrum, n_draws, noisy=noisy)
     sweep = {"k": 5, "clean": 0.5, "noise_rate": [0.0, 0.4]}
     for name in ("noisy", "self_distilled"):
