@@ -1,6 +1,7 @@
-"""The example of every exported name, and of every name of the exported families, runs."""
+"""The example of every exported name, and of every name of families and front rooms, runs."""
 
 import doctest
+import importlib
 import inspect
 
 import pytest
@@ -8,15 +9,21 @@ import pytest
 import ntk_air as na
 from tests.helpers.type_checks import without_type_checks
 
+ROOMS = ("air", "claims", "data")
+"""Rooms that hand on more than stands at the top."""
+
 
 def members():
-    """The exported names, and those that families hand on, once each."""
+    """The exported names, and those that families and rooms hand on, once each."""
     found = {name: getattr(na, name) for name in na.__all__ if name not in na._FAMILIES}
-    for family in na._FAMILIES:
-        module = getattr(na, family)
+    modules = {family: getattr(na, family) for family in na._FAMILIES}
+    modules |= {room: importlib.import_module(f"ntk_air.{room}") for room in ROOMS}
+    top = list(found.values())
+    for family, module in modules.items():
         for name in getattr(module, "__all__", None) or dir(module):
             member = getattr(module, name)
-            if callable(member) and member.__module__.startswith(module.__name__):
+            own = callable(member) and member.__module__.startswith(module.__name__)
+            if own and not any(member is other for other in top):
                 found.setdefault(f"{family}.{name}", member)
     return {name: member for name, member in found.items() if ">>> " in (member.__doc__ or "")}
 
