@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from ntk_air.kernels.infinite.dense import DenseNTK
     from ntk_air.kernels.operators.operator import KernelOperator
     from ntk_air.kernels.operators.sharded import sharded_kernel
+    from ntk_air.kernels.stax.architectures import StaxNTK
     from ntk_air.kernels.tiles.recomputed import recomputed_kernel
     from ntk_air.kernels.tiles.tiled import TileOptions, tiled_kernel
     from ntk_air.networks import adapters, noisy_labels
@@ -98,6 +99,7 @@ _HOMES = {
     "kernels.infinite.dense": ("DenseNTK",),
     "kernels.operators.operator": ("KernelOperator",),
     "kernels.operators.sharded": ("sharded_kernel",),
+    "kernels.stax.architectures": ("StaxNTK",),
     "kernels.tiles.recomputed": ("recomputed_kernel",),
     "kernels.tiles.tiled": ("TileOptions", "tiled_kernel"),
     "problem": ("HeldOut", "Labels", "Problem", "make_problem"),
@@ -149,6 +151,7 @@ __all__ = [
     "RelativeRate",
     "Rounds",
     "Spectrum",
+    "StaxNTK",
     "Stepwise",
     "Supervision",
     "SymmetricNoise",

@@ -32,9 +32,9 @@ def require_memory(*, what: str, needed_bytes: int, max_bytes: int | None, way_o
 
     Args:
         what: the job, as the error names it.
-        needed_bytes: what the job would hold at its peak, in bytes.
+        needed_bytes: the bytes that the job would hold at its peak.
         max_bytes: the budget in bytes; ``None`` is no budget.
-        way_out: what the user can do instead.
+        way_out: the words that say what the user can do instead.
     """
     if max_bytes is not None and needed_bytes > max_bytes:
         raise MemoryBudgetError(

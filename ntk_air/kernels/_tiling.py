@@ -84,7 +84,7 @@ class TileLimits(NamedTuple):
     Attributes:
         largest: rows of a tile if there is memory enough.
         smallest: rows of the smallest tile worth computing.
-        max_bytes: what a tile should not exceed even without a budget, or ``None``.
+        max_bytes: the bytes that a tile should not exceed even without a budget, or ``None``.
         growth: the power of its rows that the need of a tile grows with, about.
     """
 

@@ -34,24 +34,33 @@ def gram_matrix(
     mirrored, and the result equals its transpose in every bit.
 
     Args:
-        kernel: ``kernel(x1, x2=None)``. One with a method ``assemble`` (``AssemblingKernel``)
-            does the work itself; of one with ``tile_bytes`` (``SizedKernel``) that need of
-            memory counts; any other is taken to hold ``ASSUMED_TEMPORARIES`` tiles.
-        x1: inputs, shape (n1, *features).
-        x2: other inputs, shape (n2, *features); ``None`` stands for ``x1``.
-        max_memory_bytes: a bound in bytes on what this call holds, result and tiles together,
+        kernel: Kernel, ``kernel(x1, x2=None)``: the values between all pairs of inputs, shape
+            (n1, n2). One with a method ``assemble`` (``AssemblingKernel``) does the work itself;
+            of one with ``tile_bytes`` (``SizedKernel``) that need of memory counts; any other is
+            taken to hold ten tiles.
+        x1: Inputs, shape (n1, *features).
+        x2: Other inputs, shape (n2, *features); ``None`` stands for ``x1``.
+        max_memory_bytes: Bound in bytes on what this call holds, result and tiles together,
             beside the inputs; ``None`` is no bound.
-        progress: called after each tile.
+        progress: Function called after each tile.
 
     Returns:
         The matrix as a NumPy array, shape (n1, n2), in the precision of the inputs (float32
         where JAX runs in 32 bits).
 
     Raises:
-        MemoryBudgetError: the matrix and one tile cannot fit; nothing has been computed.
-        ValueError: inputs that are empty, not finite, not floating-point or of different
+        MemoryBudgetError: The matrix and one tile cannot fit; nothing has been computed.
+        ValueError: Inputs that are empty, not finite, not floating-point or of different
             features or precision; a kernel whose values have another shape or precision, are
             not finite, or are not symmetric.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+        >>> theta = na.gram_matrix(na.DenseNTK(depth=3), x, max_memory_bytes=10_000_000)
+        >>> theta.shape, bool((theta == theta.T).all())
+        ((50, 50), True)
     """
     if isinstance(kernel, AssemblingKernel):
         return kernel.assemble(x1, x2, max_memory_bytes=max_memory_bytes, progress=progress)

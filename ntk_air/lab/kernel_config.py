@@ -232,11 +232,11 @@ class KernelConfig:
         return architecture, f"{name}, infinite width"
 
     def _build_stax(self) -> "tuple[Kernel, str]":
-        from ntk_air.kernels.stax.architectures import build_stax_kernel
+        from ntk_air.kernels.stax.architectures import StaxNTK
 
         name = self.kernel.removeprefix("stax:")
         variance = 2.0 if self.weight_variance is None else self.weight_variance
-        kernel = build_stax_kernel(
+        kernel = StaxNTK(
             name,
             depth=self.depth,
             weight_variance=variance,

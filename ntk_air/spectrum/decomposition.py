@@ -45,6 +45,14 @@ class DecompositionOptions:
 
     Raises:
         ValueError: A tolerance that is negative or not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> kernel = np.array([[1.0, 0.01], [0.0, 1.0]], np.float32)
+        >>> options = na.DecompositionOptions(symmetry_tolerance=0.1)
+        >>> na.decompose(kernel, precision="float32", options=options).notes
+        ('the kernel was asymmetric beyond rounding (0.01) and was averaged',)
     """
 
     symmetry_tolerance: float = 1e-5

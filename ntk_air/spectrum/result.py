@@ -14,34 +14,51 @@ from ntk_air._base.typing import Targets
 class Spectrum(eqx.Module):
     """Θ = V diag(λ) Vᵀ, eigenvalues descending, with residuals and the reasons for any shortfall.
 
-    Where ``complete`` is false only the largest ``n_mode`` of ``n_train`` modes are held, and
-    the counts below are counts among these.
+    Made by ``decompose``. Where ``complete`` is false only the largest ``n_mode`` of ``n_train``
+    modes are held, and the counts are counts among these.
+
+    Attributes:
+        eigenvalues: λ₁ ≥ … ≥ λ_n_mode, shape (n_mode,), in units of Θ, as computed:
+            rounding-negative values are not clipped.
+        eigenvectors: Orthonormal columns, shape (n_train, n_mode), column j of eigenvalue j.
+        residuals: ‖Θv_j − λ_j v_j‖ / λ₁, shape (n_mode,).
+        trace: The trace of Θ, from its diagonal and not from the eigenvalues.
+        symmetry_error: max |Θ − Θᵀ| / max |Θ| of the kernel as given; by a random probe where Θ is
+            not dense.
+        orthogonality_error: max |VᵀV − I|.
+        n_negative: The number of eigenvalues below zero.
+        n_below_precision: The number of eigenvalues at most ``precision_floor``: noise of the
+            arithmetic.
+        epsilon: The machine epsilon of the kernel or of the decomposition, whichever is coarser.
+        precision: The precision of the decomposition.
+        complete: Whether all modes are held.
+        solver: The name of what computed it; a fallback is named here and explained in ``notes``.
+        notes: The reasons where something fell short; empty where nothing did.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> kernel = np.diag([4.0, 1.0, 0.0]).astype(np.float32)
+        >>> spectrum = na.decompose(kernel, precision="float32")
+        >>> spectrum.lambda_max, spectrum.condition_number, spectrum.n_below_precision
+        (4.0, 4.0, 1)
+        >>> round(spectrum.trace_share, 6), spectrum.complete
+        (1.0, True)
     """
 
     eigenvalues: Float[Array, " n_mode"]
-    """λ₁ ≥ … ≥ λ_n_mode, as computed: rounding-negative values are not clipped."""
     eigenvectors: Float[Array, "n_train n_mode"]
-    """Orthonormal columns, column j belonging to eigenvalue j."""
     residuals: Float[Array, " n_mode"]
-    """‖Θv_j − λ_j v_j‖ / λ₁."""
     trace: float
-    """The trace of Θ, from its diagonal and not from the eigenvalues."""
     symmetry_error: float
-    """max |Θ − Θᵀ| / max |Θ| of the kernel as given; by a random probe where Θ is not dense."""
     orthogonality_error: float
-    """max |VᵀV − I|."""
     n_negative: int
-    """Eigenvalues below zero."""
     n_below_precision: int
-    """Eigenvalues at most ``precision_floor``: noise of the arithmetic."""
     epsilon: float
-    """The machine epsilon of the kernel or of the decomposition, whichever is coarser."""
     precision: Precision = eqx.field(static=True)
     complete: bool = eqx.field(static=True)
     solver: str = eqx.field(static=True)
-    """What computed it; a fallback is named here and explained in ``notes``."""
     notes: tuple[str, ...] = eqx.field(static=True)
-    """The reasons where something fell short; empty where nothing did."""
 
     @property
     def n_train(self) -> int:
@@ -114,10 +131,10 @@ class Spectrum(eqx.Module):
         """λ_k/λ_{k+1}; ∞ where λ_{k+1} is at most ``precision_floor``.
 
         Args:
-            k: from 1, below ``n_mode``.
+            k: Number of the mode, from 1 to ``n_mode`` − 1.
 
         Raises:
-            ValueError: for another k.
+            ValueError: Another k.
         """
         if not 1 <= k < self.n_mode:
             raise ValueError(f"k must lie in 1 … {self.n_mode - 1}, with a mode below; got {k}")
@@ -134,10 +151,10 @@ class Spectrum(eqx.Module):
         """The coefficients Vᵀ·labels.
 
         Args:
-            labels: (n_train, n_out), any unit; cast to the spectrum's precision.
+            labels: Labels, shape (n_train, n_out), in any unit; cast to the spectrum's precision.
 
         Raises:
-            ValueError: if ``labels`` does not have n_train rows.
+            ValueError: Labels that do not have n_train rows.
         """
         if labels.shape[0] != self.n_train:
             raise ValueError(

@@ -96,11 +96,11 @@ class Method(NamedTuple):
     """A way to compute the empirical NTK.
 
     Attributes:
-        name: as a caller writes it.
+        name: the name that a caller writes.
         tile: the jitted function that computes a tile.
         work: the operations and bytes of a tile at given shapes, without compiling; raises
             ``InapplicableMethodError`` for a network that the method cannot serve.
-        describe: what it does with each parameter, where that differs.
+        describe: the function that says what it does with each parameter, where that differs.
     """
 
     name: str

@@ -35,11 +35,11 @@ class MethodEstimate(eqx.Module):
     """What a method would do for a kernel.
 
     Attributes:
-        method: its name.
-        tile: rows of a tile.
-        operations: multiplications and additions, of all tiles together.
-        bytes_moved: bytes written and read, of all tiles together, if nothing is fused.
-        bytes_held: bytes that one tile holds at its peak, before the compiler reuses buffers.
+        method: The name of the method.
+        tile: The rows of a tile.
+        operations: Multiplications and additions in all tiles together.
+        bytes_moved: Bytes written and read in all tiles together, if nothing is fused.
+        bytes_held: Bytes that one tile holds at its peak, before the compiler reuses buffers.
     """
 
     method: str
@@ -58,11 +58,12 @@ class EmpiricalNTKPlan(eqx.Module):
     """How an empirical NTK would be computed.
 
     Attributes:
-        method: the name of the method.
-        reason: why it was chosen.
-        tile: rows of a tile.
-        estimates: of the methods that were compared, best first.
-        parameters: what the method does with each parameter, where that differs.
+        method: The name of the method.
+        reason: The sentence that says why it was chosen.
+        tile: The rows of a tile.
+        estimates: The estimates for the methods that were compared, best first.
+        parameters: A line for each parameter that says how it is contracted, for layer-wise
+            contraction; empty for the other methods.
     """
 
     method: str

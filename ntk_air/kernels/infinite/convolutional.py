@@ -67,17 +67,27 @@ class ConvolutionalNTK(eqx.Module):
     float64. Under a caller's own ``jax.jit`` values cannot be inspected, so only shapes and dtypes
     are checked there.
 
-    Attributes:
-        blocks: the number of convolutions in each block; one fewer poolings. (2,) is two
-            convolutions and no pooling but the global one.
-        activation: φ: a name, an ``Activation``, or any callable (by quadrature).
-        weight_variance: σ_w² of every layer. By default 1/E[φ(z)²], z ~ N(0, 1), which keeps the
-            variance of a unit signal from layer to layer: 2 for ReLU.
-        bias_variance: σ_b² of every layer; 0, the default, is a network without biases.
+    Args:
+        blocks: Number of convolutions in each block; one fewer poolings. (2,) is two convolutions
+            and no pooling but the global one.
+        activation: Activation φ: a name such as ``"relu"``, an ``Activation``, or any callable (by
+            quadrature).
+        weight_variance: Variance σ_w² of the weights of every layer; ``None`` is 1/E[φ(z)²],
+            z ~ N(0, 1), which keeps the variance of a unit signal from layer to layer: 2 for
+            ReLU.
+        bias_variance: Variance σ_b² of the biases of every layer; 0 is a network without biases.
 
     Raises:
-        ValueError: no blocks, a block that is not a whole number of convolutions above 0, a
+        ValueError: No blocks, a block that is not a whole number of convolutions above 0, a
             variance that is not finite or is negative, an unknown activation name.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> kernel = na.ConvolutionalNTK((1, 1))
+        >>> images = np.random.default_rng(0).normal(size=(3, 4, 4, 1)).astype(np.float32)
+        >>> kernel(images).shape, kernel(images, images[:2]).shape
+        ((3, 3), (3, 2))
     """
 
     blocks: tuple[int, ...]
@@ -122,13 +132,17 @@ class ConvolutionalNTK(eqx.Module):
         global one.
 
         Args:
-            depth: 5, 7 or 10: blocks of (2, 1, 1), (2, 2, 2) or (3, 3, 3) convolutions.
-            activation: as in the class; so are the variances.
-            weight_variance: σ_w².
-            bias_variance: σ_b².
+            depth: Depth, one of 5, 7, 10: blocks of (2, 1, 1), (2, 2, 2) or (3, 3, 3)
+                convolutions.
+            activation: Activation φ: a name, an ``Activation``, or any callable (by quadrature).
+            weight_variance: Variance σ_w² of the weights of every layer; ``None`` is 1/E[φ(z)²],
+                z ~ N(0, 1).
+            bias_variance: Variance σ_b² of the biases of every layer; 0 is a network without
+                biases.
 
         Raises:
-            ValueError: another depth, or what the class refuses.
+            ValueError: Another depth, a variance that is not finite or is negative, an unknown
+                activation name.
         """
         if depth not in _MYRTLE_BLOCKS:
             raise ValueError(f"depth must be one of 5, 7, 10; got {depth!r}")
@@ -140,26 +154,38 @@ class ConvolutionalNTK(eqx.Module):
         )
 
     def __call__(self, x1: _Images1, x2: _Images2 | None = None) -> Float[Array, "n1 n"]:
-        """The neural tangent kernel: see ``ntk``."""
+        """The neural tangent kernel Θ(x1, x2), (n1, n2): the same as ``ntk``."""
         return self.ntk(x1, x2)
 
     def ntk(self, x1: _Images1, x2: _Images2 | None = None) -> Float[Array, "n1 n"]:
         """The neural tangent kernel Θ(x1, x2), (n1, n2).
 
         Args:
-            x1: images, (n1, height, width, channels).
-            x2: images of the same size; by default ``x1``, and then half the pairs are computed,
-                the matrix is exactly symmetric and its diagonal is ``diagonal(x1)``.
+            x1: Images, shape (n1, height, width, channels).
+            x2: Images of the same size, shape (n2, height, width, channels); ``None`` stands for
+                ``x1``, and then half the pairs are computed, the matrix is exactly symmetric and
+                its diagonal is ``diagonal(x1)``.
 
         Raises:
-            ValueError: inputs that are no images, empty, not finite, not of one floating dtype, of
+            ValueError: Inputs that are no images, empty, not finite, not of one floating dtype, of
                 different sizes, or of an odd size where they are pooled; inputs so large that the
                 kernel overflows.
         """
         return self._matrix("ntk", x1, x2)
 
     def nngp(self, x1: _Images1, x2: _Images2 | None = None) -> Float[Array, "n1 n"]:
-        """The covariance Σ(x1, x2) of the outputs at initialisation; as ``ntk`` otherwise."""
+        """The covariance Σ(x1, x2) of the outputs at initialisation, (n1, n2).
+
+        Args:
+            x1: Images, shape (n1, height, width, channels).
+            x2: Images of the same size, shape (n2, height, width, channels); ``None`` stands for
+                ``x1``.
+
+        Raises:
+            ValueError: Inputs that are no images, empty, not finite, not of one floating dtype, of
+                different sizes, or of an odd size where they are pooled; inputs so large that the
+                kernel overflows.
+        """
         return self._matrix("nngp", x1, x2)
 
     def diagonal(
@@ -176,8 +202,8 @@ class ConvolutionalNTK(eqx.Module):
         """The most bytes held during ``kernel(x1, x2)``, its result included, for ``gram_matrix``.
 
         Args:
-            x1: shape and dtype of the first images.
-            x2: shape and dtype of the second images.
+            x1: Shape and dtype of the first images.
+            x2: Shape and dtype of the second images.
         """
         itemsize = jnp.dtype(x1.dtype).itemsize
         n_positions = math.prod(x1.shape[1:3])

@@ -61,12 +61,14 @@ class DenseNTK(eqx.Module):
     precision, float32 or float64. Under a caller's own ``jax.jit`` values cannot be inspected,
     so only shapes and dtypes are checked there.
 
-    Attributes:
-        depth: the number L of weight layers, at least 1.
-        activation: φ: a name, an ``Activation``, or any callable (by quadrature).
-        weight_variance: σ_w² of every layer. By default 1/E[φ(z)²], z ~ N(0, 1), which keeps the
-            variance of a unit signal from layer to layer: 2 for ReLU, 1 for the identity.
-        bias_variance: σ_b² of every layer; 0, the default, is a network without biases.
+    Args:
+        depth: Number L of weight layers, at least 1.
+        activation: Activation φ: a name such as ``"relu"`` or ``"erf"``, an ``Activation``, or any
+            callable (by quadrature).
+        weight_variance: Variance σ_w² of the weights of every layer; ``None`` is 1/E[φ(z)²],
+            z ~ N(0, 1), which keeps the variance of a unit signal from layer to layer: 2 for
+            ReLU, 1 for the identity.
+        bias_variance: Variance σ_b² of the biases of every layer; 0 is a network without biases.
         bias_initialisation: ``"normal"``, or ``"zeros"``: biases start at 0 and are trained, as in
             Basri et al. 2019; then Σ is that of a network without biases, and Θ¹ = Σ¹ + σ_b²,
             Θ^{l+1} = Σ^{l+1} + σ_b² + σ_w² κ̇(Σ^l) Θ^l.
@@ -74,6 +76,14 @@ class DenseNTK(eqx.Module):
     Raises:
         ValueError: ``depth`` below 1, a variance that is not finite or is negative, an unknown
             activation name.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> kernel = na.DenseNTK(depth=3, activation="erf")
+        >>> x = np.eye(4, 3, dtype=np.float32)
+        >>> kernel(x).shape, kernel.nngp(x, x[:2]).shape
+        ((4, 4), (4, 2))
     """
 
     depth: int
@@ -107,25 +117,34 @@ class DenseNTK(eqx.Module):
         self.bias_initialisation = bias_initialisation
 
     def __call__(self, x1: _Inputs1, x2: _Inputs2 | None = None) -> Float[Array, "n1 n"]:
-        """The neural tangent kernel: see ``ntk``."""
+        """The neural tangent kernel Θ(x1, x2), (n1, n2): the same as ``ntk``."""
         return self.ntk(x1, x2)
 
     def ntk(self, x1: _Inputs1, x2: _Inputs2 | None = None) -> Float[Array, "n1 n"]:
         """The neural tangent kernel Θ(x1, x2), (n1, n2).
 
         Args:
-            x1: inputs.
-            x2: inputs with the same features; by default ``x1``, and then the matrix is exactly
-                symmetric and its diagonal is ``diagonal(x1)``.
+            x1: Inputs, shape (n1, *features).
+            x2: Inputs with the same features, shape (n2, *features); ``None`` stands for ``x1``,
+                and then the matrix is exactly symmetric and its diagonal is ``diagonal(x1)``.
 
         Raises:
-            ValueError: inputs that are empty, not finite, not of one floating dtype, or whose
+            ValueError: Inputs that are empty, not finite, not of one floating dtype, or whose
                 features differ; inputs so large that the kernel overflows.
         """
         return self._matrix("ntk", x1, x2)
 
     def nngp(self, x1: _Inputs1, x2: _Inputs2 | None = None) -> Float[Array, "n1 n"]:
-        """The covariance Σ(x1, x2) of the outputs at initialisation; as ``ntk`` otherwise."""
+        """The covariance Σ(x1, x2) of the outputs at initialisation, (n1, n2).
+
+        Args:
+            x1: Inputs, shape (n1, *features).
+            x2: Inputs with the same features, shape (n2, *features); ``None`` stands for ``x1``.
+
+        Raises:
+            ValueError: Inputs that are empty, not finite, not of one floating dtype, or whose
+                features differ; inputs so large that the kernel overflows.
+        """
         return self._matrix("nngp", x1, x2)
 
     def diagonal(
@@ -142,8 +161,8 @@ class DenseNTK(eqx.Module):
         """The most bytes held during ``kernel(x1, x2)``, its result included, for ``gram_matrix``.
 
         Args:
-            x1: shape and dtype of the first inputs.
-            x2: shape and dtype of the second inputs.
+            x1: Shape and dtype of the first inputs.
+            x2: Shape and dtype of the second inputs.
         """
         n_rows, n_features = len(x1) + len(x2), math.prod(x1.shape[1:])
         numbers = _HELD_MATRICES * len(x1) * len(x2)

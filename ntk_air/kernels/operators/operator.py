@@ -13,7 +13,31 @@ from ntk_air._base.typing import AnyArray
 class KernelOperator(eqx.Module):
     """A symmetric positive semi-definite n × n matrix, known by its products.
 
-    Five members: ``matvec`` on blocks of vectors, ``to_dense``, ``diagonal``, ``shape``, ``dtype``.
+    All that spectra and dynamics need of a kernel. A kind of operator of your own implements the
+    five members: ``matvec`` on blocks of vectors, ``to_dense``, ``diagonal``, ``shape``, ``dtype``.
+    Those of this package are made by ``tiled_kernel``, ``recomputed_kernel``, ``sharded_kernel``
+    and ``matrix_free_kernel``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import ntk_air as na
+        >>> class Diagonal(na.KernelOperator):
+        ...     values: jnp.ndarray
+        ...
+        ...     shape = property(lambda self: (len(self.values), len(self.values)))
+        ...     dtype = property(lambda self: self.values.dtype)
+        ...
+        ...     def matvec(self, vectors):
+        ...         return self.values[:, None] * vectors
+        ...
+        ...     def to_dense(self):
+        ...         return jnp.diag(self.values)
+        ...
+        ...     def diagonal(self):
+        ...         return self.values
+        >>> operator = Diagonal(jnp.arange(1.0, 41.0))
+        >>> na.top_modes(operator, 2).eigenvalues.round(3).tolist()
+        [40.0, 39.0]
     """
 
     @property
@@ -28,7 +52,11 @@ class KernelOperator(eqx.Module):
 
     @abc.abstractmethod
     def matvec(self, vectors: Float[AnyArray, "n k"]) -> Float[Array, "n k"]:
-        """The product Θ·vectors for a block of k vectors."""
+        """The product Θ·vectors for a block of k vectors.
+
+        Args:
+            vectors: Block of k vectors, shape (n, k).
+        """
 
     @abc.abstractmethod
     def to_dense(self) -> Float[Array, "n n"]:

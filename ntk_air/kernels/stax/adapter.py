@@ -63,10 +63,10 @@ class StaxKernel(eqx.Module):
     loss.
 
     Attributes:
-        kernel_fn: the third of what ``stax.serial(…)`` returns; not one made by
+        kernel_fn: The third of what ``stax.serial(…)`` returns; not one made by
             ``neural_tangents.batch``, whose part ``gram_matrix`` plays.
         get: ``"ntk"``, or ``"nngp"``: the outputs' covariance at initialisation.
-        input_axes: the names of the axes behind the batch axis, for each layout of inputs that
+        input_axes: The names of the axes behind the batch axis, for each layout of inputs that
             the network takes; empty where that is not known.
 
     Raises:
@@ -104,11 +104,11 @@ class StaxKernel(eqx.Module):
         checked there.
 
         Args:
-            x1: inputs, shape (n1, *features).
-            x2: inputs with the same features; by default ``x1``.
+            x1: Inputs, shape (n1, *features).
+            x2: Inputs with the same features, shape (n2, *features); ``None`` stands for ``x1``.
 
         Raises:
-            ValueError: inputs that are empty, not finite, not of one floating dtype (float64
+            ValueError: Inputs that are empty, not finite, not of one floating dtype (float64
                 needs JAX to run in 64 bits), of differing features, or not as ``input_axes``
                 says; a network with more than one number per pair of inputs.
         """
@@ -131,7 +131,7 @@ class StaxKernel(eqx.Module):
 
         Raises:
             MemoryBudgetError: the result and a tile of one pair of inputs cannot fit.
-            ValueError: as on a call.
+            ValueError: Inputs that a call refuses.
         """
         check_pair(x1, x2)
         self._check_form("x1", x1)

@@ -1,14 +1,18 @@
-"""A name for each of some ``neural_tangents.stax`` networks: ``build_stax_kernel("conv_gap")``.
+"""A name for each of some ``neural_tangents.stax`` networks: ``StaxNTK("conv_gap")``."""
 
-All use ReLU and the NTK parametrisation. ``weight_variance`` σ_w² and ``bias_variance`` σ_b² hold
-for every layer; σ_w² = 2 keeps a signal's variance from layer to layer.
-"""
-
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Float
+
 from ntk_air._base.checks import check_at_least, check_choice, check_positive
+from ntk_air._base.kinds import kind
+from ntk_air._base.progress import Progress
+from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.stax.adapter import KernelName, StaxKernel
 from ntk_air.kernels.stax.compat import load_neural_tangents
 
@@ -18,49 +22,120 @@ VECTORS = (("features",), ("length", "channels"), ("height", "width", "channels"
 IMAGES = (("height", "width", "channels"),)
 SEQUENCES_OR_IMAGES = (("length", "channels"), ("height", "width", "channels"))
 
+_Inputs1 = Float[AnyArray, "n1 *features1"]
+_Inputs2 = Float[AnyArray, "n2 *features2"]
+
 _ANY = 1
 """The width that a layer is given: at infinite width it has no effect."""
 
 
 def stax_architecture_names() -> dict[str, str]:
-    """Each name that ``build_stax_kernel`` knows, with a line that describes it."""
+    """Each name that ``StaxNTK`` knows, with a line that describes it."""
     return {
         name: (inspect.getdoc(build) or "").splitlines()[0]
         for name, (build, _) in _ARCHITECTURES.items()
     }
 
 
-def build_stax_kernel(
-    name: str,
-    *,
-    get: KernelName = "ntk",
-    depth: int | None = None,
-    weight_variance: float = 2.0,
-    bias_variance: float = 0.0,
-) -> StaxKernel:
-    """The kernel of the infinitely wide network of that name.
+@kind("stax_ntk")
+class StaxNTK(eqx.Module):
+    """The kernel of a ``neural_tangents.stax`` network of infinite width, known by a name.
+
+    The networks, all with ReLU and in NTK parametrisation: ``"dense"``, ``"layernorm"``,
+    ``"conv"``, ``"conv_gap"``, ``"resnet"``, ``"attention"``; ``stax_architecture_names()``
+    describes them (Novak et al. 2020, "Neural Tangents"). Needs the extra ``neural-tangents``.
+    A network of your own, the ``kernel_fn`` of ``stax.serial(…)``, is a ``StaxKernel``.
 
     Args:
-        name: one of ``stax_architecture_names()``.
-        get: ``"ntk"`` or ``"nngp"``.
-        depth: what is repeated in this network, counted as its description says; by default
-            what its description names.
-        weight_variance: σ_w² of every layer.
-        bias_variance: σ_b² of every layer.
+        name: Name of the network.
+        get: ``"ntk"``, or ``"nngp"``: the covariance of the outputs at initialisation.
+        depth: Number of repetitions of what is repeated in this network, counted as its
+            description says; ``None`` is the number that its description names.
+        weight_variance: Variance σ_w² of the weights of every layer; 2 keeps a signal's variance
+            from layer to layer.
+        bias_variance: Variance σ_b² of the biases of every layer; 0 is a network without biases.
 
     Raises:
-        ImportError: neural-tangents cannot be used: see ``load_neural_tangents``.
-        ValueError: an unknown name or ``get``; a depth that is not a whole number above 0, a
+        ImportError: neural-tangents is missing, or JAX is of a series that it was never seen to
+            work on.
+        ValueError: An unknown name or ``get``; a depth that is not a whole number above 0, a
             variance that is negative or not finite, σ_w² = 0.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> kernel = na.StaxNTK("conv_gap", depth=1)
+        >>> images = np.random.default_rng(0).normal(size=(3, 4, 4, 1)).astype(np.float32)
+        >>> na.gram_matrix(kernel, images, max_memory_bytes=10_000_000).shape
+        (3, 3)
     """
-    check_choice("name", name, tuple(_ARCHITECTURES))
+
+    name: str = eqx.field(static=True)
+    get: KernelName = eqx.field(static=True)
+    depth: int | None = eqx.field(static=True)
+    weight_variance: float = eqx.field(static=True)
+    bias_variance: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        get: KernelName = "ntk",
+        depth: int | None = None,
+        weight_variance: float = 2.0,
+        bias_variance: float = 0.0,
+    ):
+        check_choice("name", name, tuple(_ARCHITECTURES))
+        check_positive("weight_variance", weight_variance)
+        check_at_least("bias_variance", bias_variance, 0)
+        if depth is not None and (int(depth) != depth or depth < 1):
+            raise ValueError(f"depth must be a whole number, at least 1; got {depth!r}")
+        self.name, self.get = name, get
+        self.depth = None if depth is None else int(depth)
+        self.weight_variance, self.bias_variance = float(weight_variance), float(bias_variance)
+        self._kernel()  # what cannot be made is refused here
+
+    def __call__(self, x1: _Inputs1, x2: _Inputs2 | None = None) -> Float[Array, "n1 n"]:
+        """The kernel between all pairs of inputs, (n1, n2), in their precision, all at once.
+
+        Args:
+            x1: Inputs, shape (n1, *features), in the layout that the network takes.
+            x2: Inputs with the same features, shape (n2, *features); ``None`` stands for ``x1``.
+
+        Raises:
+            ValueError: Inputs that are empty, not finite, not of one floating dtype (float64
+                needs JAX to run in 64 bits), of differing features, or of another layout.
+        """
+        return self._kernel()(x1, x2)
+
+    def assemble(
+        self,
+        x1: _Inputs1,
+        x2: _Inputs2 | None,
+        *,
+        max_memory_bytes: int | None,
+        progress: Progress,
+    ) -> Float[np.ndarray, "n1 n"]:
+        """The matrix under a bound on memory, for ``gram_matrix``.
+
+        Raises:
+            MemoryBudgetError: The result and a tile of one pair of inputs cannot fit.
+            ValueError: Inputs that a call refuses.
+        """
+        return self._kernel().assemble(x1, x2, max_memory_bytes=max_memory_bytes, progress=progress)
+
+    def _kernel(self) -> StaxKernel:
+        layers = (self.weight_variance**0.5, self.bias_variance**0.5)
+        return _kernel_of(self.name, self.get, self.depth, layers)
+
+
+@functools.cache  # so that a network compiles once
+def _kernel_of(
+    name: str, get: KernelName, depth: int | None, deviations: tuple[float, float]
+) -> StaxKernel:
     build, input_axes = _ARCHITECTURES[name]
-    check_positive("weight_variance", weight_variance)
-    check_at_least("bias_variance", bias_variance, 0)
-    if depth is not None and (int(depth) != depth or depth < 1):
-        raise ValueError(f"depth must be a whole number, at least 1; got {depth!r}")
-    layers = _Layers(load_neural_tangents().stax, weight_variance**0.5, bias_variance**0.5)
-    network = build(layers) if depth is None else build(layers, int(depth))
+    layers = _Layers(load_neural_tangents().stax, *deviations)
+    network = build(layers) if depth is None else build(layers, depth)
     _, _, kernel_fn = layers.stax.serial(*network)
     return StaxKernel(kernel_fn, get=get, input_axes=input_axes)
 

@@ -81,7 +81,7 @@ class TileSource(NamedTuple):
     Attributes:
         kernel: ``kernel(x1, x2=None)``.
         inputs: (n, *features), on the host: JAX's own slices would compile for each offset.
-        grid: how the matrix is cut.
+        grid: the cuts of the matrix.
     """
 
     kernel: Kernel

@@ -25,9 +25,9 @@ class TileFiles:
     """The files of a kernel's tiles.
 
     Args:
-        folder: where they are.
+        folder: the folder that they are in.
         fingerprint: 32 bytes that stand for kernel, inputs, precision and tile length.
-        grid: how the matrix is cut.
+        grid: the cuts of the matrix.
         dtype: the precision of the numbers in them.
     """
 
@@ -64,7 +64,7 @@ class TileFiles:
         """Read a tile and check it.
 
         Args:
-            pair: which one.
+            pair: the place of the tile.
             buffer: bytes to read into, at least ``largest_bytes``; the result is a view of it.
 
         Raises:

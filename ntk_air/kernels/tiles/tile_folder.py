@@ -37,9 +37,9 @@ def open_folder(
     A folder that has been begun keeps the length of its tiles, whatever is asked for now.
 
     Args:
-        folder: made where it is missing.
-        content: what decides whether tiles are those of the same matrix.
-        grid: how to cut the matrix if the folder is new.
+        folder: the folder, made where it is missing.
+        content: the facts that tell the matrix from others.
+        grid: the cuts of the matrix if the folder is new.
         dtype: the precision of the tiles.
 
     Raises:

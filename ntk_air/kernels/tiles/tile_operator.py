@@ -35,7 +35,7 @@ class KernelByTiles(KernelOperator):
     them from the host.
 
     Attributes:
-        precision: of products; the tiles may be held in less.
+        precision: the precision of products; the tiles may be held in less.
         max_memory_bytes: a bound in bytes on what a call holds, beside vectors and their images.
     """
 
@@ -123,7 +123,7 @@ def symmetric_product(
 
     Args:
         tiles: tiles on and above the diagonal.
-        grid: how the matrix is cut.
+        grid: the cuts of the matrix.
         vectors: the block, in the precision to compute in.
         where: ``"host"`` multiplies by NumPy: on a CPU, XLA's product of a tile transposed takes
             several times as long. ``"device"`` sends each tile to the accelerator.

@@ -68,6 +68,18 @@ class TileOptions:
         largest_tile: The most rows of a tile; a folder already begun keeps its own.
         kernel_id: A text that stands for this kernel alone, for one that is not known by content;
             ``None`` takes its content.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> options = na.TileOptions(largest_tile=20, kernel_id="x·x'")
+        >>> def linear(x1, x2=None):
+        ...     return x1 @ (x1 if x2 is None else x2).T
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     folder = pathlib.Path(folder)
+        ...     na.tiled_kernel(linear, np.eye(50, dtype=np.float32), folder, options=options).grid
+        TileGrid(n=50, tile=17)
     """
 
     precision: Precision | None = None

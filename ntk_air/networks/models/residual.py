@@ -24,7 +24,7 @@ class ResidualNetwork(FiniteNetwork):
 
     In NTK parametrisation m products that add up to an output are scaled by √σ_w²/√m and biases by
     √σ_b²; with ReLU the empirical NTK then tends, as the channels grow, to that of
-    ``build_stax_kernel("resnet", depth=blocks)``.
+    ``StaxNTK("resnet", depth=blocks)``.
 
     Args:
         channels: number of channels of every convolution.

@@ -30,9 +30,9 @@ class Checkpoint:
     """The folder that a computation's passes are kept in.
 
     Args:
-        folder: made where it is missing; of one computation alone.
-        belongs_to: what the caller knows of the kernel, such as a hash of data and architecture:
-            a folder that belongs to something else is refused.
+        folder: Folder for one computation alone, made where it is missing.
+        belongs_to: Text that stands for the kernel, such as a hash of data and architecture: a
+            folder that belongs to something else is refused.
     """
 
     def __init__(self, folder: Path, *, belongs_to: str):
@@ -47,8 +47,8 @@ class Checkpoint:
         A record that is damaged is dropped with those that follow it: its pass is done again.
 
         Args:
-            computation: what is computed, as JSON can hold it.
-            start: the block of vectors that it starts from.
+            computation: Facts that decide what is computed, as JSON can hold them.
+            start: Block of vectors that it starts from.
 
         Raises:
             ValueError: the folder belongs to another computation.

@@ -23,12 +23,25 @@ from ntk_air.spectrum.krylov.space import EPSILON
 
 
 class Enclosure(eqx.Module):
-    """Numbers that lie between two bounds, with the best guess between them."""
+    """Numbers that lie between two bounds, with the best guess between them.
+
+    Attributes:
+        lower: Lower bounds, shape (n_value,).
+        upper: Upper bounds, shape (n_value,).
+        estimate: Best guesses, shape (n_value,): not proven, and far closer to the truth than the
+            bounds are to each other.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> found = na.Enclosure(np.array([0.2]), np.array([0.4]), np.array([0.31]))
+        >>> found.contains(np.array([0.3])), found.width.round(12).tolist()
+        (True, [0.2])
+    """
 
     lower: Float[np.ndarray, " n_value"]
     upper: Float[np.ndarray, " n_value"]
     estimate: Float[np.ndarray, " n_value"]
-    """Not proven, and far closer to the truth than the bounds are to each other."""
 
     @property
     def width(self) -> Float[np.ndarray, " n_value"]:

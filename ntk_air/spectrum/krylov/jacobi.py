@@ -103,7 +103,7 @@ def jacobi_of_projection(
     Args:
         atoms: eigenvalues of the projection.
         amplitudes: the vector in its eigenbasis, not 0.
-        leaving: what Θ makes of each eigenvector outside the projection's space.
+        leaving: the part of Θ times each eigenvector outside the projection's space.
         m: the number of steps, at least 1.
         tolerance: a coupling at or below it counts as 0: the measure has no more atoms.
     """

@@ -75,6 +75,15 @@ class TopModesOptions:
 
     Raises:
         ValueError: An argument out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> import ntk_air as na
+        >>> x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+        >>> theta = na.recomputed_kernel(na.DenseNTK(depth=3), x)
+        >>> found = na.top_modes(theta, 4, options=na.TopModesOptions(block=8, accuracy=1e-4))
+        >>> found.eigenvalues.shape
+        (4,)
     """
 
     block: int = 16

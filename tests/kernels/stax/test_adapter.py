@@ -9,7 +9,7 @@ from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.kernels.gram import gram_matrix
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.stax.adapter import StaxKernel
-from ntk_air.kernels.stax.architectures import build_stax_kernel, stax_architecture_names
+from ntk_air.kernels.stax.architectures import StaxNTK, stax_architecture_names
 from ntk_air.kernels.stax.compat import load_neural_tangents
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
@@ -102,7 +102,7 @@ def test_it_lowers_and_compiles_once(two_layer_kernel):
 
 
 def test_gram_matrix_in_tiles():
-    kernel, x = build_stax_kernel("conv_gap"), _images(5)
+    kernel, x = StaxNTK("conv_gap"), _images(5)
     whole = np.asarray(kernel(x))
     reports = []
     # The result is 200 bytes; one array between all pixels of all pairs is 51,200.
@@ -163,11 +163,11 @@ def test_bad_kernel_functions(two_layer_kernel):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_named_networks(name):
-    kernel, x = build_stax_kernel(name), _images(4)
+    kernel, x = StaxNTK(name), _images(4)
     values = np.asarray(kernel(x))
     np.testing.assert_allclose(values, values.T, rtol=1e-12)
     assert np.linalg.eigvalsh(values).min() > 1e-3 * np.linalg.eigvalsh(values).max()
-    assert not np.allclose(values, build_stax_kernel(name, depth=4)(x))
+    assert not np.allclose(values, StaxNTK(name, depth=4)(x))
 
 
 def test_all_names_are_listed():
@@ -180,7 +180,7 @@ def test_the_dense_network_is_the_closed_form(get):
     x1, x2 = _rows(4), _rows(3, seed=1)
     options = {"depth": 4, "weight_variance": 1.7, "bias_variance": 0.3}
     closed_form = getattr(DenseNTK(**options), get)(x1, x2)
-    found = build_stax_kernel("dense", get=get, **options)(x1, x2)
+    found = StaxNTK("dense", get=get, **options)(x1, x2)
     np.testing.assert_allclose(found, closed_form, rtol=1e-12)
 
 
@@ -188,7 +188,7 @@ def test_the_conv_network_on_one_pixel_is_dense():
     """Around it are zeros: a ninth of each filter sees something."""
     x1, x2 = _rows(4), _rows(3, seed=1)
     pixels = [x[:, None, None, :] for x in (x1, x2)]
-    found = build_stax_kernel("conv", depth=1, weight_variance=2.0 * 9)(*pixels)
+    found = StaxNTK("conv", depth=1, weight_variance=2.0 * 9)(*pixels)
     # The last layer is dense in any case, of 9 times the variance here.
     np.testing.assert_allclose(found, 9 * _two_layer_relu(x1, x2)[0], rtol=1e-12)
 
@@ -200,13 +200,13 @@ def test_pooling_ignores_where_something_is(name, invariant):
     """One bright pixel, so far inside that all convolutions see zeros around it."""
     images, moved = np.zeros((2, 3, 9, 9, 2))
     images[:, 4, 4] = moved[:, 4, 5] = _rows(3, 2)
-    kernel = build_stax_kernel(name, depth=1)
+    kernel = StaxNTK(name, depth=1)
     assert np.allclose(kernel(images, moved), kernel(images, images), rtol=1e-7) == invariant
 
 
 def test_attention_ignores_the_order_of_positions():
     images = _images(3)
-    kernel = build_stax_kernel("attention")
+    kernel = StaxNTK("attention")
     np.testing.assert_allclose(
         kernel(images, np.roll(images, 1, axis=1)), kernel(images), rtol=1e-7
     )
@@ -223,9 +223,9 @@ def test_attention_ignores_the_order_of_positions():
 )
 def test_inputs_of_a_wrong_layout(name, shape, layout):
     with pytest.raises(ValueError, match=f"x1 must have shape {layout}"):
-        build_stax_kernel(name)(np.ones(shape))
+        StaxNTK(name)(np.ones(shape))
     with pytest.raises(ValueError, match=f"x1 must have shape {layout}"):
-        gram_matrix(build_stax_kernel(name), np.ones(shape))
+        gram_matrix(StaxNTK(name), np.ones(shape))
 
 
 @pytest.mark.parametrize(
@@ -241,4 +241,4 @@ def test_inputs_of_a_wrong_layout(name, shape, layout):
 )
 def test_bad_options(options, message):
     with without_type_checks(), pytest.raises(ValueError, match=message):
-        build_stax_kernel(**options)
+        StaxNTK(**options)

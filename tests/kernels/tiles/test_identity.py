@@ -27,6 +27,7 @@ from ntk_air.kernels.infinite.activations.smooth import GELU, Cosine, Erf, Sine
 from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.stax.adapter import StaxKernel
+from ntk_air.kernels.stax.architectures import StaxNTK
 from ntk_air.kernels.tiles.identity import array_identity, kernel_identity
 from ntk_air.networks.adapters.equinox_modules import _EquinoxFunction
 from ntk_air.networks.adapters.flax_linen import _LinenFunction
@@ -58,6 +59,8 @@ KERNELS = [
     lambda: functools.partial(empirical_ntk, ConvolutionalNetwork(4).apply),
     lambda: functools.partial(empirical_ntk, ResidualNetwork(4).apply),
     lambda: ConvolutionalNTK(activation="gelu"),
+    lambda: StaxNTK("resnet"),
+    lambda: StaxNTK("resnet", depth=2),
 ]
 
 
@@ -126,6 +129,7 @@ ON_DISK = {
     "residual_network": ResidualNetwork,
     "sine": Sine,
     "stax_kernel": StaxKernel,
+    "stax_ntk": StaxNTK,
 }
 """What tile folders call them: a name that changes makes strangers of the tiles on disk."""
 

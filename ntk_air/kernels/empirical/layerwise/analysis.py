@@ -28,8 +28,8 @@ class Use:
 
     Attributes:
         probe: the number of what is probed: the product, or the value itself in another use.
-        primitive: the name of the equation's.
-        rule: how the gradient factors.
+        primitive: the name of the equation's primitive.
+        rule: the rule by which the gradient factors.
         view: the parameter's value.
         loops: the lengths of the scans around it, the outermost first.
         probed_size: entries of what is probed, in all iterations.

@@ -75,8 +75,9 @@ class Contraction:
         factors: the group.
         first: the rows.
         second: the columns, which can be the same object.
-        sizes: how many there are.
-        dtype: of the parameter. Factors in fewer bits are taken to it before they are multiplied.
+        sizes: the number of each.
+        dtype: the precision of the parameter: factors in fewer bits are taken to it before they
+            are multiplied.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class Linearised(NamedTuple):
     """A batch of examples, ready to be differentiated.
 
     Attributes:
-        activations: by probe and operand: what a product saw, with the examples in front.
+        activations: what a product saw, by probe and operand, with the examples in front.
         n: the number of examples.
         pull_back: from cotangents of the outputs, (n, n_out), to those of the probes and to
             gradients, with the examples in front.
@@ -48,7 +48,7 @@ def linearise(
     """Evaluate a network at each example of a batch.
 
     Args:
-        plan: of the network.
+        plan: the plan for the network.
         leaves: its parameters.
         fixed: the arguments of its jaxpr between parameters and example.
         x: the examples, (n, *features).

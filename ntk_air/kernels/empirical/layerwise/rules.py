@@ -62,7 +62,7 @@ def product_rule(equation: Any, operand: int) -> ProductRule | None:
     """The rule for a parameter in that operand of an equation; ``None`` where there is none.
 
     Args:
-        equation: of a jaxpr.
+        equation: an equation of a jaxpr.
         operand: the index of the operand that is the parameter's value.
     """
     name, params = equation.primitive.name, equation.params
@@ -198,7 +198,7 @@ class _RowRule(ProductRule):
     """Whole rows of a table by their numbers: ``dynamic_slice``. A is one-hot.
 
     Args:
-        shape: of the table.
+        shape: the shape of the table.
         row_axes: the axes of the result that run along a row, ``None`` for all of them.
         clips: whether a number outside the table stands for the nearest row; else its row is
             no part of the table.

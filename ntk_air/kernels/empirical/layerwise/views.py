@@ -14,11 +14,11 @@ class ParameterView:
     """A value that is ``scale · θ.ravel()[indices]`` for one parameter θ.
 
     Attributes:
-        leaf: which parameter.
+        leaf: the number of the parameter.
         scale: the constant factor.
-        indices: where each entry comes from, (*loops, *value_shape). An axis of loops belongs to
-            a ``scan`` around the value, the outermost first: its length is that of the loop where
-            each iteration sees another slice, 1 where all see the same.
+        indices: the place that each entry comes from, (*loops, *value_shape). An axis of loops
+            belongs to a ``scan`` around the value, the outermost first: its length is that of the
+            loop where each iteration sees another slice, 1 where all see the same.
         n_loops: the number of axes of loops.
     """
 
@@ -75,9 +75,9 @@ def moves_of(name: str, params: dict[str, Any], shape: tuple[int, ...]) -> Moves
     """How a primitive moves the entries of its only operand; ``None`` where it does more.
 
     Args:
-        name: the primitive's.
-        params: the equation's.
-        shape: of the operand.
+        name: the name of the primitive.
+        params: the parameters of the equation.
+        shape: the shape of the operand.
     """
     match name:
         case "copy":
