@@ -1,7 +1,13 @@
 """What a built package says of itself, and what it asks for."""
 
+import json
 import re
+import subprocess
+import sys
+import sysconfig
 import tomllib
+import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +16,58 @@ import hatch_build
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """An environment with a wheel of this checkout in it, and this environment's packages."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    venv.create(folder / "venv", with_pip=False)
+    (packages,) = (folder / "venv").glob("lib/python*/site-packages")
+    (wheel,) = folder.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(packages)
+    # Files that say where a checkout lies are not read from a folder that is named like this.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    return folder
+
+
+def ntk_air(folder, *arguments):
+    python = folder / "venv" / "bin" / "python"
+    return subprocess.run(
+        [str(python), "-I", "-m", "ntk_air", *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_a_wheel_has_the_experiments(installed):
+    done = ntk_air(installed, "run")
+    assert done.returncode == 0, done.stderr
+    scripts = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
+    assert [line.split()[0].replace("-", "_") for line in done.stdout.splitlines()[2:]] == scripts
+    (package,) = installed.glob("venv/lib/python*/site-packages/ntk_air/lab/experiments")
+    for script in scripts:
+        file = f"{script}.py"
+        assert (package / file).read_bytes() == (ROOT / "experiments" / file).read_bytes()
+    assert not list(package.rglob("*.pyc"))
+
+
+def test_an_experiment_runs_from_a_wheel(installed, tmp_path):
+    """What runs there is the script, byte for byte; here that it finds all it needs."""
+    small = ("--n-train", "20", "--n-test", "0", "--seeds", "1", "--out", tmp_path / "run")
+    done = ntk_air(installed, "run", "eigen-spectrum", *small)
+    assert done.returncode == 0, done.stderr
+    assert "saved in" in done.stdout
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["n_train"] == 20
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["command"].startswith("ntk-air run eigen-spectrum --n-train 20")
+    assert manifest["package"]["git_commit"] is None
+    assert (tmp_path / "run" / "overview.png").stat().st_size > 5_000
 
 
 def metadata():
