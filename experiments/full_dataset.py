@@ -111,7 +111,7 @@ def compute(config: Config, dataset: "na.Dataset", run: RunFolder, progress: Pro
         measured |= modes_of(modes, job, arrays)
         largest = measured["lambda_max"]
     if config.distill_steps:
-        measured["self_distillation"] = distilled(config, job_run, operator, largest, arrays)
+        measured["self_distillation"] = distilled(config, job_run, operator, largest, arrays=arrays)
     results = {
         **header(dataset, noisy),
         "kernel": kernel_name,
@@ -230,7 +230,7 @@ def modes_of(modes: "TopModes", job: "Job", arrays: dict[str, Any]) -> dict[str,
 
 
 def distilled(
-    config: Config, job_run: "JobRun", operator: Any, largest: float, arrays: dict[str, Any]
+    config: Config, job_run: "JobRun", operator: Any, largest: float, *, arrays: dict[str, Any]
 ) -> dict[str, Any]:
     """Hard self-distillation after as many plain steps as a fifth of all."""
     steps = config.distill_steps

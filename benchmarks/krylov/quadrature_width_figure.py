@@ -53,9 +53,9 @@ def _widths(rows: list[Row], case: str) -> Draw:
             for precision, line in (("float64", "-"), ("float32", "--")):
                 chosen = _chosen(rows, case, labels, precision)
                 label = name if precision == "float64" else None
-                _line(axes, chosen, "widest", line, _COLOURS[labels], label)
+                _line(axes, chosen, "widest", line, colour=_COLOURS[labels], label=label)
         alone = _chosen(rows, case, "noise", "float64")
-        _line(axes, alone, "widest_of_column_rules_alone", ":", COLOURS["noise"], None)
+        _line(axes, alone, "widest_of_column_rules_alone", ":", colour=COLOURS["noise"], label=None)
         axes.set(yscale="log", xlabel="products m", ylabel=f"widest bracket, {case}")
         axes.plot([], [], "--", color=COLOURS["control"], label="float32 products")
         axes.plot([], [], ":", color=COLOURS["control"], label="noise, column rules alone")
@@ -65,7 +65,7 @@ def _widths(rows: list[Row], case: str) -> Draw:
 
 
 def _line(
-    axes: Axes, rows: list[Row], name: str, line: str, colour: str, label: str | None
+    axes: Axes, rows: list[Row], name: str, line: str, *, colour: str, label: str | None
 ) -> None:
     values = np.maximum([row[name] for row in rows], _LEAST)
     axes.plot([row["products"] for row in rows], values, line, color=colour, label=label)

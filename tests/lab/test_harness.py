@@ -26,7 +26,7 @@ def test_each_process_of_several_has_a_folder_of_its_own(monkeypatch):
         (KeyboardInterrupt(), 130, "the same command resumes"),
     ],
 )
-def test_how_a_run_ends(error, code, says, monkeypatch, capsys):
+def test_how_a_run_ends(error, code, says, *, monkeypatch, capsys):
     def fail(*arguments, **options):
         raise error
 
