@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 folder, n_devices, process, n_processes, port = Path(sys.argv[1]), *map(int, sys.argv[2:])
-os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={n_devices}"
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={n_devices}"
+)
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
