@@ -6,7 +6,6 @@ compiled once for tiles on the diagonal and once for the others.
 """
 
 import functools
-import math
 from typing import Any
 
 import jax
@@ -66,27 +65,30 @@ def gram_matrix(
         return kernel.assemble(x1, x2, max_memory_bytes=max_memory_bytes, progress=progress)
     check_pair(x1, x2)
     # NumPy slices: JAX's own would compile anew for each offset.
-    rows = np.asarray(x1)
-    columns = rows if x2 is None else np.asarray(x2)
-    dtype = jax.dtypes.canonicalize_dtype(rows.dtype)
-
-    shape = (len(rows), len(columns))
-    need = MatrixNeed(
-        "the Gram matrix",
-        shape,
-        result_bytes=math.prod(shape) * dtype.itemsize,
-        tile_bytes=lambda tile: kernel_tile_bytes(kernel, tile, (rows, columns), dtype),
-        alternative="float32 inputs need half as much" if dtype == np.float64 else None,
-    )
+    inputs = rows, columns = np.asarray(x1), np.asarray(x1 if x2 is None else x2)
+    need = _need(kernel, inputs)
 
     def tile_at(first: slice, second: slice | None) -> Any:
         return kernel(rows[first]) if second is None else kernel(rows[first], columns[second])
 
     return assemble(
         tile_at,
-        shape,
+        need.shape,
         tile=plan_tile(need, max_memory_bytes),
         symmetric=x2 is None,
-        dtype=dtype,
+        dtype=jax.dtypes.canonicalize_dtype(inputs[0].dtype),
         progress=functools.partial(progress, "Gram matrix"),
+    )
+
+
+def _need(kernel: Kernel, inputs: tuple[np.ndarray, np.ndarray]) -> MatrixNeed:
+    """The memory of the whole matrix and of its tiles."""
+    n1, n2 = map(len, inputs)
+    dtype = jax.dtypes.canonicalize_dtype(inputs[0].dtype)
+    return MatrixNeed(
+        "the Gram matrix",
+        (n1, n2),
+        result_bytes=n1 * n2 * dtype.itemsize,
+        tile_bytes=lambda tile: kernel_tile_bytes(kernel, tile, inputs, dtype),
+        alternative="float32 inputs need half as much" if dtype == np.float64 else None,
     )

@@ -155,16 +155,21 @@ def matrix_free_kernel(
             "got one that is given in reverse mode only, by jax.custom_vjp"
         )
     chunk, gradients_held = _sizes(task, max_memory_bytes)
-    n, features = len(task.rows), task.rows.shape[1:]
-    filled = np.resize(task.rows, (math.ceil(n / chunk) * chunk, *features))
     return MatrixFreeKernel(
         network=task.network,
-        chunks=jnp.asarray(filled.reshape(-1, chunk, *features)),
-        n=n,
+        chunks=_in_chunks(task.rows, chunk),
+        n=len(task.rows),
         n_out=task.n_out,
         outputs=outputs,
         gradients_held=gradients_held,
     )
+
+
+def _in_chunks(rows: np.ndarray, chunk: int) -> Float[Array, "n_chunks chunk *features"]:
+    """The rows in chunks of one size; rows are repeated to fill the last."""
+    n, features = len(rows), rows.shape[1:]
+    filled = np.resize(rows, (math.ceil(n / chunk) * chunk, *features))
+    return jnp.asarray(filled.reshape(-1, chunk, *features))
 
 
 def _sizes(task: Task, max_memory_bytes: int | None) -> tuple[int, int]:

@@ -155,17 +155,25 @@ def sharded_kernel(
     need = _rows_need(kernel, inputs, mesh.size)
     limits = TileLimits(min(largest_tile, need.shape[0]))
     shares = _Shares.of(need.shape, plan_tile(need, max_memory_bytes, limits))
+    source = TileSource(kernel, inputs, shares.grid)
+    rows = _rows_of_all(source, shares, mesh, progress)
+    return ShardedKernel(rows, len(inputs), mesh, max_memory_bytes)
+
+
+def _rows_of_all(
+    source: TileSource, shares: "_Shares", mesh: Mesh, progress: Progress
+) -> Float[Array, "n_padded n"]:
+    """The rows of this process's devices, computed by them, as one array over the mesh."""
     devices = list(mesh.devices.flat)
     local = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
     n_tiles = sum(len(shares.blocks(i)) for i in local) * shares.grid.n_blocks
-    rows_of = _RowBuilder(TileSource(kernel, inputs, shares.grid), shares, progress, n_tiles)
+    rows_of = _RowBuilder(source, shares, progress, n_tiles)
     # One thread for each device: while one waits for its tile, the others have work.
     with ThreadPoolExecutor(len(local)) as pool:
         parts = list(pool.map(lambda i: rows_of(i, devices[i]), local))
-    shape = (mesh.size * shares.n_local, len(inputs))
+    shape = (mesh.size * shares.n_local, shares.grid.n)
     sharding = NamedSharding(mesh, PartitionSpec(AXIS, None))
-    rows = jax.make_array_from_single_device_arrays(shape, sharding, parts)
-    return ShardedKernel(rows, len(inputs), mesh, max_memory_bytes)
+    return jax.make_array_from_single_device_arrays(shape, sharding, parts)
 
 
 class _Shares(NamedTuple):

@@ -194,7 +194,7 @@ def _among_builders(folder: Path) -> Iterator[bool]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             first = True
-            # Nobody else is writing: unfinished files are those of the dead.
+            # Nobody else is writing: unfinished files are those of killed processes.
             _remove_leftovers(folder)
         except BlockingIOError:
             first = False

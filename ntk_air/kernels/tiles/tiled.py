@@ -14,7 +14,7 @@ from ntk_air._base.typing import AnyArray
 from ntk_air._base.version import package_version
 from ntk_air.kernels._tiling import LARGEST_TILE
 from ntk_air.kernels.protocols import Kernel
-from ntk_air.kernels.tiles.grid import TileGrid, TilePair
+from ntk_air.kernels.tiles.grid import TileGrid, TilePair, TileSource
 from ntk_air.kernels.tiles.identity import array_identity, kernel_identity
 from ntk_air.kernels.tiles.plan import plan_tiles
 from ntk_air.kernels.tiles.read_ahead import BUFFERS, read_ahead
@@ -143,16 +143,17 @@ def tiled_kernel(
         max_memory_bytes=max_memory_bytes,
         tiles_held=BUFFERS,
     )
-    content = {
-        "kernel": options.kernel_id or kernel_identity(kernel),
-        "inputs_sha256": array_identity(source.inputs),
-        "ntk_air": package_version(),
-    }
+    content = _content(source, options.kernel_id)
     dtype = source.inputs.dtype
     files = open_folder(Path(folder), content=content, grid=source.grid, dtype=dtype)
     complete(files, source._replace(grid=files.grid), progress=progress)
-    return TiledKernel(
-        files=files,
-        precision=product_dtype,
-        max_memory_bytes=max_memory_bytes,
-    )
+    return TiledKernel(files=files, precision=product_dtype, max_memory_bytes=max_memory_bytes)
+
+
+def _content(source: TileSource, kernel_id: str | None) -> dict[str, str]:
+    """What tells the matrix from others on disk."""
+    return {
+        "kernel": kernel_identity(source.kernel) if kernel_id is None else kernel_id,
+        "inputs_sha256": array_identity(source.inputs),
+        "ntk_air": package_version(),
+    }

@@ -11,7 +11,7 @@ from ntk_air._base.checks import check_at_least, check_finite, check_floating
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.operators.operator import KernelOperator
-from ntk_air.spectrum.krylov.checkpoint import Checkpoint, Record
+from ntk_air.spectrum.krylov.checkpoint import Checkpoint
 from ntk_air.spectrum.krylov.jacobi import Rule, jacobi_of_projection
 from ntk_air.spectrum.krylov.measure import SpectralMeasure
 from ntk_air.spectrum.krylov.space import (
@@ -106,24 +106,19 @@ def label_quadrature(
 ) -> LabelQuadrature:
     """m products with Θ, started at label matrices: their spectral measures with bounds.
 
-    Block Lanczos with full reorthogonalisation (Golub, Underwood 1977). The first block spans all
-    columns of all matrices; dependent ones are dropped: centred one-hot labels of C classes have
-    the rank C − 1, and noisy labels that are a multiple of the clean ones plus the noise add
-    nothing. A column's own Krylov space lies in the block's, so its first 2m moments are those of
-    T: ``measure`` runs Lanczos on T, started at the column.
-
-    For a kernel Θ ⊗ I_C, as at infinite width, give Θ and labels of C columns. For a kernel of
-    n·C rows give each label matrix flattened, as one column: its measure is that of the sum.
+    Block Lanczos with full reorthogonalisation (Golub, Underwood 1977; theory.md section 9). The
+    first block spans all columns of all matrices; dependent ones are dropped. For a kernel Θ ⊗ I_C,
+    as at infinite width, give Θ and labels of C columns; for one of n·C rows give each label matrix
+    flattened, as one column: its measure is that of the sum.
 
     Args:
         operator: Kernel operator Θ, n × n.
         labels: Label matrices by name, shape (n, n_column) each, in any unit.
-        n_products: Number m of passes over the kernel; fewer are made where the space becomes
-            invariant.
+        n_products: Number m of passes over the kernel; fewer where the space becomes invariant.
         checkpoint: Folder that keeps every pass, so that an interrupted run goes on bit by bit as
             it would have; ``None`` keeps nothing.
-        max_memory_bytes: Bound in bytes on what this call holds beside the kernel; what would
-            need more is refused before the start; ``None`` is no bound.
+        max_memory_bytes: Bound in bytes on what this call holds beside the kernel, refused before
+            the start; ``None`` is no bound.
         progress: Function called after each pass.
 
     Returns:
@@ -137,10 +132,9 @@ def label_quadrature(
         DecompositionError: The kernel's products are not finite.
 
     Example:
-        >>> import jax; jax.config.update("jax_enable_x64", True)
         >>> import numpy as np
         >>> import ntk_air as na
-        >>> x = np.random.default_rng(0).normal(size=(50, 3))
+        >>> x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
         >>> theta = na.recomputed_kernel(na.DenseNTK(depth=3), x)
         >>> found = na.label_quadrature(theta, {"signal": np.sign(x[:, :1])}, 8)
         >>> left = found.measures()["signal"].decay(np.array([0.0, 10.0, 100.0]))
@@ -148,28 +142,10 @@ def label_quadrature(
         (True, 1.0)
     """
     check_at_least("n_products", n_products, 1)
-    if not labels:
-        raise ValueError("labels must hold at least one matrix; got none")
-    n = operator.shape[0]
-    columns = np.hstack([_checked(name, matrix, n) for name, matrix in labels.items()])
-    tolerance = rounding(n) * float(np.max(np.linalg.norm(columns, axis=0)))
-    first, coordinates, _ = orthonormal(columns, tolerance=tolerance, max_rank=n)
-    # One block more than products: the last leads out of the space, and bounds what is unknown.
-    capacity = first.shape[1] * (n_products + 1)
-    require_space_memory(n, capacity, first.shape[1], max_bytes=max_memory_bytes)
-    space = KrylovSpace(n, capacity)
-    space.append_pending(first)
-    block_ends = [space.size]
-    if checkpoint is not None:
-        records = checkpoint.open(_computation(operator), columns)
-        block_ends += _resume(space, checkpoint, records[: n_products + 1])
-    while len(block_ends) <= n_products and not space.is_invariant:
-        progress(_STAGE, len(block_ends) - 1, n_products)
-        record = space.advance(operator)
-        if checkpoint is not None:
-            checkpoint.append(record)
-        block_ends.append(space.size)
-    progress(_STAGE, n_products, n_products)
+    columns = _columns(labels, operator.shape[0])
+    space, coordinates = _started(columns, n_products, max_memory_bytes)
+    keeper = None if checkpoint is None else _Keeper(checkpoint, operator, columns)
+    block_ends = _follow(space, operator, n_products, keeper=keeper, progress=progress)
     widths = np.cumsum([matrix.shape[1] for matrix in labels.values()])[:-1]
     parts = np.split(coordinates, widths, axis=1)
     return LabelQuadrature(
@@ -177,8 +153,15 @@ def label_quadrature(
         block_ends=tuple(block_ends),
         coordinates=dict(zip(labels, parts, strict=True)),
         dropped=space.dropped,
-        n=n,
+        n=space.n,
     )
+
+
+def _columns(labels: Mapping[str, AnyArray], n: int) -> Float[np.ndarray, "n n_all"]:
+    """The columns of all label matrices, checked."""
+    if not labels:
+        raise ValueError("labels must hold at least one matrix; got none")
+    return np.hstack([_checked(name, matrix, n) for name, matrix in labels.items()])
 
 
 def _checked(name: str, labels: AnyArray, n: int) -> np.ndarray:
@@ -195,22 +178,64 @@ def _checked(name: str, labels: AnyArray, n: int) -> np.ndarray:
     return np.asarray(labels, np.float64)
 
 
-def _computation(operator: KernelOperator) -> dict[str, object]:
-    return {
-        "what": "label_quadrature",
-        "shape": operator.shape,
-        "dtype": str(operator.dtype),
-    }
+def _started(
+    columns: Float[np.ndarray, "n n_all"], n_products: int, max_memory_bytes: int | None
+) -> tuple[KrylovSpace, Float[np.ndarray, "rank n_all"]]:
+    """A space that begins with the span of the labels, and their coordinates in it."""
+    n = len(columns)
+    tolerance = rounding(n) * float(np.max(np.linalg.norm(columns, axis=0)))
+    first, coordinates, _ = orthonormal(columns, tolerance=tolerance, max_rank=n)
+    width = first.shape[1]
+    # One block more than products: the last leads out of the space, and bounds what is unknown.
+    capacity = width * (n_products + 1)
+    require_space_memory(n, capacity, width, max_bytes=max_memory_bytes)
+    space = KrylovSpace(n, capacity)
+    space.append_pending(first)
+    return space, coordinates
 
 
-def _resume(space: KrylovSpace, checkpoint: Checkpoint, records: list[Record]) -> list[int]:
-    """Take the passes that a checkpoint holds, or begin one; the basis' columns after each."""
-    if not records:
-        checkpoint.begin(space.state())
-        return []
-    space.restore(records[0])
-    block_ends = []
-    for record in records[1:]:
-        space.accept(record)
+class _Keeper:
+    """The passes of one quadrature in its checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, operator: KernelOperator, columns: np.ndarray):
+        self.checkpoint = checkpoint
+        computation = {
+            "what": "label_quadrature",
+            "shape": operator.shape,
+            "dtype": str(operator.dtype),
+        }
+        self._records = checkpoint.open(computation, columns)
+
+    def resume(self, space: KrylovSpace, n_products: int) -> list[int]:
+        """Take the passes kept, or begin; the basis' columns after each."""
+        if not self._records:
+            self.checkpoint.begin(space.state())
+            return []
+        space.restore(self._records[0])
+        block_ends = []
+        for record in self._records[1 : n_products + 1]:
+            space.accept(record)
+            block_ends.append(space.size)
+        return block_ends
+
+
+def _follow(
+    space: KrylovSpace,
+    operator: KernelOperator,
+    n_products: int,
+    *,
+    keeper: _Keeper | None,
+    progress: Progress,
+) -> list[int]:
+    """All passes; the basis' columns before the first and after each."""
+    block_ends = [space.size]
+    if keeper is not None:
+        block_ends += keeper.resume(space, n_products)
+    while len(block_ends) <= n_products and not space.is_invariant:
+        progress(_STAGE, len(block_ends) - 1, n_products)
+        record = space.advance(operator)
+        if keeper is not None:
+            keeper.checkpoint.append(record)
         block_ends.append(space.size)
+    progress(_STAGE, n_products, n_products)
     return block_ends

@@ -113,10 +113,10 @@ def top_modes(
 ) -> TopModes:
     """The ``top_k`` largest eigenpairs, repeated eigenvalues included, from products alone.
 
-    Block Lanczos with full reorthogonalisation and thick restarts (Wu, Simon 2000). A block of p
-    vectors sees p directions of each eigenspace. So once the modes have converged a random block
-    joins the space and is followed until its largest Ritz value outside the space so far has
-    settled: one above the last mode is a mode that was missed, and the search goes on.
+    Block Lanczos with full reorthogonalisation and thick restarts (Wu, Simon 2000). Once the modes
+    have converged a random block joins the space and is followed until its largest Ritz value
+    outside the space so far is known: one above the last mode is a mode that was missed, for a
+    block of p vectors sees p directions of each eigenspace, and the search goes on.
 
     Args:
         operator: Kernel operator Θ, n × n.
@@ -125,8 +125,7 @@ def top_modes(
             space restarts more often; ``None`` is no bound.
         checkpoint: Folder that keeps every pass, so that an interrupted run goes on bit by bit as
             it would have; ``None`` keeps nothing.
-        progress: Function called after each pass, with passes of those expected and with modes
-            that have converged.
+        progress: Function called after each pass, for passes and for modes that converged.
         options: Vectors of a pass, accuracy, the most passes, and seed.
 
     Returns:
@@ -136,40 +135,22 @@ def top_modes(
     Raises:
         ValueError: ``top_k`` outside 1 … n, or a checkpoint of another computation.
         MemoryBudgetError: The smallest space that can be searched would not fit.
-        DecompositionError: Products that are not finite; not converged within
-            ``options.max_products``.
+        DecompositionError: Products that are not finite; no convergence in time.
 
     Example:
-        >>> import jax; jax.config.update("jax_enable_x64", True)
         >>> import numpy as np
         >>> import ntk_air as na
-        >>> x = np.random.default_rng(0).normal(size=(50, 3))
-        >>> theta = na.recomputed_kernel(na.DenseNTK(depth=3), x)
-        >>> modes = na.top_modes(theta, 4)
-        >>> bool(modes.residuals.max() < 1e-10), modes.eigenvectors.shape
+        >>> x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+        >>> modes = na.top_modes(na.recomputed_kernel(na.DenseNTK(depth=3), x), 4)
+        >>> bool(modes.residuals.max() < 1e-6), modes.eigenvectors.shape
         (True, (50, 4))
     """
     n = operator.shape[0]
     if not 1 <= top_k <= n:
         raise ValueError(f"top_k must lie in 1 … n = {n}; got {top_k}")
-    accuracy = options.accuracy
-    if accuracy is None:
-        accuracy = ACCURACIES[np.dtype(operator.dtype).name]
-    block = min(options.block, n)
-    capacity = _capacity(n, top_k, block, max_memory_bytes)
-    space = KrylovSpace(n, capacity)
-    search = ModeSearch(space, top_k, block=block, accuracy=accuracy, seed=options.seed)
-    computation = {
-        "what": "top_modes",
-        "top_k": top_k,
-        "accuracy": accuracy,
-        "capacity": capacity,
-        "shape": operator.shape,
-        "dtype": np.dtype(operator.dtype).name,
-    }
+    search = _begin(operator, top_k, options, max_memory_bytes)
     if checkpoint is not None:
-        _resume(search, checkpoint, computation)
-    expected = expected_products(top_k, block)
+        _resume(search, checkpoint, operator)
     while (move := search.next_move()) != "finish":
         if move == "advance" and search.n_products >= options.max_products:
             raise DecompositionError(
@@ -178,10 +159,31 @@ def top_modes(
             )
         _move_on(search, move, operator, checkpoint)
         if move == "advance":
-            progress(_CONVERGED, search.n_converged, top_k)
-            progress(_PASSES, search.n_products, max(expected, search.n_products + 1))
+            _report(search, progress)
     progress(_PASSES, search.n_products, search.n_products)
     return _measured(search, operator)
+
+
+def _report(search: ModeSearch, progress: Progress) -> None:
+    progress(_CONVERGED, search.n_converged, search.top_k)
+    expected = expected_products(search.top_k, search.block)
+    progress(_PASSES, search.n_products, max(expected, search.n_products + 1))
+
+
+def _begin(
+    operator: KernelOperator,
+    top_k: int,
+    options: TopModesOptions,
+    max_memory_bytes: int | None,
+) -> ModeSearch:
+    """A search in a space as large as serves and fits."""
+    n = operator.shape[0]
+    accuracy = options.accuracy
+    if accuracy is None:
+        accuracy = ACCURACIES[np.dtype(operator.dtype).name]
+    block = min(options.block, n)
+    space = KrylovSpace(n, _capacity(n, top_k, block, max_memory_bytes))
+    return ModeSearch(space, top_k, block=block, accuracy=accuracy, seed=options.seed)
 
 
 def least_bytes(n: int, top_k: int, block: int) -> int:
@@ -220,8 +222,16 @@ def _bytes(n: int, columns: int, block: int) -> int:
     return space_bytes(n, columns, 2 * block) + 8 * n * columns
 
 
-def _resume(search: ModeSearch, checkpoint: Checkpoint, computation: dict[str, object]) -> None:
+def _resume(search: ModeSearch, checkpoint: Checkpoint, operator: KernelOperator) -> None:
     """Take what a checkpoint holds, or begin one."""
+    computation = {
+        "what": "top_modes",
+        "top_k": search.top_k,
+        "accuracy": search.accuracy,
+        "capacity": search.space.capacity,
+        "shape": operator.shape,
+        "dtype": np.dtype(operator.dtype).name,
+    }
     records = checkpoint.open(computation, search.space.basis)
     if not records:
         checkpoint.begin(search.state())

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from ntk_air.kernels.stax import compat as neural_tangents_compat
-from ntk_air.kernels.stax.architectures import build_stax_kernel
+from ntk_air.kernels.stax.architectures import StaxNTK
 from ntk_air.kernels.stax.compat import load_neural_tangents
 from tests.kernels.golden import neural_tangents_cases as cases
 
@@ -377,7 +377,7 @@ def test_missing_neural_tangents(monkeypatch):
     with pytest.raises(ImportError, match=r"0\.6\.5 is needed and none is installed"):
         load_neural_tangents()
     with pytest.raises(ImportError, match=r'pip install "ntk-air\[neural-tangents\]"'):
-        build_stax_kernel("conv_gap")
+        StaxNTK("conv_gap")
 
 
 @pytest.mark.usefixtures("not_imported")

@@ -1,5 +1,8 @@
 """Label-weighted measures from a dense decomposition in float64, and times to ask at."""
 
+import operator
+from fractions import Fraction
+
 import numpy as np
 
 TIMES = np.array([0, 1, 2, 3, 5, 10, 30, 100, 1e3, 1e4, 1e6, 1e9, 1e15, np.inf])
@@ -23,6 +26,17 @@ def left_at(values, steps, rate, dynamics):
     with np.errstate(divide="ignore", invalid="ignore"):
         exponent = steps[:, None] * (np.log1p(-scaled) if dynamics == "descent" else -scaled)
     return np.exp(np.where(np.isnan(exponent), 0, exponent))
+
+
+def first_decays(matrix, labels, *, rate):
+    """The decay of descent at steps 1 and 2, rounded once: one product bounds it to a last bit."""
+    u = [Fraction(float(entry)) for entry in labels.ravel()]
+    rows = [[Fraction(float(entry)) for entry in row] for row in np.asarray(matrix)]
+    step = Fraction(float(rate))
+    energy = sum(entry * entry for entry in u)
+    after = [x - step * sum(map(operator.mul, row, u)) for x, row in zip(u, rows, strict=True)]
+    first = sum(map(operator.mul, u, after)) / energy
+    return float(first), float(sum(entry * entry for entry in after) / energy)
 
 
 def decay_of(values, shares, steps, *, rate, dynamics):
