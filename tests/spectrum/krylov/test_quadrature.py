@@ -1,6 +1,7 @@
 """Decays and energies by label quadrature, against a dense decomposition at every time."""
 
 import functools
+import json
 
 import numpy as np
 import pytest
@@ -208,6 +209,9 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path):
         np.testing.assert_array_equal(resumed.projection, afresh.projection, strict=True)
         assert resumed.block_ends == afresh.block_ends
     np.testing.assert_array_equal(run(9).projection, whole.projection, strict=True)
+    computation = {"what": "label_quadrature", "shape": [150, 150], "dtype": "float32"}
+    identity = json.loads((tmp_path / "identity.json").read_text())
+    assert identity["computation"] == computation  # as 0.1 wrote it
     other = Checkpoint(tmp_path, belongs_to="digits")
     with pytest.raises(ValueError, match="differs in start"):
         label_quadrature(operator, labels_of(150, seed=1), 9, checkpoint=other)

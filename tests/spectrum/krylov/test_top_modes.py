@@ -1,5 +1,8 @@
 """The top modes by blocks: against spectra that are known, over restarts and interruptions."""
 
+import hashlib
+import json
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -9,6 +12,7 @@ from ntk_air.kernels.operators.operator import KernelOperator
 from ntk_air.spectrum.krylov import mode_search
 from ntk_air.spectrum.krylov import top_modes as module
 from ntk_air.spectrum.krylov.checkpoint import Checkpoint
+from ntk_air.spectrum.krylov.space import KrylovSpace, random_block
 from ntk_air.spectrum.krylov.top_modes import TopModesOptions, top_modes
 from ntk_air.spectrum.solvers import DecompositionError
 from tests.helpers.problems import SPECTRA, spectral_problem, with_eigenvalues
@@ -178,6 +182,31 @@ def test_an_interrupted_search_ends_in_the_same_bits(tmp_path):
     assert found.n_products == wanted.n_products
     for ours, theirs in zip(arrays_of(found), arrays_of(wanted), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_folder_is_known_by_what_0_1_wrote(tmp_path):
+    checkpoint = Checkpoint(tmp_path, belongs_to="slow")
+    options = TopModesOptions(block=4, accuracy=1e-7)
+    top_modes(HostKernel(SLOW.matrix), 8, checkpoint=checkpoint, options=options)
+    identity = json.loads((tmp_path / "identity.json").read_text())
+    assert identity.pop("start") == hashlib.sha256(first_block().data).hexdigest()
+    assert identity == {
+        "belongs_to": "slow",
+        "computation": {
+            "what": "top_modes",
+            "top_k": 8,
+            "accuracy": 1e-7,
+            "capacity": 144,
+            "shape": [300, 300],
+            "dtype": "float64",
+        },
+    }
+
+
+def first_block():
+    """The block that a search of four vectors begins with, in the order of its rows."""
+    block = random_block(KrylovSpace(300, 144), 4, (0, 0))
+    return np.ascontiguousarray(block)
 
 
 def test_a_search_that_gave_up_goes_on_with_more_products(tmp_path):
