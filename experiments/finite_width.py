@@ -35,16 +35,16 @@ class Config(ExperimentConfig):
     widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)
     """Widths of the hidden layers."""
     kinds: tuple[str, ...] = KINDS
-    """Of training: gradient_descent, and self-distillation as identity, sharpened, hard,
+    """Kinds of training: gradient_descent, and self-distillation as identity, sharpened, hard,
     last_epoch, restart."""
     steps: int = 300
     """Steps of gradient descent."""
     warm_up: int = 10
     """Plain steps before self-distillation, and the early horizon of the fitted gap."""
     exponent: float = 1.5
-    """Of the weight on the noisy labels, (1 + t/warm_up)^−exponent after the warm-up."""
+    """Exponent of the weight on the noisy labels, (1 + t/warm_up)^−exponent after the warm-up."""
     temperature: float = 0.3
-    """Of the sharpened labels, in label units."""
+    """Temperature of the sharpened labels, in label units."""
 
     def __post_init__(self):
 

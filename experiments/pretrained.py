@@ -56,7 +56,7 @@ class Config(ExperimentConfig):
     batch_size: int = 50
     """Examples in a step of the training."""
     learning_rate: float = 1e-3
-    """Of Adam, in the training."""
+    """Learning rate of Adam, in the training."""
 
     def __post_init__(self):
         if not self.kernel.is_finite:

@@ -20,7 +20,8 @@ def in_double(tree):
 
 def kernel_of_the_call(call, params, x):
     """Θ averaged over outputs from the Jacobian of the library's own call, in reverse mode."""
-    jacobian = jax.jacrev(lambda params: call(params, x))(params)
+    # One program, where each operation alone would be one.
+    jacobian = jax.jit(jax.jacrev(lambda params: call(params, x)))(params)
     rows = [np.reshape(leaf, (*leaf.shape[:2], -1)) for leaf in jax.tree.leaves(jacobian)]
     stacked = np.concatenate(rows, axis=2)
     return np.einsum("icp,jcp->ij", stacked, stacked) / stacked.shape[1]

@@ -60,7 +60,7 @@ MODELS = {
 
 def made(name):
     module, x, options = MODELS[name]
-    variables = in_double(module.init(jax.random.key(0), x))
+    variables = in_double(jax.jit(module.init)(jax.random.key(0), x))
     if "batch_stats" in variables:  # averages as after some training
         variables["batch_stats"] = jax.tree.map(lambda leaf: leaf + 0.5, variables["batch_stats"])
     return module, variables, x, options

@@ -96,7 +96,7 @@ def test_outputs_have_the_covariance_of_the_infinite_network(parametrisation):
     # With one hidden layer E[f f'] is the NNGP kernel at every width.
     net = DenseNetwork((3,), parametrisation=parametrisation, bias_variance=BIAS_VARIANCE)
     keys = jax.random.split(jax.random.key(1), 5_000)
-    outputs = jax.vmap(lambda key: net.apply(net.init(key, 5), X)[:, 0])(keys)
+    outputs = jax.jit(jax.vmap(lambda key: net.apply(net.init(key, 5), X)[:, 0]))(keys)
     products = np.asarray(outputs[:, :, None] * outputs[:, None])
     error = products.std(axis=0) / np.sqrt(len(keys))
     z = (products.mean(axis=0) - np.asarray(net.architecture.nngp(X))) / error
