@@ -1,0 +1,26 @@
+# What a developer types. Each line also runs by itself; `just --list` names them.
+# uv is the README's own: python3 -m pip install -q --target .tools uv
+
+uv := ".tools/bin/uv"
+
+# A test in every room, in a minute.
+fast *options:
+    {{uv}} run pytest -q -m fast {{options}}
+
+# All tests.
+test *options:
+    {{uv}} run pytest -q {{options}}
+
+# Lint, format, types.
+check:
+    {{uv}} run ruff check .
+    {{uv}} run ruff format --check .
+    {{uv}} run pyright
+
+# The README's and the docstrings' examples, and the links of the pages.
+docs:
+    {{uv}} run pytest -q README.md tests/test_examples.py tests/test_flat_api.py tests/test_documents.py
+
+# All figures anew from saved results, as PNG and PDF.
+figures:
+    {{uv}} run -m benchmarks.figures
