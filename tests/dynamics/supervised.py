@@ -1,5 +1,6 @@
 """Supervised descent once more, in plain NumPy loops: what simulations are compared with."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from ntk_air.dynamics import supervision as sv
@@ -57,6 +58,25 @@ TEACHERS = {
     "average": sv.ExponentialMovingAverage(0.7),
     "pretrained": None,  # its outputs have a run's shape
 }
+
+
+class OutputNorm(sv.WeightSchedule):
+    """(1 + ‖f‖_F)/2: above 1 once the outputs have grown past a norm of 1."""
+
+    def __call__(self, index, outputs, noisy):
+        return (1 + jnp.linalg.norm(outputs)) / 2 + 0 * index
+
+    def depends_on(self):
+        return "outputs"
+
+    def non_increasing_from(self):
+        return None
+
+    def has_finite_sum(self):
+        return None
+
+    def limit(self):
+        return None
 
 
 def supervised_steps(

@@ -7,13 +7,9 @@ import pytest
 from ntk_air.dynamics import supervision as sv
 from ntk_air.dynamics.closed_form.exact import ClosedForm
 from ntk_air.dynamics.filters.distillation import (
-    DistillationRounds,
-    LastEpochTeacher,
-    RestartedStudent,
     StoppedTeacher,
 )
-from ntk_air.dynamics.filters.momentum import HeavyBall
-from ntk_air.dynamics.filters.scheduled import HardPatternTail, IdentityDistillation
+from ntk_air.dynamics.filters.scheduled import HardPatternTail
 from ntk_air.dynamics.filters.spectral import GradientDescent
 from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.stepwise.simulate import Stepwise
@@ -55,55 +51,6 @@ def assert_same(simulated, exact, *, rtol=1e-9):
 
 
 RATE = 0.9
-SCHEDULES = {"finite": sv.Power(1.5), "endless": sv.Harmonic(), "none": sv.Constant(0.2)}
-CLOSED_FORMS = {
-    "descent": (sv.plain_descent(), lambda: GradientDescent(RATE), 0.0),
-    "heavy ball": (sv.plain_descent(), lambda: HeavyBall(RATE, 0.8), 0.8),
-    "rounds (5c)": (
-        sv.Supervision(sv.Identity(), sv.Constant(0.0), sv.Restart(30), warm_up=30),
-        lambda: DistillationRounds(GradientDescent(RATE), round_steps=30),
-        0.0,
-    ),
-    "last epoch (5e)": (
-        sv.Supervision(sv.Identity(), sv.Constant(0.3), sv.LastEpoch(7)),
-        lambda: LastEpochTeacher(RATE, 7, 0.3),
-        0.0,
-    ),
-    "restart (5e)": (
-        sv.Supervision(sv.Identity(), sv.Constant(0.3), sv.Restart(7)),
-        lambda: RestartedStudent(RATE, 7, 0.3),
-        0.0,
-    ),
-}
-for _name, _schedule in SCHEDULES.items():
-    _supervision = sv.Supervision(sv.Identity(), _schedule)
-    CLOSED_FORMS[f"identity, {_name} sum (5d)"] = (
-        _supervision,
-        lambda s=_supervision: IdentityDistillation(RATE, s.weights(np.arange(LAST))),
-        0.0,
-    )
-_average = sv.Supervision(sv.Identity(), sv.Harmonic(50.0), sv.ExponentialMovingAverage(0.9))
-CLOSED_FORMS["identity, average"] = (
-    _average,
-    lambda: IdentityDistillation(RATE, _average.weights(np.arange(LAST)), average_decay=0.9),
-    0.0,
-)
-
-
-@pytest.mark.parametrize("name", CLOSED_FORMS)
-def test_ten_thousand_steps_agree_with_the_closed_form(name, problem):
-    kernel, spectrum, options, noisy = problem
-    supervision, rule, momentum = CLOSED_FORMS[name]
-    simulated = follow(
-        kernel,
-        noisy,
-        supervision,
-        TIMES,
-        method=Stepwise(),
-        descent=Descent(RATE, momentum=momentum),
-        **options,
-    )
-    assert_same(simulated, follow(spectrum, noisy, rule(), TIMES, method=ClosedForm(), **options))
 
 
 def distill(kernel, noisy, *, teacher_times, student_times, teacher=None, student=None, **run):

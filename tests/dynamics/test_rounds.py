@@ -1,14 +1,11 @@
 """Rounds from epoch to epoch against plain stepping of the same supervision."""
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ntk_air.dynamics.rounds import ByRounds, Rounds, by_epoch, make_frame, outputs_by_round
 from ntk_air.dynamics.rules import Descent
-from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision import (
     Agreement,
     Constant,
@@ -54,27 +51,6 @@ SUPERVISIONS = {
     "last epoch": Supervision(Sharpened(0.2), Power(1.0), LastEpoch(9), warm_up=5),
     "agreement": Supervision(Hard(), Agreement(), Restart(8), warm_up=8),
 }
-
-
-@pytest.mark.parametrize(("name", "n_out"), list(zip(SUPERVISIONS, [1, 3, 3, 1], strict=True)))
-def test_each_round_is_that_of_plain_stepping(name, n_out):
-    kernel, clean, noisy, initial, held_out = problem(n_out, "repeated")
-    rounds = Rounds(SUPERVISIONS[name], N_ROUNDS)
-    inputs = {"initial": initial, "clean": clean, "held_out": held_out}
-    followed = follow(spectrum_of(kernel), noisy, rounds, method=ByRounds(), **inputs)
-    stepped = follow(
-        kernel, noisy, rounds.supervision, followed.times.tolist(), method=Stepwise(), **inputs
-    )
-    for curve, plain in zip(
-        jax.tree.leaves((followed.curves(), followed.final)),
-        jax.tree.leaves((stepped.curves(), eqx.tree_at(_resume, stepped.final, None))),
-        strict=True,
-    ):
-        np.testing.assert_allclose(curve, plain, rtol=1e-9, atol=1e-11)
-
-
-def _resume(final):
-    return final.resume
 
 
 @pytest.mark.parametrize("n_out", [1, 3])

@@ -16,7 +16,6 @@ from ntk_air.dynamics.run.learning_rate import RelativeRate
 from ntk_air.dynamics.solve import solve
 from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.dynamics.supervision.label_functions import trace_floats
-from ntk_air.problem import HeldOut
 from tests.dynamics import supervised
 from tests.dynamics.reference import SPECTRA, kernel_with, spectrum_of
 from tests.dynamics.runs import follow, problem_of
@@ -154,53 +153,6 @@ def test_rows_that_change_and_change_back_inside_a_stretch_are_in_doubt(n_out):
     first = 1 + int(np.argmax(np.any(moved, axis=1)))
     assert int(first_change(frame, state, interval.rows, steps(length)).step) == first
     assert n_out == 1 or back.any()
-
-
-TEACHERS = {
-    "current": (sv.Hard(), sv.CurrentStep()),
-    "last_epoch": (sv.Sharpened(0.3), sv.LastEpoch(7)),
-    "restart": (sv.Identity(), sv.Restart(7)),
-    "pretrained": (lambda f: f / (1 + f * f), None),
-}
-
-
-WARM_UP = {"current": 0, "last_epoch": 0, "restart": 5, "pretrained": 5}
-
-
-@pytest.mark.parametrize(
-    ("teacher", "spectrum"),
-    [("current", "power_law"), *((teacher, "rank_deficient") for teacher in TEACHERS)],
-)
-def test_ten_thousand_steps_are_those_of_plain_stepping(teacher, spectrum):
-    kernel, clean, noisy, initial = a_restless_problem(3, spectrum=spectrum)
-    label_function, taught_by = TEACHERS[teacher]
-    supervision = sv.Supervision(
-        label_function,
-        sv.Harmonic(30.0),
-        taught_by or sv.Pretrained(noisy),
-        warm_up=WARM_UP[teacher],
-    )
-    arguments = {
-        "times": [0, 3, 20, 1000, 10_000],
-        "descent": Descent(0.8, momentum=0.3),
-        "initial": initial,
-        "clean": clean,
-        "held_out": HeldOut(kernel[:20], clean[:20], initial=0.5 * initial[:20]),
-        "store_at": [20, 1000],
-    }
-    plain = follow(kernel, noisy, supervision, method=Stepwise(), **arguments)
-    jumped = follow(spectrum_of(kernel), noisy, supervision, method=EventDriven(), **arguments)
-    assert jumped.notes == ()
-    for name, curve in plain.curves().items():
-        np.testing.assert_allclose(
-            jumped.curves()[name], curve, rtol=1e-9, atol=1e-10, err_msg=name
-        )
-    np.testing.assert_allclose(jumped.stored.train, plain.stored.train, rtol=0, atol=1e-10)
-    np.testing.assert_allclose(
-        jumped.final.held_out_predictions, plain.final.held_out_predictions, rtol=0, atol=1e-9
-    )
-    scale = np.abs(plain.final.dual).max()
-    np.testing.assert_allclose(jumped.final.dual, plain.final.dual, rtol=0, atol=1e-9 * scale)
 
 
 def test_plain_steps_go_on_from_jumps():

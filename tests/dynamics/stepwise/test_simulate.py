@@ -26,17 +26,6 @@ from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.type_checks import without_type_checks
 
-# Every label function, schedule and teacher, each label function with each teacher.
-COVERING = [
-    ("identity", "constant", "current"),
-    ("sharpened", "linear", "current"),
-    ("hard", "agreement", "current"),
-    ("own", "own", "last_epoch"),
-    ("sharpened", "power", "restart"),
-    ("hard", "geometric", "average"),
-    ("hard", "harmonic", "pretrained"),
-]
-
 
 class Factored(KernelOperator):
     """FFᵀ, of which only the factor is held."""
@@ -77,53 +66,6 @@ def self_distillation():
     return sv.Supervision(sv.Hard(), sv.Power(1.5), sv.LastEpoch(4), warm_up=2)
 
 
-@pytest.mark.parametrize(("momentum", "n_out"), [(0.0, 3), (0.6, 1)])
-@pytest.mark.parametrize(("label", "schedule", "teacher"), COVERING)
-def test_simulation_is_the_plain_loop(label, schedule, teacher, momentum, n_out):
-    kernel, clean, noisy, initial = supervised.a_problem(n_out)
-    taught_by = supervised.TEACHERS[teacher] or sv.Pretrained(initial)
-    (ours, plain), (weight, plain_weight) = supervised.LABELS[label], supervised.SCHEDULES[schedule]
-    rate = 0.5 / np.linalg.eigvalsh(kernel)[-1]
-    outputs, dual = supervised.supervised_steps(
-        kernel,
-        noisy,
-        label=plain,
-        schedule=plain_weight,
-        teacher=taught_by,
-        n_steps=40,
-        learning_rate=rate,
-        initial=initial,
-        momentum=momentum,
-        warm_up=3,
-    )
-    times = [0, 1, 7, 39, 40]
-    got = follow(
-        kernel,
-        noisy,
-        sv.Supervision(ours, weight, taught_by, warm_up=3),
-        times,
-        method=Stepwise(),
-        descent=Descent(rate, momentum=momentum),
-        initial=initial,
-        clean=clean,
-        store_at=times,
-    )
-    np.testing.assert_allclose(got.stored.train, outputs[times], rtol=1e-11, atol=1e-12)
-    np.testing.assert_allclose(got.final.dual, dual[-1], rtol=1e-11, atol=1e-12)
-    np.testing.assert_allclose(
-        got.train.rms_distance,
-        [np.linalg.norm(outputs[t] - clean) / np.sqrt(24) for t in times],
-        rtol=1e-11,
-    )
-    np.testing.assert_allclose(
-        got.train.parameter_distance,
-        [np.sqrt(np.trace(dual[t].T @ kernel @ dual[t])) for t in times],
-        rtol=1e-9,
-        atol=1e-12,
-    )
-    assert got.notes == ()
-
-
 @pytest.mark.parametrize("kind", [Factored, OnHost])
 def test_an_operator_known_by_its_products_gives_the_same(kind):
     kernel, clean, noisy, _ = supervised.a_problem(3)
@@ -135,28 +77,6 @@ def test_an_operator_known_by_its_products_gives_the_same(kind):
         np.testing.assert_allclose(curve, dense.curves()[name], rtol=1e-9, err_msg=name)
     from_host = "stepped from the host: JAX cannot trace the kernel's products"
     assert got.notes == ((from_host,) if kind is OnHost else ())
-
-
-def test_held_out_predictions_follow_the_dual_variables():
-    kernel, clean, noisy, initial = supervised.a_problem(3)
-    keep = slice(0, 16)
-    held_out = HeldOut(kernel[16:, keep], clean[16:], initial=initial[16:])
-    got = follow(
-        kernel[keep, keep],
-        noisy[keep],
-        self_distillation(),
-        [5, 20],
-        method=Stepwise(),
-        initial=initial[keep],
-        held_out=held_out,
-        store_at=[20],
-    )
-    expected = initial[16:] + kernel[16:, keep] @ np.asarray(got.final.dual)
-    np.testing.assert_allclose(got.final.held_out_predictions, expected, rtol=1e-12)
-    np.testing.assert_allclose(got.stored.held_out[0], expected, rtol=1e-12)
-    accuracy = np.mean(expected.argmax(1) == clean[16:].argmax(1))
-    np.testing.assert_allclose(got.held_out.accuracy[1], accuracy)
-    assert got.notes == ("no clean labels given: measured against the noisy ones",)
 
 
 @pytest.mark.parametrize("teacher", ["last_epoch", "average", "restart"])
@@ -216,7 +136,7 @@ def test_a_diverging_run_stops_and_says_so():
 
 def test_a_schedule_that_leaves_its_range_during_the_run_stops_it():
     kernel, clean, noisy, _ = supervised.a_problem(3)
-    supervision = sv.Supervision(sv.Hard(), OutputNorm())
+    supervision = sv.Supervision(sv.Hard(), supervised.OutputNorm())
     got = follow(kernel, noisy, supervision, [0, 99], method=Stepwise(), clean=clean)
     stopped = int(got.times[-1])
     assert got.notes == (
@@ -225,25 +145,6 @@ def test_a_schedule_that_leaves_its_range_during_the_run_stops_it():
     assert np.linalg.norm(got.final.predictions) > 1
     before = follow(kernel, noisy, supervision, [stopped - 1], method=Stepwise(), clean=clean)
     assert np.linalg.norm(before.final.predictions) <= 1
-
-
-class OutputNorm(sv.WeightSchedule):
-    """(1 + ‖f‖_F)/2: above 1 once the outputs have grown past a norm of 1."""
-
-    def __call__(self, index, outputs, noisy):
-        return (1 + jnp.linalg.norm(outputs)) / 2 + 0 * index
-
-    def depends_on(self):
-        return "outputs"
-
-    def non_increasing_from(self):
-        return None
-
-    def has_finite_sum(self):
-        return None
-
-    def limit(self):
-        return None
 
 
 def test_a_converged_run_stops_and_one_that_has_not_says_so():

@@ -1,0 +1,453 @@
+"""Who can follow which rule; and that all who can give the same run, that of plain loops."""
+
+import functools
+import itertools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+from ntk_air.dynamics import filters
+from ntk_air.dynamics import supervision as sv
+from ntk_air.dynamics.closed_form.exact import ClosedForm
+from ntk_air.dynamics.event_driven.event_driven import EventDriven
+from ntk_air.dynamics.method import Request
+from ntk_air.dynamics.rounds import ByRounds
+from ntk_air.dynamics.rules import Descent, Flow
+from ntk_air.dynamics.run import metrics
+from ntk_air.dynamics.run.trajectory import FinalState, StoredPredictions, Trajectory
+from ntk_air.dynamics.solve import Auto, solve
+from ntk_air.dynamics.stepwise.simulate import Stepwise
+from ntk_air.problem import HeldOut, Labels, Problem
+from tests.dynamics import supervised
+from tests.dynamics.chosen import chosen_label, chosen_schedule
+from tests.dynamics.reference import SPECTRA, kernel_with, noisy_problem, spectrum_of
+from tests.helpers.type_checks import without_type_checks
+
+N, N_TEST = 24, 5
+TIMES, LONG_TIMES = [0, 1, 3, 18, 301], [0, 1, 3, 18, 301, 10_000]
+IN_ORDER = (ClosedForm(), ByRounds(), EventDriven(), Stepwise())
+METHODS = {type(method).__name__: method for method in IN_ORDER}
+"""All methods, the fastest first."""
+
+
+@functools.cache
+def a_problem(spectrum, n_out):
+    """Kernel and spectrum, noisy and clean labels, an f_0, held-out inputs in the kernel's span."""
+    kernel = kernel_with(SPECTRA[spectrum](N))
+    clean, noisy = noisy_problem(N, n_out)
+    rng = np.random.default_rng(1)
+    held_out = HeldOut(
+        rng.normal(size=(N_TEST, N)) @ kernel / N,
+        noisy_problem(N_TEST, n_out, seed=2)[0],
+        initial=0.1 * rng.normal(size=(N_TEST, n_out)),
+    )
+    labels = Labels(noisy, clean, initial=0.1 * rng.normal(size=clean.shape))
+    return Problem(labels, kernel, spectrum_of(kernel), held_out=held_out)
+
+
+def teacher_of(name, n_out):
+    """The teacher of that name; a pretrained one has taught outputs that are nobody's labels."""
+    outputs = np.random.default_rng(4).normal(size=(N, n_out))
+    return supervised.TEACHERS[name] or sv.Pretrained(outputs)
+
+
+# Who can follow which rule.
+
+STEPS, EVENTS = {"Stepwise"}, {"EventDriven", "Stepwise"}
+EPOCHS = sv.Supervision(sv.Hard(), sv.Harmonic(), sv.LastEpoch(4))
+BY_OUTPUTS = supervised.OutputNorm()
+WHO_CAN = {
+    "descent": (Descent(), {"ClosedForm", *EVENTS}),
+    "heavy ball": (Descent(momentum=0.5), {"ClosedForm", *EVENTS}),
+    "flow": (Flow(), {"ClosedForm"}),
+    "a filter": (filters.GradientDescent(0.1), {"ClosedForm"}),
+    "rounds": (sv.Rounds(EPOCHS, 2), {"ByRounds", *EVENTS}),
+    "rounds and a finish": (sv.Rounds(EPOCHS, 2, sv.Hard()), {"ByRounds"}),
+    "nothing taught": (
+        sv.Supervision(sv.Sharpened(1.0), sv.Constant(1.0), sv.ExponentialMovingAverage(0.5)),
+        EVENTS,
+    ),
+    "a weight of the outputs": (sv.Supervision(sv.Hard(), BY_OUTPUTS), STEPS),
+    "the same once an epoch": (sv.Supervision(sv.Hard(), BY_OUTPUTS, sv.LastEpoch(4)), EVENTS),
+}
+KNOWN_CHANGES = {
+    "current": ["hard"],
+    "last_epoch": supervised.LABELS,
+    "restart": supervised.LABELS,
+    "average": [],
+    "pretrained": supervised.LABELS,
+}
+"""The label functions of which it is known, by teacher, when what is taught changes."""
+PARTS = list(itertools.product(KNOWN_CHANGES, supervised.LABELS, supervised.SCHEDULES))
+for _teacher, _label, _schedule in PARTS:
+    _parts = supervised.LABELS[_label][0], supervised.SCHEDULES[_schedule][0]
+    WHO_CAN[f"{_label}, {_schedule}, {_teacher}"] = (
+        sv.Supervision(*_parts, teacher_of(_teacher, 3)),
+        EVENTS if _label in KNOWN_CHANGES[_teacher] else STEPS,
+    )
+
+
+def assert_who_can(problem, rule, able, *, times=None, store_at=(), descent=None):
+    """These have no obstacle and no others do; the refusal of others names these, in order."""
+    carried = rule if isinstance(rule, Descent) else descent or Descent()
+    request = Request(times, store_at, carried)
+    obstacles = {name: method.obstacle(problem, rule, request) for name, method in METHODS.items()}
+    can = [name for name, obstacle in obstacles.items() if not obstacle]
+    assert set(can) == able, obstacles
+    kind, asked = type(rule).__name__, {"store_at": store_at, "descent": descent}
+    can_at_the_end = " and ".join(f"{name}()" for name in can) + " can" if can else "no method can"
+    for name, obstacle in obstacles.items():
+        if obstacle:
+            said = f"method {name} cannot follow {kind} here: {obstacle}; {can_at_the_end}"
+            with pytest.raises(ValueError, match=re.escape(said)):
+                solve(problem, rule, times, METHODS[name], **asked)
+    if can:
+        assert type(Auto().choose(problem, rule, request)).__name__ == can[0]
+    else:
+        reasons = [f"{name}: {obstacle}" for name, obstacle in obstacles.items()]
+        said = f"no method can follow {kind} here ({'; '.join(reasons)})"
+        with pytest.raises(ValueError, match=re.escape(said)):
+            solve(problem, rule, times, **asked)
+
+
+@pytest.mark.parametrize("name", WHO_CAN)
+def test_a_method_says_what_it_cannot_follow_and_who_can(name):
+    rule, able = WHO_CAN[name]
+    assert_who_can(a_problem("power_law", 3), rule, able)
+
+
+@pytest.mark.parametrize("name", list(WHO_CAN)[:7])
+def test_a_method_asks_for_what_it_needs_of_the_problem(name):
+    problem, (rule, able) = a_problem("power_law", 3), WHO_CAN[name]
+    assert_who_can(problem.replace(spectrum=None), rule, able & STEPS)
+    assert_who_can(problem.replace(operator=None), rule, able - STEPS)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"times": [4, 9]}, {"times": [0, 4, 8], "store_at": [4]}, {"descent": Descent(momentum=0.5)}],
+)
+def test_rounds_are_looked_at_between_their_ends_by_others(asked):
+    assert_who_can(a_problem("power_law", 3), sv.Rounds(EPOCHS, 2), EVENTS, **asked)
+
+
+@pytest.mark.parametrize(
+    ("rule", "options", "message"),
+    [
+        (Descent(), {}, "times must be a list of steps for Descent; got None, which only Rounds"),
+        (Flow(), {}, "times must be a list of steps for Flow; got None"),
+        (EPOCHS, {}, "times must be a list of steps for Supervision; got None"),
+        (sv.Hard(), {"times": [1]}, "rule must be Descent, .* or a spectral rule; got Hard"),
+        (Descent(), {"times": [1], "method": Stepwise}, r"an object such as Stepwise\(\); got <cl"),
+        (Flow(), {"times": [1], "descent": Descent()}, "descent belongs to .*Flow carries its own"),
+    ],
+)
+def test_what_is_no_rule_or_no_method_is_refused(rule, options, message):
+    with pytest.raises(ValueError, match=message), without_type_checks():
+        solve(a_problem("power_law", 3), rule, **options)
+
+
+# That all of them agree.
+
+
+@jax.jit
+def measured(labels, held_out, outputs, dual):
+    """All metrics of f_t and c_t at some times, by their definitions, and held-out predictions."""
+
+    def one(outputs, dual):
+        distance = metrics.parameter_distance(outputs - labels.initial, dual)
+        train = metrics.train_metrics(
+            outputs, labels.clean, labels.noisy, parameter_distance=distance
+        )
+        held = held_out.initial + jnp.matmul(held_out.cross_kernel, dual, precision="highest")
+        return train, metrics.held_out_metrics(held, held_out.targets), held
+
+    return jax.vmap(one)(outputs, dual)
+
+
+def as_run(problem, outputs, dual, times):
+    """The trajectory of f_t and c_t at some times, (n_time, n_train, n_out)."""
+    train, held_out, held = measured(problem.labels, problem.held_out, outputs, dual)
+    return Trajectory(
+        times=np.asarray(times, float),
+        train=train,
+        held_out=held_out,
+        final=FinalState(predictions=outputs[-1], dual=dual[-1], held_out_predictions=held[-1]),
+        stored=StoredPredictions(np.asarray(times, float), outputs, held),
+        learning_rate=1.0,
+        rule="plain loops",
+    )
+
+
+def assert_same(got, expected, *, rtol=1e-9, atol=1e-11):
+    """The same records, outputs and dual variables at all times that both have."""
+    _, mine, theirs = np.intersect1d(got.times, expected.times, return_indices=True)
+    assert len(mine) == min(len(got.times), len(expected.times))
+    close = functools.partial(np.testing.assert_allclose, rtol=rtol, atol=atol)
+    for name, curve in got.curves().items():
+        one, other = np.asarray(curve)[mine], np.asarray(expected.curves()[name])[theirs]
+        if name == "train_parameter_distance":
+            # Where λ = 0, c grows without an end; cᵀΘc cannot tell that from 0 better than this.
+            leak = N * np.finfo(float).eps * np.sum(np.asarray(got.final.dual) ** 2)
+            np.testing.assert_allclose(one**2, other**2, rtol=rtol, atol=leak, err_msg=name)
+        else:
+            close(one, other, err_msg=name)
+    if got.stored is not None and expected.stored is not None:
+        close(got.stored.train[mine], expected.stored.train[theirs], err_msg="outputs")
+        close(got.stored.held_out[mine], expected.stored.held_out[theirs], err_msg="held out")
+    if got.times[-1] == expected.times[-1]:
+        last, same = got.final, expected.final
+        close(last.predictions, same.predictions, err_msg="last outputs")
+        close(last.held_out_predictions, same.held_out_predictions, err_msg="last held out")
+        scale = np.abs(same.dual).max()
+        np.testing.assert_allclose(last.dual, same.dual, rtol=0, atol=rtol * scale, err_msg="dual")
+
+
+TO_ROUNDING = {"rtol": 1e-11, "atol": 1e-12}
+"""How near the same steps are that are taken one by one."""
+
+
+def assert_all_agree(runs, *, stepped=None):
+    """Each run is each other one, and nothing fell short of any; ``stepped`` of plain steps."""
+    for (one, got), (other, expected) in itertools.combinations(runs.items(), 2):
+        precision = stepped if {one, other} == {"plain", "Stepwise"} else None
+        try:
+            assert_same(got, expected, **precision or {})
+        except AssertionError as error:
+            raise AssertionError(f"{one} and {other} differ: {error}") from error
+    for name, run in runs.items():
+        assert all("eigenvalues are below" in note for note in run.notes), (name, run.notes)
+
+
+def runs_of(problem, rule, able, times=None, **options):
+    """The run of every method that can follow the rule, by name."""
+    return {
+        name: solve(problem, rule, times, METHODS[name], **options)
+        for name in METHODS
+        if name in able
+    }
+
+
+def rate_of(problem, fraction):
+    return fraction / float(np.linalg.eigvalsh(problem.theta)[-1])
+
+
+def identity(kind, schedule, teacher=None):
+    """Identity labels under a schedule of the kind of that name."""
+    schedule = chosen_schedule(kind, instead=schedule)
+    return sv.Supervision(chosen_label("identity"), schedule, teacher)
+
+
+AT = np.arange(LONG_TIMES[-1])
+SLOW, FINITE, ENDLESS = (1.0 + AT) ** -0.5, (1.0 + AT) ** -1.5, 1.0 / (1.0 + AT)
+AVERAGED = 50.0 / (50.0 + AT)
+ALWAYS = np.ones(len(AT))
+PLAIN = sv.plain_descent()
+IN_ROUNDS = sv.Supervision(sv.Identity(), sv.Constant(0.0), sv.Restart(30), warm_up=30)
+CLOSED_FORMS = {  # name: supervision, filter at a rate, weights, momentum, rate as a share of 1/λ₁
+    "descent": (PLAIN, filters.GradientDescent, ALWAYS, 0.0, 1.7),
+    "heavy ball": (PLAIN, lambda eta: filters.HeavyBall(eta, 0.9), ALWAYS, 0.9, 1.7),
+    "momentum of 0": (PLAIN, lambda eta: filters.HeavyBall(eta, 0.0), ALWAYS, 0.0, 1.7),
+    "slow decay (5d)": (
+        identity("power", sv.Power(0.5)),
+        lambda eta: filters.IdentityDistillation(eta, SLOW),
+        SLOW,
+        0.0,
+        1.7,
+    ),
+    "finite sum (5d)": (
+        identity("power", sv.Power(1.5)),
+        lambda eta: filters.IdentityDistillation(eta, FINITE),
+        FINITE,
+        0.0,
+        0.9,
+    ),
+    "endless sum (5d)": (
+        identity("harmonic", sv.Harmonic()),
+        lambda eta: filters.IdentityDistillation(eta, ENDLESS),
+        ENDLESS,
+        0.0,
+        0.9,
+    ),
+    "constant (5d)": (
+        identity("constant", sv.Constant(0.2)),
+        lambda eta: filters.IdentityDistillation(eta, 0.2 * ALWAYS),
+        0.2 * ALWAYS,
+        0.0,
+        0.9,
+    ),
+    "moving average": (
+        identity("power", sv.Power(0.5), sv.ExponentialMovingAverage(0.8)),
+        lambda eta: filters.IdentityDistillation(eta, SLOW, average_decay=0.8),
+        SLOW,
+        0.0,
+        1.7,
+    ),
+    "slower moving average": (
+        identity("harmonic", sv.Harmonic(50.0), sv.ExponentialMovingAverage(0.9)),
+        lambda eta: filters.IdentityDistillation(eta, AVERAGED, average_decay=0.9),
+        AVERAGED,
+        0.0,
+        0.9,
+    ),
+    "last epoch (5e)": (
+        identity("constant", sv.Constant(0.3), sv.LastEpoch(4)),
+        lambda eta: filters.LastEpochTeacher(eta, 4, 0.3),
+        0.3 * ALWAYS,
+        0.0,
+        1.7,
+    ),
+    "restart (5e)": (
+        identity("constant", sv.Constant(0.3), sv.Restart(4)),
+        lambda eta: filters.RestartedStudent(eta, 4, 0.3),
+        0.3 * ALWAYS,
+        0.0,
+        0.9,
+    ),
+    "rounds (5c)": (
+        IN_ROUNDS,
+        lambda eta: filters.DistillationRounds(filters.GradientDescent(eta), round_steps=30),
+        0.0 * ALWAYS,
+        0.0,
+        0.9,
+    ),
+}
+
+
+@functools.cache
+def plain_steps_to_closed_form(name, n_out):
+    """f_t and c_t of the plain loop on all spectra at once, (n_step, n_spectrum, N, n_out)."""
+    supervision, _, weights, momentum, fraction = CLOSED_FORMS[name]
+    problems = [a_problem(spectrum, n_out) for spectrum in SPECTRA]
+    rates = np.array([rate_of(problem, fraction) for problem in problems])
+    return supervised.supervised_steps(
+        np.stack([problem.theta for problem in problems]),
+        np.stack([problem.noisy for problem in problems]),
+        label=lambda outputs: outputs,
+        schedule=lambda index, *_: weights[index],
+        teacher=supervision.teacher,
+        n_steps=LONG_TIMES[-1],
+        learning_rate=rates[:, None, None],
+        initial=np.stack([problem.labels.initial for problem in problems]),
+        momentum=momentum,
+        warm_up=supervision.warm_up,
+    )
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize(
+    ("name", "n_out"), [*((name, 3) for name in CLOSED_FORMS), ("descent", 1), ("heavy ball", 1)]
+)
+def test_ten_thousand_steps_are_those_of_the_closed_form(name, n_out, spectrum):
+    supervision, make_filter, _, momentum, fraction = CLOSED_FORMS[name]
+    problem = a_problem(spectrum, n_out)
+    descent = Descent(rate_of(problem, fraction), momentum=momentum)
+    kept = {"times": LONG_TIMES, "store_at": LONG_TIMES}
+    outputs, dual = plain_steps_to_closed_form(name, n_out)
+    place = list(SPECTRA).index(spectrum)
+    runs = {
+        "plain": as_run(problem, outputs[LONG_TIMES, place], dual[LONG_TIMES, place], LONG_TIMES)
+    }
+    if supervision is PLAIN:
+        runs |= runs_of(problem, descent, {"ClosedForm", *EVENTS}, **kept)
+    else:
+        knows = supervision.teacher.steps_per_epoch() is not None
+        able = EVENTS if knows else STEPS
+        runs |= runs_of(problem, supervision, able, descent=descent, **kept)
+    runs["filter"] = solve(problem, make_filter(descent.rate), **kept)
+    assert_all_agree(runs)
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize("n_out", [1, 3])
+def test_the_flow_is_that_of_the_matrix_exponential(n_out, spectrum):
+    """ċ = ỹ − f_0 − Θc from 0: its solution by one exponential for each time."""
+    problem, times = a_problem(spectrum, n_out), [0, 0.5, 3, 40.25]
+    rate, initial = rate_of(problem, 2.5), problem.labels.initial
+    pair = np.block([[-problem.theta, np.eye(N)], [np.zeros((N, 2 * N))]])
+    reached = np.stack([expm(rate * time * pair)[:N, N:] for time in times])
+    dual = reached @ (problem.noisy - initial)
+    expected = as_run(problem, initial + problem.theta @ dual, dual, times)
+    runs = runs_of(problem, Flow(rate), {"ClosedForm"}, times=times, store_at=times)
+    assert_all_agree({"exponential": expected} | runs)
+
+
+# All supervision.
+
+WARM_UP = {1: 3, 3: 0}
+LONG = {("current", "hard"), ("last_epoch", "sharpened"), ("restart", "identity")}
+LONG |= {("pretrained", "own")}
+
+
+def supervision_of(teacher, label, schedule, n_out):
+    """The supervision of these names, whose program is that of all with this teacher."""
+    labels = sv.Hard() if (teacher, label) == ("current", "hard") else chosen_label(label)
+    return sv.Supervision(
+        labels, chosen_schedule(schedule), teacher_of(teacher, n_out), warm_up=WARM_UP[n_out]
+    )
+
+
+def case_of(label, schedule, n_out):
+    """A problem, and descent with or without momentum, that go round with the combinations."""
+    i, j = list(supervised.LABELS).index(label), list(supervised.SCHEDULES).index(schedule)
+    problem = a_problem(list(SPECTRA)[(i + j // 2) % len(SPECTRA)], n_out)
+    return problem, Descent(rate_of(problem, 0.9), momentum=0.6 * ((i + j) % 2))
+
+
+def plain_steps(problem, supervision, descent, label, schedule, *, n_steps):
+    return supervised.supervised_steps(
+        problem.theta,
+        problem.noisy,
+        label=supervised.LABELS[label][1],
+        schedule=supervised.SCHEDULES[schedule][1],
+        teacher=supervision.teacher,
+        n_steps=n_steps,
+        learning_rate=descent.rate,
+        initial=problem.labels.initial,
+        momentum=descent.momentum,
+        warm_up=supervision.warm_up,
+    )
+
+
+@pytest.mark.parametrize("n_out", [1, 3])
+@pytest.mark.parametrize(("teacher", "label", "schedule"), PARTS)
+def test_supervised_steps_are_those_of_the_plain_loop(teacher, label, schedule, n_out):
+    problem, descent = case_of(label, schedule, n_out)
+    supervision = supervision_of(teacher, label, schedule, n_out)
+    long = schedule == "harmonic" and (teacher, label) in LONG
+    times = LONG_TIMES if long else TIMES
+    outputs, dual = (
+        part[TIMES]
+        for part in plain_steps(problem, supervision, descent, label, schedule, n_steps=TIMES[-1])
+    )
+    able = EVENTS if label in KNOWN_CHANGES[teacher] else STEPS
+    kept = {"times": times, "store_at": times, "descent": descent}
+    runs = runs_of(problem, supervision, able, **kept)
+    plain = as_run(problem, outputs, dual, TIMES)
+    assert_all_agree({"plain": plain} | runs, stepped=TO_ROUNDING)
+
+
+@pytest.mark.parametrize("n_out", [1, 3])
+@pytest.mark.parametrize("teacher", ["last_epoch", "restart"])
+@pytest.mark.parametrize(
+    ("label", "schedule"),
+    list(zip(itertools.cycle(supervised.LABELS), supervised.SCHEDULES, strict=False)),
+)
+def test_rounds_are_the_steps_between_their_ends(label, schedule, teacher, n_out):
+    problem, descent = case_of(label, schedule, n_out)
+    descent = Descent(descent.rate)
+    rounds = sv.Rounds(supervision_of(teacher, label, schedule, n_out), 6)
+    ends = rounds.times().astype(int)
+    outputs, dual = (
+        part[ends]
+        for part in plain_steps(
+            problem, rounds.supervision, descent, label, schedule, n_steps=ends[-1]
+        )
+    )
+    runs = runs_of(problem, rounds, {"ByRounds", *EVENTS}, descent=descent)
+    plain = as_run(problem, outputs, dual, ends)
+    assert_all_agree({"plain": plain} | runs, stepped=TO_ROUNDING)
