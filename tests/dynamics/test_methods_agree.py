@@ -1,94 +1,39 @@
-"""Who can follow which rule; and that all who can give the same run, that of plain loops."""
+"""A method says what it cannot follow; all who can give the same run, that of plain loops."""
 
 import functools
 import itertools
 import re
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.linalg import expm
 
 from ntk_air.dynamics import filters
 from ntk_air.dynamics import supervision as sv
-from ntk_air.dynamics.closed_form.exact import ClosedForm
-from ntk_air.dynamics.event_driven.event_driven import EventDriven
 from ntk_air.dynamics.method import Request
-from ntk_air.dynamics.rounds import ByRounds
 from ntk_air.dynamics.rules import Descent, Flow
-from ntk_air.dynamics.run import metrics
-from ntk_air.dynamics.run.trajectory import FinalState, StoredPredictions, Trajectory
 from ntk_air.dynamics.solve import Auto, solve
 from ntk_air.dynamics.stepwise.simulate import Stepwise
-from ntk_air.problem import HeldOut, Labels, Problem
+from ntk_air.problem import Labels
 from tests.dynamics import supervised
 from tests.dynamics.chosen import chosen_label, chosen_schedule
-from tests.dynamics.reference import SPECTRA, kernel_with, noisy_problem, spectrum_of
+from tests.dynamics.reference import SPECTRA
+from tests.dynamics.same_runs import TO_ROUNDING, as_run, assert_all_agree
+from tests.dynamics.who_can import (
+    EPOCHS,
+    EVENTS,
+    KNOWN_CHANGES,
+    METHODS,
+    PARTS,
+    STEPS,
+    WHO_CAN,
+    N,
+    a_problem,
+    teacher_of,
+)
 from tests.helpers.type_checks import without_type_checks
 
-N, N_TEST = 24, 5
 TIMES, LONG_TIMES = [0, 1, 3, 18, 301], [0, 1, 3, 18, 301, 10_000]
-IN_ORDER = (ClosedForm(), ByRounds(), EventDriven(), Stepwise())
-METHODS = {type(method).__name__: method for method in IN_ORDER}
-"""All methods, the fastest first."""
-
-
-@functools.cache
-def a_problem(spectrum, n_out):
-    """Kernel and spectrum, noisy and clean labels, an f_0, held-out inputs in the kernel's span."""
-    kernel = kernel_with(SPECTRA[spectrum](N))
-    clean, noisy = noisy_problem(N, n_out)
-    rng = np.random.default_rng(1)
-    held_out = HeldOut(
-        rng.normal(size=(N_TEST, N)) @ kernel / N,
-        noisy_problem(N_TEST, n_out, seed=2)[0],
-        initial=0.1 * rng.normal(size=(N_TEST, n_out)),
-    )
-    labels = Labels(noisy, clean, initial=0.1 * rng.normal(size=clean.shape))
-    return Problem(labels, kernel, spectrum_of(kernel), held_out=held_out)
-
-
-def teacher_of(name, n_out):
-    """The teacher of that name; a pretrained one has taught outputs that are nobody's labels."""
-    outputs = np.random.default_rng(4).normal(size=(N, n_out))
-    return supervised.TEACHERS[name] or sv.Pretrained(outputs)
-
-
-# Who can follow which rule.
-
-STEPS, EVENTS = {"Stepwise"}, {"EventDriven", "Stepwise"}
-EPOCHS = sv.Supervision(sv.Hard(), sv.Harmonic(), sv.LastEpoch(4))
-BY_OUTPUTS = supervised.OutputNorm()
-WHO_CAN = {
-    "descent": (Descent(), {"ClosedForm", *EVENTS}),
-    "heavy ball": (Descent(momentum=0.5), {"ClosedForm", *EVENTS}),
-    "flow": (Flow(), {"ClosedForm"}),
-    "a filter": (filters.GradientDescent(0.1), {"ClosedForm"}),
-    "rounds": (sv.Rounds(EPOCHS, 2), {"ByRounds", *EVENTS}),
-    "rounds and a finish": (sv.Rounds(EPOCHS, 2, sv.Hard()), {"ByRounds"}),
-    "nothing taught": (
-        sv.Supervision(sv.Sharpened(1.0), sv.Constant(1.0), sv.ExponentialMovingAverage(0.5)),
-        EVENTS,
-    ),
-    "a weight of the outputs": (sv.Supervision(sv.Hard(), BY_OUTPUTS), STEPS),
-    "the same once an epoch": (sv.Supervision(sv.Hard(), BY_OUTPUTS, sv.LastEpoch(4)), EVENTS),
-}
-KNOWN_CHANGES = {
-    "current": ["hard"],
-    "last_epoch": supervised.LABELS,
-    "restart": supervised.LABELS,
-    "average": [],
-    "pretrained": supervised.LABELS,
-}
-"""The label functions of which it is known, by teacher, when what is taught changes."""
-PARTS = list(itertools.product(KNOWN_CHANGES, supervised.LABELS, supervised.SCHEDULES))
-for _teacher, _label, _schedule in PARTS:
-    _parts = supervised.LABELS[_label][0], supervised.SCHEDULES[_schedule][0]
-    WHO_CAN[f"{_label}, {_schedule}, {_teacher}"] = (
-        sv.Supervision(*_parts, teacher_of(_teacher, 3)),
-        EVENTS if _label in KNOWN_CHANGES[_teacher] else STEPS,
-    )
 
 
 def assert_who_can(problem, rule, able, *, times=None, store_at=(), descent=None):
@@ -154,75 +99,6 @@ def test_what_is_no_rule_or_no_method_is_refused(rule, options, message):
 # That all of them agree.
 
 
-@jax.jit
-def measured(labels, held_out, outputs, dual):
-    """All metrics of f_t and c_t at some times, by their definitions, and held-out predictions."""
-
-    def one(outputs, dual):
-        distance = metrics.parameter_distance(outputs - labels.initial, dual)
-        train = metrics.train_metrics(
-            outputs, labels.clean, labels.noisy, parameter_distance=distance
-        )
-        held = held_out.initial + jnp.matmul(held_out.cross_kernel, dual, precision="highest")
-        return train, metrics.held_out_metrics(held, held_out.targets), held
-
-    return jax.vmap(one)(outputs, dual)
-
-
-def as_run(problem, outputs, dual, times):
-    """The trajectory of f_t and c_t at some times, (n_time, n_train, n_out)."""
-    train, held_out, held = measured(problem.labels, problem.held_out, outputs, dual)
-    return Trajectory(
-        times=np.asarray(times, float),
-        train=train,
-        held_out=held_out,
-        final=FinalState(predictions=outputs[-1], dual=dual[-1], held_out_predictions=held[-1]),
-        stored=StoredPredictions(np.asarray(times, float), outputs, held),
-        learning_rate=1.0,
-        rule="plain loops",
-    )
-
-
-def assert_same(got, expected, *, rtol=1e-9, atol=1e-11):
-    """The same records, outputs and dual variables at all times that both have."""
-    _, mine, theirs = np.intersect1d(got.times, expected.times, return_indices=True)
-    assert len(mine) == min(len(got.times), len(expected.times))
-    close = functools.partial(np.testing.assert_allclose, rtol=rtol, atol=atol)
-    for name, curve in got.curves().items():
-        one, other = np.asarray(curve)[mine], np.asarray(expected.curves()[name])[theirs]
-        if name == "train_parameter_distance":
-            # Where λ = 0, c grows without an end; cᵀΘc cannot tell that from 0 better than this.
-            leak = N * np.finfo(float).eps * np.sum(np.asarray(got.final.dual) ** 2)
-            np.testing.assert_allclose(one**2, other**2, rtol=rtol, atol=leak, err_msg=name)
-        else:
-            close(one, other, err_msg=name)
-    if got.stored is not None and expected.stored is not None:
-        close(got.stored.train[mine], expected.stored.train[theirs], err_msg="outputs")
-        close(got.stored.held_out[mine], expected.stored.held_out[theirs], err_msg="held out")
-    if got.times[-1] == expected.times[-1]:
-        last, same = got.final, expected.final
-        close(last.predictions, same.predictions, err_msg="last outputs")
-        close(last.held_out_predictions, same.held_out_predictions, err_msg="last held out")
-        scale = np.abs(same.dual).max()
-        np.testing.assert_allclose(last.dual, same.dual, rtol=0, atol=rtol * scale, err_msg="dual")
-
-
-TO_ROUNDING = {"rtol": 1e-11, "atol": 1e-12}
-"""How near the same steps are that are taken one by one."""
-
-
-def assert_all_agree(runs, *, stepped=None):
-    """Each run is each other one, and nothing fell short of any; ``stepped`` of plain steps."""
-    for (one, got), (other, expected) in itertools.combinations(runs.items(), 2):
-        precision = stepped if {one, other} == {"plain", "Stepwise"} else None
-        try:
-            assert_same(got, expected, **precision or {})
-        except AssertionError as error:
-            raise AssertionError(f"{one} and {other} differ: {error}") from error
-    for name, run in runs.items():
-        assert all("eigenvalues are below" in note for note in run.notes), (name, run.notes)
-
-
 def runs_of(problem, rule, able, times=None, **options):
     """The run of every method that can follow the rule, by name."""
     return {
@@ -250,7 +126,7 @@ PLAIN = sv.plain_descent()
 IN_ROUNDS = sv.Supervision(sv.Identity(), sv.Constant(0.0), sv.Restart(30), warm_up=30)
 CLOSED_FORMS = {  # name: supervision, filter at a rate, weights, momentum, rate as a share of 1/λ₁
     "descent": (PLAIN, filters.GradientDescent, ALWAYS, 0.0, 1.7),
-    "heavy ball": (PLAIN, lambda eta: filters.HeavyBall(eta, 0.9), ALWAYS, 0.9, 1.7),
+    "heavy ball": (PLAIN, lambda eta: filters.HeavyBall(eta, 0.8), ALWAYS, 0.8, 1.7),
     "momentum of 0": (PLAIN, lambda eta: filters.HeavyBall(eta, 0.0), ALWAYS, 0.0, 1.7),
     "slow decay (5d)": (
         identity("power", sv.Power(0.5)),
@@ -451,3 +327,18 @@ def test_rounds_are_the_steps_between_their_ends(label, schedule, teacher, n_out
     runs = runs_of(problem, rounds, {"ByRounds", *EVENTS}, descent=descent)
     plain = as_run(problem, outputs, dual, ends)
     assert_all_agree({"plain": plain} | runs, stepped=TO_ROUNDING)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_without_clean_labels_a_run_is_measured_against_the_noisy_ones(name):
+    rule = Descent(0.5) if name == "ClosedForm" else sv.Rounds(EPOCHS, 3)
+    times, problem = rule.times() if name != "ClosedForm" else [0, 4], a_problem("power_law", 3)
+    noisy, initial = problem.noisy, problem.labels.initial
+    told, untold = (
+        solve(problem.replace(labels=Labels(noisy, clean, initial)), rule, times, METHODS[name])
+        for clean in (noisy, None)
+    )
+    assert untold.notes == ("no clean labels given: measured against the noisy ones",)
+    assert told.notes == ()
+    for curve, same in zip(untold.curves().values(), told.curves().values(), strict=True):
+        np.testing.assert_array_equal(curve, same)

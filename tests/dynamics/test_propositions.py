@@ -17,6 +17,7 @@ from ntk_air.problem import HeldOut
 from tests.dynamics import supervised
 from tests.dynamics.reference import SPECTRA, kernel_with, spectrum_of
 from tests.dynamics.runs import follow
+from tests.dynamics.same_runs import assert_same
 
 N, LAST = 24, 10_000
 TIMES = [0, 1, 2, 10, 37, 100, 1000, LAST]
@@ -28,26 +29,6 @@ def problem():
     kernel = kernel_with(SPECTRA["rank_deficient"](N))
     _, clean, noisy, initial = supervised.a_problem(3, n=N)
     return kernel, spectrum_of(kernel), {"clean": clean, "initial": initial}, noisy
-
-
-def assert_same(simulated, exact, *, rtol=1e-9):
-    np.testing.assert_array_equal(simulated.times, exact.times)
-    curves, dual = simulated.curves(), np.asarray(simulated.final.dual)
-    # Modes with λ = 0 grow in c without an end; cᵀΘc cannot tell them from 0 better than this.
-    leak = N * np.finfo(float).eps * np.sum(dual**2)
-    expected = exact.curves()
-    distance = "train_parameter_distance"
-    np.testing.assert_allclose(
-        curves.pop(distance) ** 2, expected.pop(distance) ** 2, rtol=rtol, atol=leak
-    )
-    for name, curve in expected.items():
-        np.testing.assert_allclose(curves[name], curve, rtol=rtol, atol=1e-11, err_msg=name)
-    for got, expected in (
-        (simulated.final.predictions, exact.final.predictions),
-        (simulated.final.dual, exact.final.dual),
-    ):
-        distance = np.linalg.norm(np.asarray(got) - np.asarray(expected))
-        assert distance <= rtol * np.linalg.norm(np.asarray(expected))
 
 
 RATE = 0.9
