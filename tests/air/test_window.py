@@ -42,6 +42,7 @@ def test_the_window_is_where_the_shares_say():
     noise = air.retrieved_share(spectrum, z, around)
     assert signal[0] < 0.95 <= signal[1]
     assert noise[2] <= 0.05 < noise[3]
+    assert window.steps is not None
     first, last = window.steps
     assert first - 1 < window.start <= first <= last <= window.end < last + 1
 

@@ -115,7 +115,8 @@ def supervised_steps(
         index = clock if length is None else clock // length
         weight = 1 if step < warm_up else schedule(index, taught, noisy)
         target = weight * noisy + (1 - weight) * label(taught)
-        if isinstance(teacher, sv.Restart) and step >= warm_up and clock % length == 0:
+        restart = length if isinstance(teacher, sv.Restart) else None
+        if restart is not None and step >= warm_up and clock % restart == 0:
             outputs, dual, velocity = initial, 0 * noisy, 0 * noisy
         velocity = momentum * velocity - learning_rate * (link(outputs) - target)
         dual = dual + velocity

@@ -151,11 +151,11 @@ def test_constant_and_agreement_weights_end_at_their_levels(clusters):
     clean, noisy = labels(0.2)
     eta = spectrum.default_learning_rate
     assert agreement_level(clean, noisy) == pytest.approx(0.2 * 2 * 0.2**0.5, rel=1e-14)
-    ends = {
-        Constant(0.1): constant_weight_level(clean, noisy, weight=0.1),
-        Agreement(): agreement_level(clean, noisy),
-    }
-    for schedule, expected in ends.items():
+    ends = (
+        (Constant(0.1), constant_weight_level(clean, noisy, weight=0.1)),
+        (Agreement(), agreement_level(clean, noisy)),
+    )
+    for schedule, expected in ends:
         tail = HardPatternTail(eta, np.full(10**6, expected / memorisation_level(clean, noisy)))
         end = follow(
             spectrum, noisy, tail, [2000, 10**6], method=ClosedForm(), clean=clean, initial=clean

@@ -208,7 +208,7 @@ def plain_steps_to_closed_form(name, n_out):
         teacher=supervision.teacher,
         n_steps=LONG_TIMES[-1],
         learning_rate=rates[:, None, None],
-        initial=np.stack([problem.labels.initial for problem in problems]),
+        initial=np.stack([np.asarray(problem.labels.initial) for problem in problems]),
         momentum=momentum,
         warm_up=supervision.warm_up,
     )
@@ -243,7 +243,7 @@ def test_ten_thousand_steps_are_those_of_the_closed_form(name, n_out, spectrum):
 def test_the_flow_is_that_of_the_matrix_exponential(n_out, spectrum):
     """ċ = ỹ − f_0 − Θc from 0: its solution by one exponential for each time."""
     problem, times = a_problem(spectrum, n_out), [0, 0.5, 3, 40.25]
-    rate, initial = rate_of(problem, 2.5), problem.labels.initial
+    rate, initial = rate_of(problem, 2.5), np.asarray(problem.labels.initial)
     pair = np.block([[-problem.theta, np.eye(N)], [np.zeros((N, 2 * N))]])
     reached = np.stack([expm(rate * time * pair)[:N, N:] for time in times])
     dual = reached @ (problem.noisy - initial)
@@ -332,7 +332,8 @@ def test_rounds_are_the_steps_between_their_ends(label, schedule, teacher, n_out
 @pytest.mark.parametrize("name", METHODS)
 def test_without_clean_labels_a_run_is_measured_against_the_noisy_ones(name):
     rule = Descent(0.5) if name == "ClosedForm" else sv.Rounds(EPOCHS, 3)
-    times, problem = rule.times() if name != "ClosedForm" else [0, 4], a_problem("power_law", 3)
+    times = rule.times() if isinstance(rule, sv.Rounds) else [0, 4]
+    problem = a_problem("power_law", 3)
     noisy, initial = problem.noisy, problem.labels.initial
     told, untold = (
         solve(problem.replace(labels=Labels(noisy, clean, initial)), rule, times, METHODS[name])

@@ -62,7 +62,9 @@ def test_5a_a_converged_student_is_its_stopped_teacher_on_every_input():
     teacher, student = got.final, taught.final
     np.testing.assert_allclose(student.predictions, teacher.predictions, atol=1e-11)
     np.testing.assert_allclose(
-        student.held_out_predictions, teacher.held_out_predictions, atol=1e-11
+        np.asarray(student.held_out_predictions),
+        np.asarray(teacher.held_out_predictions),
+        atol=1e-11,
     )
     # The teacher had not converged: its student is not just another fit of the noisy labels.
     assert got.train.residual_norm[-1] > 0.1

@@ -73,12 +73,15 @@ def test_the_finish_is_the_limit_of_a_new_student(n_out):
     assert followed.times[-1] == np.inf
     np.testing.assert_allclose(supervision.target(target, noisy, jnp.array(0)).target, target)
     np.testing.assert_allclose(followed.final.predictions, predictions, rtol=1e-9, atol=1e-10)
-    np.testing.assert_allclose(followed.final.dual, dual, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(np.asarray(followed.final.dual), dual, rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(
         followed.train.rms_distance[-1], np.linalg.norm(predictions - clean) / np.sqrt(N)
     )
     np.testing.assert_allclose(
-        followed.final.held_out_predictions, held_out.predictions(dual), rtol=1e-7, atol=1e-7
+        np.asarray(followed.final.held_out_predictions),
+        held_out.predictions(dual),
+        rtol=1e-7,
+        atol=1e-7,
     )
 
 

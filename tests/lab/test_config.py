@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ntk_air.kernels.empirical import EmpiricalNTK
 from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
@@ -19,7 +20,7 @@ def test_options_of_a_data_set_are_read_as_numbers_and_words():
     )
     dataset = config.load(seed=0)
     assert dataset.n_classes == 3
-    assert len(np.unique(dataset.groups)) == 3
+    assert len(np.unique(np.asarray(dataset.groups))) == 3
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,7 @@ def test_networks_on_images_have_kernels_of_their_own():
     network = ResidualNetwork(4, 2, n_out=10, parametrisation="standard")
     assert residual.network(dataset) == network
     built, name = residual.build(dataset, seed=3, precision="float64")
+    assert isinstance(built, EmpiricalNTK)
     assert built.params[0]["weight"].shape == (3, 3, 1, 4)
     assert name == "residual relu, channels 4, standard parametrisation"
     assert residual.run_name() == "empirical_residual-relu-depth2-width4-standard"

@@ -31,7 +31,7 @@ def test_a_name_is_described_by_noun_phrases(family, name):
         assert not re.match(r"(of|as|see)\b", text), f"{argument} is described by a fragment"
     if not inspect.isfunction(documented):
         return
-    assert ">>> " in documented.__doc__, "an example that runs"
+    assert ">>> " in (documented.__doc__ or ""), "an example that runs"
     parameters = inspect.signature(documented).parameters
     assert set(entries) == set(parameters)
     positional = [p for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]

@@ -16,7 +16,8 @@ class ProductOnly(KernelOperator):
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.matrix.shape
+        n_row, n_column = self.matrix.shape
+        return n_row, n_column
 
     @property
     def dtype(self) -> jnp.dtype:

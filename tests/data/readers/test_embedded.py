@@ -1,6 +1,7 @@
 """Sets that come with a package: their content against the package's own."""
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,12 @@ def _rows(array):
     return sorted(map(tuple, array.reshape(len(array), -1)))
 
 
+def scikit_learns_digits() -> Any:
+    return datasets.load_digits()
+
+
 def test_digits_are_scikit_learns_divided_by_16():
-    data, original = load_dataset("digits"), datasets.load_digits()
+    data, original = load_dataset("digits"), scikit_learns_digits()
     assert (data.n_train, data.n_test, data.inputs.shape[1:]) == (1438, 359, (8, 8, 1))
     assert _rows(np.concatenate([data.inputs, data.test_inputs])) == _rows(original.images / 16)
     shares = np.bincount(data.test_labels) / np.bincount(original.target)
@@ -22,7 +27,7 @@ def test_digits_are_scikit_learns_divided_by_16():
 
 
 def test_each_digit_keeps_its_label():
-    data, original = load_dataset("digits"), datasets.load_digits()
+    data, original = load_dataset("digits"), scikit_learns_digits()
     label_of = dict(zip(map(tuple, original.data / 16), original.target, strict=True))
     flat = data.flattened()
     for inputs, labels in (

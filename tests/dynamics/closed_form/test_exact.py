@@ -1,5 +1,7 @@
 """Exact trajectories against plain NumPy stepping, step after step, up to 10,000 steps."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -188,7 +190,7 @@ def test_a_new_learning_rate_and_new_labels_compile_nothing():
     spectrum = spectrum_of(kernel_with(SPECTRA["power_law"](N)))
     clean, noisy, _ = labels_and_start(3)
     exactly_at(spectrum, noisy, GradientDescent(1.0))
-    functions = (project, direct_curves, exact._predictions_at)
+    functions: tuple[Any, ...] = (project, direct_curves, exact._predictions_at)
     compiled = [function._cache_size() for function in functions]
     exactly_at(spectrum, clean, GradientDescent(0.5), times=range(8))
     assert [function._cache_size() for function in functions] == compiled
@@ -243,7 +245,7 @@ def test_float32_runs_in_float32_and_agrees():
     )
     assert single.final.predictions.dtype == jnp.float32
     # An eigenvalue off by a few ε moves its residual by up to that times the number of steps.
-    tolerance = 5 * 1000 * np.finfo(np.float32).eps
+    tolerance = 5 * 1000 * float(np.finfo(np.float32).eps)
     np.testing.assert_allclose(single.final.predictions, double.final.predictions, atol=tolerance)
 
 

@@ -93,7 +93,7 @@ def test_simulation_is_the_plain_loop(n_out, label, teacher):
         store_at=[25],
     )
     np.testing.assert_allclose(got.stored.train[0], outputs[25], rtol=1e-11, atol=1e-12)
-    np.testing.assert_allclose(got.final.dual, dual[-1], rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(np.asarray(got.final.dual), dual[-1], rtol=1e-11, atol=1e-12)
     measured = probabilities(outputs[60])
     np.testing.assert_allclose(
         got.train.rms_distance[-1], np.linalg.norm(measured - clean) / np.sqrt(24), rtol=1e-11

@@ -215,7 +215,8 @@ def test_the_loop_lowers_for_every_platform(teacher, loss):
     arrays, static = eqx.partition((problem, start(problem)), eqx.is_array)
 
     def run(arrays, until):
-        return _advance_on_device(*eqx.combine(arrays, static), until)
+        problem, state = eqx.combine(arrays, static)
+        return _advance_on_device(problem, state, until)
 
     assert_lowers(run, arrays, jnp.asarray(9, jnp.int32))
 

@@ -70,8 +70,9 @@ def test_schedules_are_their_formulas_and_know_their_tails(name):
         )
     if schedule.non_increasing_from() is not None:
         assert (np.diff(weights[schedule.non_increasing_from() :]) <= 0).all()
-    if schedule.limit() is not None:
-        np.testing.assert_allclose(weights[-1], schedule.limit(), atol=2e-3)
+    limit = schedule.limit()
+    if limit is not None:
+        np.testing.assert_allclose(weights[-1], limit, atol=2e-3)
     # A sum converges if its later half adds little to it and less than the former.
     if schedule.has_finite_sum() is not None:
         later = weights[2000:].sum()

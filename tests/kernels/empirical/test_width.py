@@ -1,5 +1,7 @@
 """The empirical NTK of wide networks and its limit: the mean exactly, the distance by its slope."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -29,7 +31,8 @@ def relative_distances(kernels, limit):
 def slope_interval(distances, confidence=0.99):
     """The slope of log distance over log width with its confidence interval, seeds as repeats."""
     n_seeds = len(distances[0])
-    fit = stats.linregress(np.repeat(np.log(WIDTHS), n_seeds), np.log(np.concatenate(distances)))
+    logs = np.repeat(np.log(WIDTHS), n_seeds), np.log(np.concatenate(distances))
+    fit: Any = stats.linregress(*logs)
     reach = stats.t.ppf((1 + confidence) / 2, len(WIDTHS) * n_seeds - 2) * fit.stderr
     return fit.slope - reach, fit.slope + reach
 

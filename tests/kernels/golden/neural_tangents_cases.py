@@ -251,7 +251,7 @@ def prediction_values(nt, network, shape, dtype):
         lambda f, target: jnp.mean((f - target) ** 4), k_train, y, learning_rate=0.5
     )
     integrated = integrate(times, f0, f0_test, k_test)
-    values |= zip(("integrated_train", "integrated_test"), integrated, strict=True)
+    values |= dict(zip(("integrated_train", "integrated_test"), integrated, strict=True))
     values["max_learning_rate"] = nt.predict.max_learning_rate(k_train, y.size)
     ensemble = nt.predict.gradient_descent_mse_ensemble(kernel_fn, x, y, diag_reg=0.1)
     for stage, time in (("along", times), ("end", None)):

@@ -30,12 +30,12 @@ def test_it_lowers_for_every_platform():
 def test_neither_a_second_call_nor_other_variances_compile_anything():
     x1, x2, y1, y2 = (jnp.asarray(images(n, 4, 4, 2, seed=n)) for n in (3, 5, 3, 5))
     first = ConvolutionalNTK((1, 1), bias_variance=0.1)
-    first(x1), first(x1, x2), first.diagonal(x1)
+    _ = first(x1), first(x1, x2), first.diagonal(x1)
     again = ConvolutionalNTK([1, 1], bias_variance=0.1)
     other = ConvolutionalNTK((1, 1), bias_variance=0.2, weight_variance=1.5)
     with count_compilations() as compiled:
         for architecture in (again, other):
-            architecture(y1), architecture(y1, y2), architecture.diagonal(y1)
+            _ = architecture(y1), architecture(y1, y2), architecture.diagonal(y1)
     assert not compiled
     with count_compilations() as compiled:
         ConvolutionalNTK((1,))(y1, y2)

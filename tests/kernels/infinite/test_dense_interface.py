@@ -60,12 +60,12 @@ def test_the_axes_behind_the_first_are_flattened():
 def test_neither_a_second_call_nor_other_variances_compile_anything():
     x1, x2, y1, y2 = (jnp.asarray(inputs(n, seed=n)) for n in (4, 5, 4, 5))
     first = DenseNTK(bias_variance=0.1)
-    first(x1), first(x1, x2), first.diagonal(x1)
+    _ = first(x1), first(x1, x2), first.diagonal(x1)
     again = DenseNTK(bias_variance=0.1)
     other = DenseNTK(bias_variance=0.2, weight_variance=1.5)
     with count_compilations() as compiled:
         for architecture in (again, other):
-            architecture(y1), architecture(y1, y2), architecture.diagonal(y1)
+            _ = architecture(y1), architecture(y1, y2), architecture.diagonal(y1)
     assert not compiled
     with count_compilations() as compiled:
         DenseNTK(depth=1)(y1, y2)

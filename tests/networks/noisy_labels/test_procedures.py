@@ -30,7 +30,7 @@ ONE_HOT = np.eye(N_CLASSES)[LABELS]
 OUTPUTS = RNG.normal(size=(6, N_CLASSES))
 
 BATCH_LABELS = RNG.integers(0, N_CLASSES, 10)
-PAIR = tuple(2 * RNG.normal(size=(10, N_CLASSES)) for _ in range(2))
+PAIR = 2 * RNG.normal(size=(10, N_CLASSES)), 2 * RNG.normal(size=(10, N_CLASSES))
 """Logits of two networks for a batch of ten."""
 
 

@@ -1,5 +1,7 @@
 """Networks of finite width against their kernel: fitted laws, and where networks are kernels."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ def test_a_fit_is_least_squares_of_the_logarithms_with_students_interval():
     widths = np.repeat([64.0, 256.0, 1024.0, 4096.0], 5)
     values = 3.0 * widths**-0.5 * np.exp(0.1 * rng.normal(size=20))
     law = fit_power_law(widths, values)
-    reference = linregress(np.log(widths), np.log(values))
+    reference: Any = linregress(np.log(widths), np.log(values))
     assert law.slope == pytest.approx(reference.slope, rel=1e-10)
     assert law.standard_error == pytest.approx(reference.stderr, rel=1e-10)
     # Student's 97.5 % quantile at 18 degrees of freedom, from a table.

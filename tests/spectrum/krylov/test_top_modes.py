@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
@@ -43,7 +44,7 @@ class HostKernel(KernelOperator):
     def matvec(self, vectors):
         assert vectors.dtype == self.dtype
         self.passes.append(vectors.shape[1])
-        return self.matrix @ vectors
+        return jnp.asarray(self.matrix @ vectors)
 
     def to_dense(self):
         raise AssertionError("the whole matrix was asked for")
