@@ -16,6 +16,7 @@ def benchmark():
     return importlib.import_module("benchmarks.empirical_ntk.__main__")
 
 
+@pytest.mark.slow
 def test_a_row_is_measured_saved_and_not_measured_again(benchmark, tmp_path, capsys):
     config = benchmark.Config(case="tiny", inputs=4, tool="ntk_air", repeats=1, out=tmp_path)
     benchmark.main(config)

@@ -62,6 +62,7 @@ def test_an_experiment_without_a_report_is_refused():
         report_of("nothing")
 
 
+@pytest.mark.slow
 def test_a_run_leaves_manifest_results_arrays_and_figures(smoke):
     name, folder, done = smoke
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -209,6 +209,7 @@ x = np.random.default_rng(0).standard_normal((1500, 10))
 """
 
 
+@pytest.mark.slow
 def test_measured_peak_memory_stays_under_the_bound():
     result = 1500**2 * 8
     bound = result + 2**22

@@ -130,6 +130,7 @@ bounded, free = (
 """
 
 
+@pytest.mark.slow
 def test_measured_peak_memory_stays_under_the_bound():
     bound = 12_000_000
     bounded, diagonal, free = peak_bytes(

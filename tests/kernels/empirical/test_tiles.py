@@ -109,6 +109,7 @@ few_parameters = few_parameters_apply, list(jnp.ones(4))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "outputs", "n", "bound"),
     [

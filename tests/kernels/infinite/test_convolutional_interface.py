@@ -55,6 +55,7 @@ def test_more_pairs_than_are_computed_at_once():
     assert (tiled == tiled.T).all()
 
 
+@pytest.mark.slow
 def test_tile_bytes_covers_what_a_call_takes():
     sizes = (16, 24)
     setup = """

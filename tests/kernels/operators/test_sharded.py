@@ -58,6 +58,7 @@ def assert_right(result, problem):
     np.testing.assert_allclose(result["product"], matrix @ vectors, rtol=0, atol=1e-12 * scale * N)
 
 
+@pytest.mark.devices
 def test_several_devices_of_one_process(tmp_path, problem):
     results = results_of(tmp_path, problem, n_devices=8)
     assert sorted(results) == [f"devices{size}_process0" for size in (1, 2, 4, 8)]
@@ -76,6 +77,7 @@ def test_several_devices_of_one_process(tmp_path, problem):
     )
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("n_processes", [2, 4])
 def test_several_processes(tmp_path, problem, n_processes):
     results = results_of(tmp_path, problem, n_processes=n_processes)

@@ -271,6 +271,7 @@ def test_it_leaves_no_trace():
     )
 
 
+@pytest.mark.devices
 def test_it_runs_on_several_devices():
     _run_python(
         """

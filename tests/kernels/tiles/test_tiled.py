@@ -287,6 +287,7 @@ def rebuild():
 """
 
 
+@pytest.mark.slow
 def test_measured_peak_memory_stays_under_the_bound(tmp_path):
     bound = 6_000_000  # the matrix has 25 MB, the tiles on disk 12.5 MB
     peaks = peak_bytes(

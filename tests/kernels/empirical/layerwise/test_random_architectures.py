@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,6 +119,7 @@ def network(layers):
     return lambda values, x: outputs(Parameters(values), x), values
 
 
+@pytest.mark.slow
 @settings(derandomize=True, max_examples=12, deadline=None)
 @given(layers=st.lists(st.sampled_from(sorted(LAYERS)), min_size=2, max_size=4))
 def test_random_networks(layers):
