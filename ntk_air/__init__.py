@@ -11,7 +11,14 @@ operators that hold no matrix. Spectra: ``decompose``, ``top_modes``, ``label_qu
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+if sys.platform == "win32":
+    raise ImportError(
+        "ntk_air runs on Linux and macOS: it locks folders of tiles and measures memory by what "
+        "POSIX systems have. On Windows, install it in the Windows Subsystem for Linux (WSL)"
+    )
 
 if TYPE_CHECKING:
     from ntk_air import networks

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
@@ -43,6 +44,15 @@ def test_sections_of_the_theory_that_are_cited_are_there():
                 cited |= {number for number in match if number}
     assert cited
     assert cited <= there
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sorted((ROOT / ".github").rglob("*.yml")), ROOT / ".pre-commit-config.yaml"],
+    ids=lambda path: path.name,
+)
+def test_workflows_and_forms_are_yaml(path):
+    assert isinstance(yaml.safe_load(path.read_text("utf-8")), dict)
 
 
 def test_workflows_call_what_ci_runs():

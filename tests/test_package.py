@@ -22,6 +22,15 @@ print(json.dumps(found))
 """
 
 
+def test_import_says_that_windows_is_not_for_it():
+    code = "import sys; sys.platform = 'win32'; import ntk_air"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: ntk_air runs on Linux and macOS")
+    assert "WSL" in last
+
+
 @pytest.fixture(scope="module")
 def said():
     """What a process prints that imports all that the package exports."""
