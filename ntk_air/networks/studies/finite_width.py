@@ -5,7 +5,7 @@ import math
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray, Shaped
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from ntk_air._base.checks import check_finite, check_inputs
 from ntk_air._base.typing import AnyArray, Curve, Inputs
@@ -89,7 +89,7 @@ def fit_power_law(
     freedom = len(x) - 2
     residual = y - intercept - slope * x
     error = math.sqrt(float(residual @ residual) / freedom / float(centred @ centred))
-    reach = float(student.ppf(0.975, freedom)) * error
+    reach = float(stdtrit(freedom, 0.975)) * error
     return PowerLaw(slope, error, slope - reach, slope + reach, intercept)
 
 

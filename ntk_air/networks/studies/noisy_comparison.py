@@ -234,7 +234,7 @@ class _Comparison:
             self._in_kernel_regime,
             plain_descent(),
             times.tolist(),
-            schedule.optimiser(time, n_train, largest_eigenvalue=largest_eigenvalue),
+            schedule.optimiser(time, n_train, largest_eigenvalue),
             method=batches,
         )
         return MethodRun(run, np.asarray(run.times) / batches.steps_per_pass(n_train))

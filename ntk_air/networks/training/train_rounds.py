@@ -79,8 +79,9 @@ class FlowTimeSchedule(eqx.Module):
         fewest = self.least_passes * max(n_train // batch_size, 1)
         return max(math.ceil(time * (1.0 - self.momentum)), fewest)
 
-    def optimiser(self, time: float, n_train: int, *, largest_eigenvalue: float) -> Descent:
+    def optimiser(self, time: float, n_train: int, largest_eigenvalue: float) -> Descent:
         """Descent whose rates, times 1/(1 − β), add up to ``time``/λ₁ over the stretch."""
+        check_positive("largest_eigenvalue", largest_eigenvalue)
         steps = self.n_steps(time, n_train)
         mean = time * (1.0 - self.momentum) / (steps * largest_eigenvalue)
         # Σ_{i<k} (1 − i/k) = (k + 1)/2.
@@ -115,6 +116,10 @@ class _Stretch(NamedTuple):
     weight: float
     n_records: int = 1
 
+    def supervision(self, taught: Float[Array, "n_train n_out"]) -> Supervision:
+        """Targets that stand still, given the outputs of the student before."""
+        return Supervision(self.label_function, Constant(self.weight), Pretrained(taught))
+
 
 def train_rounds(
     problem: NetworkProblem,
@@ -148,54 +153,39 @@ def train_rounds(
     >>> import jax
     >>> import numpy as np
     >>> import ntk_air as na
-    >>> network = na.networks.DenseNetwork((8,))
-    >>> inputs, noisy = np.eye(4, dtype="float32"), np.array([[1], [1], [-1], [-1]], "float32")
-    >>> problem = na.networks.NetworkProblem(
-    ...     network.apply, network.init(jax.random.key(0), 4), inputs, na.Labels(noisy)
-    ... )
-    >>> supervision = na.Supervision(
-    ...     na.label_functions.Hard(), na.weights.Constant(0.5), na.teachers.Restart(20), warm_up=10
-    ... )
-    >>> run = na.networks.train_rounds(
-    ...     problem,
-    ...     na.Rounds(supervision, 2),
-    ...     na.networks.FlowTimeSchedule(2),
-    ...     largest_eigenvalue=2.0,
-    ...     key=jax.random.key(1),
-    ... )
+    >>> x, labels = np.eye(2), na.Labels(np.array([[1.0], [-1.0]]))
+    >>> problem = na.networks.NetworkProblem(lambda params, x: x @ params, x[:, :1], x, labels)
+    >>> taught = na.Supervision(na.label_functions.Hard(), na.weights.Constant(0.5),
+    ...                         na.teachers.Restart(20), warm_up=10)
+    >>> whole = na.networks.FlowTimeSchedule(batch_size=None)
+    >>> run = na.networks.train_rounds(problem, na.Rounds(taught, 2), whole,
+    ...                                largest_eigenvalue=1.0, key=jax.random.key(0))
     >>> run.trajectory.times.tolist()
     [10.0, 30.0, 50.0]
     """
-    check_positive("largest_eigenvalue", largest_eigenvalue)
     stretches = _stretches(rounds, schedule)
     problem = dataclasses.replace(problem, subtract_initial=True)
-    n_train = problem.n_train
-    per_pass = max(n_train // (schedule.batch_size or n_train), 1)
-    runs, passes, times = [], [], []
-    noisy = problem.labels.noisy
-    taught, walked, clock = jnp.zeros(noisy.shape, jnp.asarray(noisy).dtype), 0.0, 0.0
-    for index, (time, label_function, weight, n_records) in enumerate(stretches):
-        steps = schedule.n_steps(time, n_train)
-        records = _records(steps, per_pass, n_records)
-        run = train(
-            problem,
-            Supervision(label_function, Constant(weight), Pretrained(taught)),
-            records,
-            schedule.optimiser(time, n_train, largest_eigenvalue=largest_eigenvalue),
-            method=Minibatches(schedule.batch_size, jax.random.fold_in(key, index)),
-        )
-        if len(run.times) < len(records) or run.times[-1] < steps:
-            raise ValueError(
-                f"training in rounds ended in stretch {index} of {len(stretches)}: "
-                + "; ".join(run.notes)
-            )
-        passes += [walked + step / per_pass for step in records]
-        times += [clock + time * step / steps for step in records]
-        walked, clock = passes[-1], times[-1]
+    per_pass = Minibatches(schedule.batch_size).steps_per_pass(problem.n_train)
+    runs, passes, times = [], [0.0], [0.0]
+    taught = jnp.zeros_like(problem.labels.noisy)
+    for index, stretch in enumerate(stretches):
+        steps = schedule.n_steps(stretch.time, problem.n_train)
+        records = _records(steps, per_pass, stretch.n_records)
+        rate = schedule.optimiser(stretch.time, problem.n_train, largest_eigenvalue)
+        batches = Minibatches(schedule.batch_size, jax.random.fold_in(key, index))
+        run = train(problem, stretch.supervision(taught), records, rate, method=batches)
+        _check_ended(run, records, f"stretch {index} of {len(stretches)}")
+        passes += [passes[-1] + step / per_pass for step in records]
+        times += [times[-1] + stretch.time * step / steps for step in records]
         taught = jnp.asarray(run.final.predictions)
         runs.append(run)
         progress("rounds", index + 1, len(stretches))
-    return RoundsRun(_joined(runs, np.array(times), rounds, schedule), np.array(passes))
+    return RoundsRun(_joined(runs, np.array(times[1:]), rounds, schedule), np.array(passes[1:]))
+
+
+def _check_ended(run: Trajectory, records: list[int], where: str) -> None:
+    if len(run.times) < len(records) or run.times[-1] < records[-1]:
+        raise ValueError(f"training in rounds ended in {where}: " + "; ".join(run.notes))
 
 
 def _stretches(rounds: Rounds, schedule: FlowTimeSchedule) -> list[_Stretch]:
