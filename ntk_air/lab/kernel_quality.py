@@ -53,7 +53,8 @@ def kernel_quality(problem: Problem) -> KernelQuality:
     """Measure AIR, the eigengap, and self-distillation by default beside plain descent.
 
     Args:
-        problem: with label noise and held-out inputs; its seed chooses the schedule's folds.
+        problem: problem with label noise and held-out inputs; its seed chooses the folds of the
+            schedule.
 
     Raises:
         ValueError: without flipped labels or held-out inputs, and for fewer than C + 1 inputs.

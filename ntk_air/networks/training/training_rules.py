@@ -31,7 +31,7 @@ class Batch(eqx.Module):
         step: optimiser steps taken before this one.
         epoch: passes through the training set completed before this one.
         starts_epoch: whether this is the first batch of its pass.
-        key: for the rule's own randomness; another one at each step.
+        key: PRNG key of the rule's own randomness; another one at each step.
     """
 
     inputs: Float[AnyArray, "rows *features"]
