@@ -51,23 +51,12 @@ def step_by_step(
     learning_rate: float,
     steps: Iterable[int],
     initial: np.ndarray,
-    momentum: float = 0.0,
-    restart_every: int | None = None,
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """f ← f − ηΘ(f − target(t, f)) in dual form: {step: (f_t, c_t)} at the given steps.
-
-    With ``restart_every`` the student goes back to f_0 before each step that divides by it,
-    after ``target`` has seen its outputs.
-    """
-    dual = velocity = np.zeros_like(initial)
-    predictions, seen = initial, {}
+    """f ← f − ηΘ(f − target(t, f)) in dual form: {step: (f_t, c_t)} at the given steps."""
+    dual, predictions, seen = np.zeros_like(initial), initial, {}
     for step in range(max(steps) + 1):
         if step in steps:
             seen[step] = (predictions, dual)
-        aim = target(step, predictions)
-        if restart_every and step % restart_every == 0:
-            dual, velocity, predictions = np.zeros_like(dual), np.zeros_like(dual), initial
-        velocity = momentum * velocity - learning_rate * (predictions - aim)
-        dual = dual + velocity
+        dual = dual - learning_rate * (predictions - target(step, predictions))
         predictions = initial + kernel @ dual
     return seen

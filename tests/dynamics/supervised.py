@@ -1,9 +1,16 @@
 """Supervised descent once more, in plain NumPy loops: what simulations are compared with."""
 
+import dataclasses
+from collections.abc import Callable
+
 import jax.numpy as jnp
 import numpy as np
 
 from ntk_air.dynamics import supervision as sv
+
+
+def itself(outputs):
+    return outputs
 
 
 def softmax(logits):
@@ -35,7 +42,7 @@ def agreement(outputs, noisy):
 
 
 LABELS = {
-    "identity": (sv.Identity(), lambda outputs: outputs),
+    "identity": (sv.Identity(), itself),
     "sharpened": (sv.Sharpened(0.3), sharpened(0.3)),
     "hard": (sv.Hard(), hard),
     "own": (lambda f: f / (1 + f * f), lambda f: f / (1 + f * f)),
@@ -79,46 +86,54 @@ class OutputNorm(sv.WeightSchedule):
         return None
 
 
-def supervised_steps(
-    kernel,
-    noisy,
-    *,
-    label,
-    schedule,
-    teacher,
-    n_steps,
-    learning_rate,
-    initial=None,
-    momentum=0.0,
-    warm_up=0,
-    link=lambda outputs: outputs,
-):
-    """f_0 … f_n and c_0 … c_n, each (n_steps + 1, n_train, n_out), by the definitions alone.
+@dataclasses.dataclass(frozen=True)
+class Taught:
+    """What a plain loop learns.
 
     ``teacher`` is one of this package's, read for its kind and its number and never called.
     """
+
+    label: Callable
+    schedule: Callable
+    teacher: sv.Teacher
+    warm_up: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class PlainDescent:
+    """The numbers of a plain loop, and what makes the predictions of its loss from outputs."""
+
+    rate: float | np.ndarray
+    momentum: float = 0.0
+    link: Callable = itself
+
+
+def supervised_steps(kernel, noisy, taught_by, descent, *, n_steps, initial=None):
+    """f_0 … f_n and c_0 … c_n, each (n_steps + 1, n_train, n_out), by the definitions alone."""
     initial = np.zeros_like(noisy) if initial is None else initial
+    teacher, warm_up = taught_by.teacher, taught_by.warm_up
     outputs, dual, velocity = initial, 0 * noisy, 0 * noisy
     seen, average = [(outputs, dual)], initial
+    length = getattr(teacher, "epoch_length", 0)  # none
     for step in range(n_steps):
         clock = max(step - warm_up, 0)
-        length = getattr(teacher, "epoch_length", None)
         if isinstance(teacher, sv.Pretrained):
             taught = np.asarray(teacher.outputs)
         elif isinstance(teacher, sv.ExponentialMovingAverage):
             decay = teacher.decay if clock else 0
             average = taught = decay * average + (1 - decay) * outputs
-        elif length is None:
+        elif not length:
             taught = outputs
         else:
             taught = seen[step - clock % length][0]
-        index = clock if length is None else clock // length
-        weight = 1 if step < warm_up else schedule(index, taught, noisy)
-        target = weight * noisy + (1 - weight) * label(taught)
-        restart = length if isinstance(teacher, sv.Restart) else None
-        if restart is not None and step >= warm_up and clock % restart == 0:
+        index = clock // length if length else clock
+        weight = 1 if step < warm_up else taught_by.schedule(index, taught, noisy)
+        target = weight * noisy + (1 - weight) * taught_by.label(taught)
+        restarts = isinstance(teacher, sv.Restart) and step >= warm_up
+        if restarts and clock % length == 0:
             outputs, dual, velocity = initial, 0 * noisy, 0 * noisy
-        velocity = momentum * velocity - learning_rate * (link(outputs) - target)
+        gradient = descent.link(outputs) - target
+        velocity = descent.momentum * velocity - descent.rate * gradient
         dual = dual + velocity
         outputs = initial + kernel @ dual
         seen.append((outputs, dual))

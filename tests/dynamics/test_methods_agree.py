@@ -3,6 +3,7 @@
 import functools
 import itertools
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,10 +100,10 @@ def test_what_is_no_rule_or_no_method_is_refused(rule, options, message):
 # That all of them agree.
 
 
-def runs_of(problem, rule, able, times=None, **options):
+def runs_of(problem, rule, able, **asked):
     """The run of every method that can follow the rule, by name."""
     return {
-        name: solve(problem, rule, times, METHODS[name], **options)
+        name: solve(problem, rule, method=METHODS[name], **asked)
         for name in METHODS
         if name in able
     }
@@ -203,14 +204,15 @@ def plain_steps_to_closed_form(name, n_out):
     return supervised.supervised_steps(
         np.stack([problem.theta for problem in problems]),
         np.stack([problem.noisy for problem in problems]),
-        label=lambda outputs: outputs,
-        schedule=lambda index, *_: weights[index],
-        teacher=supervision.teacher,
+        supervised.Taught(
+            supervised.itself,
+            lambda index, *_: weights[index],
+            supervision.teacher,
+            supervision.warm_up,
+        ),
+        supervised.PlainDescent(rates[:, None, None], momentum),
         n_steps=LONG_TIMES[-1],
-        learning_rate=rates[:, None, None],
-        initial=np.stack([np.asarray(problem.labels.initial) for problem in problems]),
-        momentum=momentum,
-        warm_up=supervision.warm_up,
+        initial=np.stack([problem.labels.initial for problem in problems]),
     )
 
 
@@ -222,7 +224,7 @@ def test_ten_thousand_steps_are_those_of_the_closed_form(name, n_out, spectrum):
     supervision, make_filter, _, momentum, fraction = CLOSED_FORMS[name]
     problem = a_problem(spectrum, n_out)
     descent = Descent(rate_of(problem, fraction), momentum=momentum)
-    kept = {"times": LONG_TIMES, "store_at": LONG_TIMES}
+    kept: Any = {"times": LONG_TIMES, "store_at": LONG_TIMES}
     outputs, dual = plain_steps_to_closed_form(name, n_out)
     place = list(SPECTRA).index(spectrum)
     runs = {
@@ -274,19 +276,23 @@ def case_of(label, schedule, n_out):
     return problem, Descent(rate_of(problem, 0.9), momentum=0.6 * ((i + j) % 2))
 
 
-def plain_steps(problem, supervision, descent, label, schedule, *, n_steps):
-    return supervised.supervised_steps(
+def plain_run(problem, descent, taught, times):
+    """The run of the plain loop at the given times."""
+    outputs, dual = supervised.supervised_steps(
         problem.theta,
         problem.noisy,
-        label=supervised.LABELS[label][1],
-        schedule=supervised.SCHEDULES[schedule][1],
-        teacher=supervision.teacher,
-        n_steps=n_steps,
-        learning_rate=descent.rate,
+        taught,
+        supervised.PlainDescent(descent.rate, descent.momentum),
+        n_steps=times[-1],
         initial=problem.labels.initial,
-        momentum=descent.momentum,
-        warm_up=supervision.warm_up,
     )
+    return as_run(problem, outputs[times], dual[times], times)
+
+
+def plainly(label, schedule, supervision):
+    """The same supervision for the plain loop."""
+    parts = supervised.LABELS[label][1], supervised.SCHEDULES[schedule][1]
+    return supervised.Taught(*parts, supervision.teacher, supervision.warm_up)
 
 
 @pytest.mark.parametrize("n_out", [1, 3])
@@ -296,14 +302,10 @@ def test_supervised_steps_are_those_of_the_plain_loop(teacher, label, schedule, 
     supervision = supervision_of(teacher, label, schedule, n_out)
     long = schedule == "harmonic" and (teacher, label) in LONG
     times = LONG_TIMES if long else TIMES
-    outputs, dual = (
-        part[TIMES]
-        for part in plain_steps(problem, supervision, descent, label, schedule, n_steps=TIMES[-1])
-    )
     able = EVENTS if label in KNOWN_CHANGES[teacher] else STEPS
     kept = {"times": times, "store_at": times, "descent": descent}
     runs = runs_of(problem, supervision, able, **kept)
-    plain = as_run(problem, outputs, dual, TIMES)
+    plain = plain_run(problem, descent, plainly(label, schedule, supervision), TIMES)
     assert_all_agree({"plain": plain} | runs, stepped=TO_ROUNDING)
 
 
@@ -318,22 +320,15 @@ def test_rounds_are_the_steps_between_their_ends(label, schedule, teacher, n_out
     descent = Descent(descent.rate)
     rounds = sv.Rounds(supervision_of(teacher, label, schedule, n_out), 6)
     ends = rounds.times().astype(int)
-    outputs, dual = (
-        part[ends]
-        for part in plain_steps(
-            problem, rounds.supervision, descent, label, schedule, n_steps=ends[-1]
-        )
-    )
     runs = runs_of(problem, rounds, {"ByRounds", *EVENTS}, descent=descent)
-    plain = as_run(problem, outputs, dual, ends)
+    plain = plain_run(problem, descent, plainly(label, schedule, rounds.supervision), ends)
     assert_all_agree({"plain": plain} | runs, stepped=TO_ROUNDING)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_without_clean_labels_a_run_is_measured_against_the_noisy_ones(name):
-    rule = Descent(0.5) if name == "ClosedForm" else sv.Rounds(EPOCHS, 3)
-    times = rule.times() if isinstance(rule, sv.Rounds) else [0, 4]
-    problem = a_problem("power_law", 3)
+    rounds, problem = sv.Rounds(EPOCHS, 3), a_problem("power_law", 3)
+    rule, times = (Descent(0.5), [0, 4]) if name == "ClosedForm" else (rounds, rounds.times())
     noisy, initial = problem.noisy, problem.labels.initial
     told, untold = (
         solve(problem.replace(labels=Labels(noisy, clean, initial)), rule, times, METHODS[name])

@@ -122,20 +122,27 @@ def test_a_certified_run_keeps_its_labels_within_all_bounds(n_out, flips):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    n_out=st.sampled_from([1, 3]),
-    flips=st.lists(st.integers(0, 6), min_size=N_CLUSTERS, max_size=N_CLUSTERS),
-    seed=st.integers(0, 3),
-    exponent=st.sampled_from([0.0, 0.3, 1.0, 1.5]),
-    scale=st.sampled_from([1.0, 30.0]),
+    labels=st.fixed_dictionaries(
+        {
+            "n_out": st.sampled_from([1, 3]),
+            "flips_per_cluster": st.lists(
+                st.integers(0, 6), min_size=N_CLUSTERS, max_size=N_CLUSTERS
+            ),
+            "seed": st.integers(0, 3),
+        }
+    ),
+    weights=st.builds(
+        power_weights, st.sampled_from([0.0, 0.3, 1.0, 1.5]), st.sampled_from([1.0, 30.0])
+    ),
     start=st.sampled_from([1, 10, 60, 300]),
     fraction=st.sampled_from([0.1, 0.7, 1.0]),
 )
-def test_whatever_is_certified_comes_true(n_out, flips, seed, exponent, scale, start, fraction):
+def test_whatever_is_certified_comes_true(labels, weights, start, fraction):
+    seed = labels["seed"]
     kernel = clustered_kernel(spread=0.1 + 0.1 * seed, seed=seed)
     basis = tail_basis(spectrum_of(kernel))
     rate = fraction / basis.largest
-    _, noisy = clustered_labels(n_out, flips_per_cluster=flips, seed=seed)
-    weights = power_weights(exponent, scale)
+    _, noisy = clustered_labels(**labels)
     run = self_distilled(kernel, noisy, weights, rate=rate, steps=range(1500))
     certificate = certify_pattern(
         basis,
@@ -147,23 +154,17 @@ def test_whatever_is_certified_comes_true(n_out, flips, seed, exponent, scale, s
         check_against_run(certificate, run, start=start)
 
 
-def certificate_at(
-    start, *, flips=(2, 2, 2, 2), n_out=1, weights=None, fraction=1.0, known=True, stated=None
-):
-    """The certificate of a clustered run, told its true weights unless others are stated."""
+def certificate_at(start, *, flips=(2, 2, 2, 2), n_out=1, schedule=None, fraction=1.0, **told):
+    """The certificate of a clustered run, told its weights and clean labels unless others are."""
     kernel = clustered_kernel()
     basis = tail_basis(spectrum_of(kernel))
     rate = fraction / basis.largest
     clean, noisy = clustered_labels(n_out, flips_per_cluster=flips)
-    weights = power_weights(1.0, scale=5.0) if weights is None else weights
-    outputs = self_distilled(kernel, noisy, weights, rate=rate, steps=[start])[start]
-    return certify_pattern(
-        basis,
-        RunState(outputs, noisy, start),
-        weights=weights(np.arange(start, start + 2000.0)) if stated is None else stated,
-        learning_rate=rate,
-        pattern=clean if known else None,
-    )
+    schedule = power_weights(1.0, scale=5.0) if schedule is None else schedule
+    outputs = self_distilled(kernel, noisy, schedule, rate=rate, steps=[start])[start]
+    weights = schedule(np.arange(start, start + 2000.0))
+    options = {"weights": weights, "pattern": clean} | told
+    return certify_pattern(basis, RunState(outputs, noisy, start), learning_rate=rate, **options)
 
 
 @pytest.mark.parametrize("n_out", [1, 3])
@@ -174,16 +175,16 @@ def test_a_wrong_majority_is_certified_final_but_never_clean(n_out):
         refused = certificate_at(start, **wrong)
         assert not refused.issued
         assert "differ from the pattern" in refused.reason
-    final = certificate_at(1000, **wrong, known=False)
+    final = certificate_at(1000, **wrong, pattern=None)
     assert final.issued
     cluster = CLUSTER_OF == 1
     assert (hard(np.asarray(final.pattern)) != clean)[cluster].any(axis=1).all()
 
 
 def test_constant_weight_that_memorises_is_refused():
-    assert not certificate_at(100, weights=np.ones_like).issued
+    assert not certificate_at(100, schedule=np.ones_like).issued
     # 60 % on the noisy labels ends with the flipped rows on the wrong side, 1 − 2·0.6 < 0.
-    refused = certificate_at(100, weights=lambda step: np.full_like(step, 0.6, dtype=float))
+    refused = certificate_at(100, schedule=lambda step: np.full_like(step, 0.6, dtype=float))
     assert not refused.issued
     assert "exceeds its margin" in refused.reason
 
@@ -203,7 +204,7 @@ def test_noise_that_is_still_to_come_is_reckoned_with():
 
 
 def test_a_small_constant_weight_keeps_its_own_remainder():
-    certificate = certificate_at(500, weights=lambda step: np.full_like(step, 0.02, dtype=float))
+    certificate = certificate_at(500, schedule=lambda step: np.full_like(step, 0.02, dtype=float))
     assert certificate.issued
     limit = certificate.margin_bound(math.inf)
     # f_∞ = y + αξ (6a): the smallest margin tends to 1 − 2α, and is not promised more.
@@ -229,7 +230,7 @@ def growing_late(after):
     ],
 )
 def test_growing_weights_are_refused_wherever_they_grow(weights):
-    refused = certificate_at(100, stated=weights)
+    refused = certificate_at(100, weights=weights)
     assert not refused.issued
     assert "the weights grow" in refused.reason
 
@@ -418,7 +419,7 @@ def test_bounds_lower_for_every_platform():
     moment = bounds_module.Moment(*(jnp.asarray(x) for x in (5.0, 2.0, 0.05)))
     partition = basis.partitions[0]
 
-    def bounds(vectors, defects, partition, tail, moment):
-        return bounds_module._bounds(vectors, defects, partition, tail=tail, moment=moment)
+    def bounds(of_the_basis, tail, moment):
+        return bounds_module._bounds(*of_the_basis, tail=tail, moment=moment)
 
-    assert_lowers(bounds, basis.eigenvectors, basis.defects, partition, tail, moment)
+    assert_lowers(bounds, (basis.eigenvectors, basis.defects, partition), tail, moment)

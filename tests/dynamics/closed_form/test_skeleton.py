@@ -181,7 +181,8 @@ def test_skeletons_lower_for_every_platform():
     skeletons = find_skeletons(rule, frame, basis, CHUNKS, n_time=len(TIMES))
     modes = jnp.asarray(sk._sampled_modes(EIGENVALUES, skeletons.train.bounds))
 
-    def every_part(frame, basis, skeletons, modes, times, chunks):
+    def every_part(run, skeletons, modes, times):
+        frame, basis, chunks = run
         values = frame.eigenvalues
         return (
             sk._sampled_curves(rule, values, values, modes=modes, times=times),
@@ -189,7 +190,7 @@ def test_skeletons_lower_for_every_platform():
             skeleton_curves(rule, frame, basis, chunks, skeletons=skeletons, rows=128),
         )
 
-    assert_lowers(every_part, frame, basis, skeletons, modes, jnp.asarray(TIMES), CHUNKS)
+    assert_lowers(every_part, (frame, basis, CHUNKS), skeletons, modes, jnp.asarray(TIMES))
 
 
 def test_chunks_are_of_equal_length_and_pad_little():

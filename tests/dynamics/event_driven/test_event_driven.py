@@ -32,17 +32,10 @@ def a_restless_problem(n_out, *, spectrum="power_law"):
     return kernel, clean, noisy, initial
 
 
-def plain_patterns(kernel, noisy, schedule, *, rate, n_steps, momentum, initial):
+def plain_patterns(kernel, noisy, schedule, descent, *, initial):
+    taught = supervised.Taught(supervised.hard, schedule, sv.CurrentStep())
     outputs, _ = supervised.supervised_steps(
-        kernel,
-        noisy,
-        label=supervised.hard,
-        schedule=schedule,
-        teacher=sv.CurrentStep(),
-        n_steps=n_steps,
-        learning_rate=rate,
-        momentum=momentum,
-        initial=initial,
+        kernel, noisy, taught, descent, n_steps=LAST, initial=initial
     )
     patterns = np.stack([supervised.hard(row) for row in outputs])
     return outputs, 1 + np.flatnonzero((np.diff(patterns, axis=0) != 0).any(axis=(1, 2)))
@@ -61,23 +54,22 @@ def a_frame(kernel, noisy, initial, schedule, *, rate, momentum=0.0):
 
 
 @pytest.mark.parametrize(
-    ("n_out", "schedule", "rate", "momentum", "rows_in_doubt"),
+    ("n_out", "schedule", "numbers", "rows_in_doubt"),
     [
-        (1, "slow", 0.9, 0.0, N),
-        (3, "slow", 0.9, 0.7, 3),  # stretches with more rows in doubt are cut
-        (3, "slow", 1.8, 0.0, N),
-        (3, "agreement", 1.0, 0.0, N),
+        (1, "slow", (0.9, 0.0), N),
+        (3, "slow", (0.9, 0.7), 3),  # intervals with more rows in doubt are cut
+        (3, "slow", (1.8, 0.0), N),
+        (3, "agreement", (1.0, 0.0), N),
     ],
 )
-def test_every_change_of_label_is_found_at_its_step(n_out, schedule, rate, momentum, rows_in_doubt):
+def test_every_change_of_label_is_found_at_its_step(n_out, schedule, numbers, rows_in_doubt):
     kernel, _, noisy, initial = a_restless_problem(n_out)
     initial = 20 * initial  # far from the labels: most rows change on the way
     slow = sv.Harmonic(3000.0), lambda i, f, noisy: 3000 / (3000 + i)
     ours, plain = slow if schedule == "slow" else supervised.SCHEDULES[schedule]
-    outputs, changes = plain_patterns(
-        kernel, noisy, plain, rate=rate, n_steps=LAST, momentum=momentum, initial=initial
-    )
-    frame = a_frame(kernel, noisy, initial, ours, rate=rate, momentum=momentum)
+    descent = supervised.PlainDescent(*numbers)
+    outputs, changes = plain_patterns(kernel, noisy, plain, descent, initial=initial)
+    frame = a_frame(kernel, noisy, initial, ours, rate=descent.rate, momentum=descent.momentum)
     walker = EventFinder(frame, rows_in_doubt=rows_in_doubt)
     state, found, stops = modes.start(frame), [], 0
     while int(state.step) < LAST:

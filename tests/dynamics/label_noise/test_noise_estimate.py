@@ -130,11 +130,11 @@ def test_class_shares_count_hard_labels():
 def test_leave_one_out_lowers_for_every_platform():
     spectrum = spectrum_of(kernel_with(SPECTRA["power_law"](N)))
 
-    def left_out(values, vectors, noisy, rate, steps):
-        return noise_estimate._leave_one_out(values, vectors, noisy, rate=rate, steps=steps)
+    def left_out(arrays, rate, steps):
+        return noise_estimate._leave_one_out(*arrays, rate=rate, steps=steps)
 
     arrays = (spectrum.eigenvalues, spectrum.eigenvectors, jnp.asarray(noisy_problem(N, 3)[1]))
-    assert_lowers(left_out, *arrays, jnp.asarray(1.0), jnp.asarray(3.0))
+    assert_lowers(left_out, arrays, jnp.asarray(1.0), jnp.asarray(3.0))
 
 
 def test_bad_arguments_are_refused():

@@ -72,13 +72,14 @@ def test_simulation_is_the_plain_loop(n_out, label, teacher):
     outputs, dual = supervised.supervised_steps(
         kernel,
         noisy,
-        label=probabilities if label == "identity" else plain,
-        schedule=supervised.SCHEDULES["power"][1],
-        teacher=supervised.TEACHERS[teacher],
+        supervised.Taught(
+            probabilities if label == "identity" else plain,
+            supervised.SCHEDULES["power"][1],
+            supervised.TEACHERS[teacher],
+        ),
+        supervised.PlainDescent(scale * rate, link=probabilities),
         n_steps=60,
-        learning_rate=scale * rate,
         initial=initial,
-        link=probabilities,
     )
     supervision = sv.Supervision(ours, sv.Power(1.5, scale=3), supervised.TEACHERS[teacher])
     got = follow(
@@ -105,8 +106,8 @@ def test_simulation_is_the_plain_loop(n_out, label, teacher):
 def test_below_its_bound_the_loss_on_a_fixed_target_falls_at_every_step(n_out):
     kernel, _, noisy, _ = supervised.a_problem(n_out)
     bound = 8.0 if n_out == 1 else 4.0
-    run = {"times": np.arange(60), "store_at": np.arange(60)}
-    run["method"] = Stepwise(loss=CrossEntropy())
+    method = Stepwise(loss=CrossEntropy())
+    run = {"times": np.arange(60), "store_at": np.arange(60), "method": method}
     below, at = (Descent(RelativeRate(share * bound)) for share in (0.99, 1.0))
     got = follow(kernel, noisy, sv.plain_descent(), descent=below, **run)
     losses = [float(cross_entropy(jnp.asarray(f), jnp.asarray(noisy))) for f in got.stored.train]

@@ -1,5 +1,7 @@
 """Self-distillation from operators that hold no matrix, interrupted and taken up again."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -140,7 +142,7 @@ def written_by_0_1(path, trajectory):
         "held_out": trajectory.held_out,
         "stored": trajectory.stored,
     }
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{part}.{name}": np.asarray(getattr(parts[part], name))
         for part, names in OF_0_1.items()
         for name in names

@@ -123,13 +123,10 @@ def test_every_combination_gives_the_target_of_its_definition(label, schedule, t
     outputs, dual = supervised.supervised_steps(
         kernel,
         noisy,
-        label=plain,
-        schedule=plain_weight,
-        teacher=taught_by,
+        supervised.Taught(plain, plain_weight, taught_by, warm_up),
+        supervised.PlainDescent(rate),
         n_steps=11,
-        learning_rate=rate,
         initial=initial,
-        warm_up=warm_up,
     )
     supervision = sv.Supervision(ours, weight, taught_by, warm_up=warm_up)
     remembered = outputs[0]
