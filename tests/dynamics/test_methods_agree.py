@@ -212,7 +212,7 @@ def plain_steps_to_closed_form(name, n_out):
         ),
         supervised.PlainDescent(rates[:, None, None], momentum),
         n_steps=LONG_TIMES[-1],
-        initial=np.stack([problem.labels.initial for problem in problems]),
+        initial=np.stack([np.asarray(problem.labels.initial) for problem in problems]),
     )
 
 

@@ -1,7 +1,5 @@
 """Exact trajectories against plain NumPy stepping, step after step, up to 10,000 steps."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
