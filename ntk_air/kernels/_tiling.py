@@ -146,7 +146,7 @@ def assemble(
         tile: rows and columns of a tile, at most.
         symmetric: whether the tiles below the diagonal are mirrored instead of computed.
         dtype: the precision that every tile must have.
-        progress: called as ``progress(done, total)`` after each tile.
+        progress: the function called as ``progress(done, total)`` after each tile.
     """
     row_blocks, column_blocks = tile_cover(shape[0], tile), tile_cover(shape[1], tile)
     pairs = [

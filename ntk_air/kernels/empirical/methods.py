@@ -59,12 +59,12 @@ class TileFunction(Protocol):
 
     @property
     def trace(self) -> Callable[..., Any]:
-        """Of ``jax.jit``: trace without computing."""
+        """Trace without computing, as jitted functions do."""
         ...
 
     @property
     def lower(self) -> Callable[..., Any]:
-        """Of ``jax.jit``: lower without computing."""
+        """Lower without computing, as jitted functions do."""
         ...
 
 

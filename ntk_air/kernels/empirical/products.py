@@ -82,7 +82,7 @@ class MatrixFreeKernel(KernelOperator):
         return _products(self.network, self.chunks, vectors, **self._options)
 
     def to_dense(self) -> Float[Array, "n n"]:
-        """The whole matrix, computed tile by tile as by ``empirical_ntk``."""
+        """The whole matrix, computed tile by tile."""
         rows = np.asarray(self.chunks).reshape(-1, *self.chunks.shape[2:])[: self.n]
         task = Task(self.network, rows, None, self.outputs, self.n_out, self.dtype)
         kernel = compute(task)

@@ -59,7 +59,7 @@ def arctan_unit(t: Elementwise) -> Elementwise:
 
 
 def arctan(x: Elementwise) -> Elementwise:
-    """Arctan to a few ε of its own size; see ``arctan_unit``."""
+    """Arctan to a few ε of its own size, by ``arctan_unit`` of x or of 1/x."""
     inside = jnp.abs(x) <= 1
     angle = arctan_unit(jnp.where(inside, x, safe_divide(jnp.ones_like(x), x)))
     return jnp.where(inside, angle, jnp.copysign(jnp.pi / 2, x) - angle)

@@ -50,9 +50,9 @@ class ProbedJaxpr:
     Attributes:
         jaxpr: the equations.
         consts: values of its constants.
-        results: by position of an equation: the number of its result.
-        operands: by position of an equation and of its operand: the number of that operand.
-        inner: by position: the jaxpr inside an equation, where something can be probed in it.
+        results: the number of an equation's result, by its position.
+        operands: the number of an operand, by position of the equation and of the operand.
+        inner: the jaxpr inside an equation, where something can be probed in it, by position.
     """
 
     jaxpr: Any
@@ -73,8 +73,8 @@ class ParameterUses:
 
     Attributes:
         block: the network's jaxpr.
-        uses: by parameter: its uses. A parameter without any has no influence.
-        unknown: by parameter: why its uses cannot be probed, where that is so.
+        uses: the uses of each parameter. A parameter without any has no influence.
+        unknown: the reason why uses of a parameter cannot be probed, where that is so.
     """
 
     block: ProbedJaxpr

@@ -24,9 +24,9 @@ class Linearised(NamedTuple):
     """A batch of examples, ready to be differentiated.
 
     Attributes:
-        activations: what a product saw, by probe and operand, with the examples in front.
+        activations: the inputs of products, by probe and operand, with the examples in front.
         n: the number of examples.
-        pull_back: from cotangents of the outputs, (n, n_out), to those of the probes and to
+        pull_back: the map from cotangents of the outputs, (n, n_out), to those of the probes and to
             gradients, with the examples in front.
     """
 

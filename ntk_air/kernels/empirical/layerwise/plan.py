@@ -20,7 +20,7 @@ class Factors:
     Attributes:
         leaf: the parameter.
         uses: the uses.
-        swapped: for each, whether its i and j are the j and i of the first.
+        swapped: whether the i and j of each are the j and i of the first.
         sizes: the numbers (k, p, i, j).
     """
 
