@@ -125,16 +125,14 @@ class StaxNTK(eqx.Module):
         return self._kernel().assemble(x1, x2, max_memory_bytes=max_memory_bytes, progress=progress)
 
     def _kernel(self) -> StaxKernel:
-        layers = (self.weight_variance**0.5, self.bias_variance**0.5)
-        return _kernel_of(self.name, self.get, self.depth, layers)
+        stax = load_neural_tangents().stax
+        layers = _Layers(stax, self.weight_variance**0.5, self.bias_variance**0.5)
+        return _kernel_of(layers, self.name, self.get, self.depth)
 
 
 @functools.cache  # so that a network compiles once
-def _kernel_of(
-    name: str, get: KernelName, depth: int | None, deviations: tuple[float, float]
-) -> StaxKernel:
+def _kernel_of(layers: "_Layers", name: str, get: KernelName, depth: int | None) -> StaxKernel:
     build, input_axes = _ARCHITECTURES[name]
-    layers = _Layers(load_neural_tangents().stax, *deviations)
     network = build(layers) if depth is None else build(layers, depth)
     _, _, kernel_fn = layers.stax.serial(*network)
     return StaxKernel(kernel_fn, get=get, input_axes=input_axes)
