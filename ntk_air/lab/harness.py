@@ -35,7 +35,7 @@ class Experiment(Generic[Config]):
     ``ntk_air.lab.report``.
 
     Attributes:
-        name: of the script, of its folder under ``runs/`` and of its report.
+        name: name of the script, of its folder under ``runs/`` and of its report.
         config: the options.
         compute: results (JSON-ready) and curves, from configuration, data, run and progress.
     """
