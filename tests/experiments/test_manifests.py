@@ -168,6 +168,7 @@ def test_a_command_of_a_benchmark_is_understood(command, monkeypatch):
 
     tyro_cli = tyro.cli
     monkeypatch.setattr(tyro, "cli", parse)
+    monkeypatch.delitem(sys.modules, module, raising=False)  # another test may have imported it
     with pytest.raises(SystemExit):
         runpy.run_module(module, run_name="__main__")
     assert asked[0].out is not None
