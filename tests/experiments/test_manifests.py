@@ -168,7 +168,8 @@ def test_a_command_of_a_benchmark_is_understood(command, monkeypatch):
 
     tyro_cli = tyro.cli
     monkeypatch.setattr(tyro, "cli", parse)
-    monkeypatch.delitem(sys.modules, module, raising=False)  # another test may have imported it
+    for imported in (module, f"{module}.__main__"):  # by another test
+        monkeypatch.delitem(sys.modules, imported, raising=False)
     with pytest.raises(SystemExit):
         runpy.run_module(module, run_name="__main__")
     assert asked[0].out is not None
