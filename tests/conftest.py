@@ -1,8 +1,17 @@
 """Strict numerics for every test: 64 bits, no silent promotion, shapes checked."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+# Tests start many processes: where Python is told to keep no bytecode, each would compile all it
+# imports, for five seconds. Bytecode is kept beside pytest's other caches instead.
+if sys.dont_write_bytecode:
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 import jax
 import pytest
