@@ -14,6 +14,7 @@ import tyro
 import ntk_air
 from ntk_air.lab.catalogue import experiments, load_experiment
 from ntk_air.lab.config import DataConfig, KernelConfig, NoiseConfig
+from ntk_air.lab.exit_status import exit_status
 
 _WIDTH = 140
 
@@ -64,26 +65,27 @@ Command = (
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of ``ntk-air``: 0 is well, 1 a claim that fails, 2 bad input."""
+    """Entry point of ``ntk-air``: 0 is well, 1 a claim that fails, 2 bad input, 130 Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["--version"]:
         print(f"ntk-air {ntk_air.__version__}")
         sys.exit(0)
-    try:
-        if arguments[:1] == ["run"]:
-            sys.exit(run(arguments[1:]))
-        command: Any = tyro.cli(
-            Command,  # pyright: ignore[reportArgumentType]
-            prog="ntk-air",
-            description="Run experiments, check claims, draw figures again (or: --version).",
-            args=arguments,
-            config=(tyro.conf.OmitArgPrefixes,),
-        )
-        actions = {Verify: verify, Figures: figures, Version: version}
-        sys.exit(actions[type(command)](command))
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(exit_status(lambda: _act(arguments), interrupted="what was finished is kept"))
+
+
+def _act(arguments: Sequence[str]) -> int:
+    """Do what the command line asks for; return the exit status."""
+    if arguments[:1] == ["run"]:
+        return run(arguments[1:])
+    command: Any = tyro.cli(
+        Command,  # pyright: ignore[reportArgumentType]
+        prog="ntk-air",
+        description="Run experiments, check claims, draw figures again (or: --version).",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    actions = {Verify: verify, Figures: figures, Version: version}
+    return actions[type(command)](command)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -98,15 +100,22 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def verify(command: Verify) -> int:
-    """Check the claims, print the table, write the JSON; return the exit status."""
+    """Check the claims, print the table, write the JSON; return the exit status.
+
+    After an interruption, or an error half way, table and JSON have the verdicts so far.
+    """
     import jax
 
     from ntk_air._base import files
     from ntk_air.claims import all_claims
     from ntk_air.claims import verify as verify_claims
-    from ntk_air.lab.provenance import package_versions, source_state
     from ntk_air.lab.report.progress import progress_on_standard_error
-    from ntk_air.lab.report.verdicts import claims_table, verdict_numbers, verdicts_table
+    from ntk_air.lab.report.verdicts import (
+        claims_table,
+        heading,
+        verdicts_record,
+        verdicts_table,
+    )
     from ntk_air.problem import make_problem
 
     # An entry point sets the precision of its own process.
@@ -116,28 +125,28 @@ def verify(command: Verify) -> int:
     if command.list:
         console.print(claims_table(claims))
         return 0
+    if command.json is not None:
+        files.check_writable("json", command.json)
     dataset = command.kernel.prepare(command.data.load(seed=command.seed))
     dataset = command.noise.draws(dataset, seeds=[command.seed])[0]
     kernel, kernel_name = command.kernel.build(dataset, seed=command.seed, precision="float64")
-    with progress_on_standard_error() as progress:
-        problem = make_problem(dataset, kernel).replace(seed=command.seed)
-        verdicts = verify_claims(problem, claims, progress=progress)
-    console.print(
-        f"{dataset.name}: {dataset.n_train} inputs, {dataset.n_classes} classes, "
-        f"{dataset.noise_fraction:.0%} {problem.label_noise.kind} label noise; {kernel_name}"
-    )
-    console.print(verdicts_table(verdicts))
-    if command.json is not None:
-        content = {
-            "dataset": dataset.name,
-            "data_sha256": dataset.content_hash,
-            "kernel": kernel_name,
-            "noise_rate": dataset.noise_fraction,
-            "package": source_state(),
-            "versions": package_versions(),
-            "verdicts": [verdict_numbers(verdict) for verdict in verdicts],
-        }
-        files.write_json(command.json, content)
+    verdicts: list[Any] = []
+    try:
+        with progress_on_standard_error() as progress:
+            problem = make_problem(dataset, kernel).replace(seed=command.seed)
+            for done, claim in enumerate(claims, start=1):
+                verdicts += verify_claims(problem, [claim])
+                progress("claims", done, len(claims))
+    finally:
+        if verdicts:
+            console.print(heading(dataset, kernel_name))
+            console.print(verdicts_table(verdicts))
+        if verdicts and command.json is not None:
+            left = [claim.name for claim in claims[len(verdicts) :]]
+            command.json.parent.mkdir(parents=True, exist_ok=True)
+            files.write_json(
+                command.json, verdicts_record(dataset, kernel_name, verdicts, left=left)
+            )
     return 0 if all(verdict.is_good for verdict in verdicts) else 1
 
 

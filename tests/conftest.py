@@ -1,8 +1,10 @@
 """Strict numerics for every test: 64 bits, no silent promotion, shapes checked."""
 
+import contextlib
 import os
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Tests start many processes: where Python is told to keep no bytecode, each would compile all it
@@ -82,3 +84,32 @@ def optimised() -> Iterator[None]:
     yield
     jax.config.update("jax_disable_most_optimizations", _QUICK)
     jax.clear_caches()
+
+
+@pytest.fixture
+def other_user() -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """A context in which this process is not root, whom no folder's mode stops."""
+
+    @contextlib.contextmanager
+    def context() -> Iterator[None]:
+        if os.geteuid() != 0:
+            pytest.skip("only root can be another user")
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return context
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a megabyte, which is soon full."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -59,6 +59,62 @@ def test_verify_exits_non_zero_where_a_claim_fails_or_a_control_does_not(
     assert run(monkeypatch, "verify", "--n-train", 16, "--n-test", 0) == code
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [(KeyboardInterrupt(), 130, "interrupted: "), (ValueError("too large"), 2, "error: too large")],
+)
+def test_verify_keeps_the_verdicts_that_it_has(error, code, says, *, monkeypatch, capsys, tmp_path):
+    def measure(problem):
+        raise error
+
+    good = Claim(
+        *("0a", "statement", "source", "method", "control"),
+        measure=lambda problem, error=0.0: Measurement(1.0, 1.0, error, 0.5),
+        broken={"error": 1.0},
+    )
+    ends = dataclasses.replace(good, name="0b", measure=measure)
+    never = dataclasses.replace(good, name="0c")
+    monkeypatch.setattr("ntk_air.claims.all_claims", lambda names: [good, ends, never])
+    path = tmp_path / "new" / "verdicts.json"
+    assert run(monkeypatch, "verify", "--n-train", 16, "--n-test", 0, "--json", path) == code
+    printed = capsys.readouterr()
+    assert "0a" in printed.out and "0c" not in printed.out
+    assert says in printed.err
+    content = json.loads(path.read_text())
+    assert [verdict["claim"] for verdict in content["verdicts"]] == ["0a"]
+    assert (content["status"], content["claims_left"]) == ("interrupted", ["0b", "0c"])
+
+
+def test_verify_looks_at_the_place_for_its_file_first(monkeypatch, capsys, tmp_path):
+    def load(*arguments, **options):
+        raise AssertionError("work has started")
+
+    monkeypatch.setattr("ntk_air.data.catalogue.load_dataset", load)
+    assert run(monkeypatch, "verify", "--json", tmp_path) == 2
+    assert "json must be a file" in capsys.readouterr().err
+
+
+def test_output_that_nobody_reads_is_no_error():
+    command = f"{sys.executable} -m ntk_air verify --list | head -1; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert ended.returncode in (0, 141), ended.stderr  # 0 where all was written before head ended
+    assert ended.stderr == ""
+
+
+def test_a_refused_run_leaves_no_folder_in_the_way_of_the_corrected_one(
+    monkeypatch, capsys, tmp_path
+):
+    out = tmp_path / "made" / "run"
+    small = ("run", "eigen-spectrum", "--n-train", 20, "--n-test", 10, "--smoke", "--out", out)
+    assert run(monkeypatch, *small, "--weight-variance", 0) == 2
+    assert "weight_variance must be" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert run(monkeypatch, *small, "--weight-variance", 2) == 0
+    before = sorted((path, path.read_bytes()) for path in out.iterdir())
+    assert run(monkeypatch, *small, "--weight-variance", 0, "--force") == 2
+    assert sorted((path, path.read_bytes()) for path in out.iterdir()) == before
+
+
 def test_bad_input_ends_with_a_message(monkeypatch, capsys):
     assert run(monkeypatch, "verify", "--dataset", "nothing") == 2
     assert "error: name must be one of 'digits'" in capsys.readouterr().err
@@ -119,6 +175,7 @@ def test_an_experiment_has_its_own_options(monkeypatch, capsys):
 
 def test_the_command_of_a_run_is_kept(monkeypatch, capsys, tmp_path):
     def compute(config, dataset, run, progress):
+        run.begin()
         raise ValueError("far enough")
 
     experiment = load_experiment("eigen-spectrum")

@@ -4,15 +4,50 @@ import contextlib
 import io
 import json
 import os
+import struct
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+_DAMAGES = (
+    *(ValueError, EOFError, KeyError, AttributeError, NotImplementedError, RuntimeError),
+    *(OSError, OverflowError, MemoryError, zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What NumPy raises for an ``.npz`` that is cut, changed or something else."""
+
 if TYPE_CHECKING:  # saved results are read without JAX
     from ntk_air._base.typing import AnyArray
+
+
+def check_writable(name: str, path: Path) -> None:
+    """Require that a file can be made or replaced at ``path``, its missing folders included."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{name} must be a file; {path} is a folder")
+    # Not Path.exists, which raises for a folder that may not be looked into.
+    folder = next(parent for parent in path.absolute().parents if os.path.exists(parent))
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{name} must lie in a folder; {folder} is a file")
+    effective = os.access in os.supports_effective_ids
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+        raise PermissionError(f"{name} must be a place that can be written to; {folder} is not")
+
+
+@contextlib.contextmanager
+def made_folder(path: Path) -> Iterator[None]:
+    """Have a folder; what of it was missing goes again where it stays empty."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # not empty, as after all work that was not refused
+            for folder in missing:
+                folder.rmdir()
 
 
 @contextlib.contextmanager
@@ -71,10 +106,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read the named arrays of an ``.npz``."""
+    """Read the named arrays of an ``.npz``; the error of a damaged one names the file."""
     # NumPy leaves a damaged file open that it has opened itself.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    with path.open("rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except _DAMAGES as error:
+            raise ValueError(f"{path} is damaged, or holds no arrays: {error}") from error
 
 
 def jsonable(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, ca
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
 from ntk_air.lab.config import ExperimentConfig
+from ntk_air.lab.exit_status import exit_status
 from ntk_air.lab.run_folder import RunDescription, RunFolder
 
 if TYPE_CHECKING:  # options are read before JAX is needed
@@ -57,21 +58,17 @@ class Experiment(Generic[Config]):
             arguments: the command line behind the program's name.
             program: how the experiment was called, for the help and the manifest.
         """
-        try:
+
+        def work() -> int:
             config = self.parse(arguments, program=program)
             config.begin()
             _use_float64()
             self.run(config, command=[*program.split(), *arguments])
-        except (ValueError, OSError, ImportError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print(
-                "interrupted: the same command resumes from the last finished stage",
-                file=sys.stderr,
-            )
-            return 130
-        return 0
+            return 0
+
+        return exit_status(
+            work, interrupted="the same command resumes from the last finished stage"
+        )
 
     def parse(self, arguments: Sequence[str], *, program: str) -> Config:
         """The configuration that a command line asks for; ``--help`` ends the process."""
@@ -97,11 +94,13 @@ class Experiment(Generic[Config]):
         description = RunDescription(
             self.name, config.identity(), dataset.content_hash, command=tuple(command)
         )
-        with progress_on_standard_error() as progress:
-            run = RunFolder(folder, description, force=options.force, progress=progress)
+        with (
+            progress_on_standard_error() as progress,
+            RunFolder(folder, description, force=options.force, progress=progress) as run,
+        ):
             if run.is_complete:
-                other = " by another version of this code; --force computes anew"
-                by_whom = other if run.made_by_other_code else ""
+                others = "; ".join(run.made_elsewhere())
+                by_whom = f" elsewhere ({others}); --force computes anew" if others else ""
                 console.print(f"{folder}: reused, computed before{by_whom}", soft_wrap=True)
             else:
                 run.save(*self.compute(config, dataset, run, progress))

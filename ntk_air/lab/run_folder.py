@@ -2,11 +2,14 @@
 
 A folder belongs to one experiment and one configuration. A second call with the same
 configuration reuses it, an interrupted one resumes from its finished stages, and another
-configuration is refused.
+configuration is refused. Until a first stage is finished nothing is written but a lock, which goes
+with its process: a run that is refused leaves no folder, and what a folder held stays in it.
 """
 
+import contextlib
 import dataclasses
 import datetime
+import os
 import shlex
 import shutil
 import time
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ntk_air._base import files
+from ntk_air._base.locks import sole_writer
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air.lab.provenance import device_state, package_versions, peak_memory_bytes, source_state
 
@@ -24,7 +28,9 @@ if TYPE_CHECKING:  # a finished run is read without JAX
     from ntk_air._base.typing import AnyArray
 
 MANIFEST, RESULTS, ARRAYS = "manifest.json", "results.json", "arrays.npz"
-_STAGES = ".stages"
+_STAGES, _LOCK = ".stages", ".lock"
+_DECIDE_NUMBERS = ("jax", "jaxlib")
+"""Packages of which a run is finished with the version that it was begun with."""
 
 
 class RunFolderError(ValueError):
@@ -49,7 +55,7 @@ class RunDescription:
 
 
 class RunFolder:
-    """The folder of one run.
+    """The folder of one run; as a context, of one process at a time.
 
     Args:
         path: where the run is kept; made where it is missing.
@@ -58,8 +64,9 @@ class RunFolder:
         progress: told of each stage.
 
     Raises:
-        RunFolderError: the folder holds another experiment, another configuration, or files
-            that no run wrote.
+        RunFolderError: the folder holds another experiment, another configuration, files that no
+            run wrote, or stages that other code or another JAX has finished.
+        OSError: the folder cannot be written to.
     """
 
     def __init__(
@@ -76,15 +83,40 @@ class RunFolder:
         self.data_sha256 = description.data_sha256
         self._command = shlex.join(description.command)
         self._progress = progress
-        self._started = time.monotonic()
+        self._started, self._started_at = time.monotonic(), _now()
         self._source = source_state()
         self._resumed: list[str] = []
-        self._open(force)
+        self._leaving = contextlib.ExitStack()
+        self._is_new = self._check(force)
+
+    def __enter__(self) -> "RunFolder":
+        """Be the only process that writes here.
+
+        Raises:
+            RunFolderError: another process is writing.
+        """
+        if self.is_complete:
+            return self
+        with contextlib.ExitStack() as leaving:
+            leaving.enter_context(files.made_folder(self.path))
+            try:
+                leaving.enter_context(sole_writer(self.path / _LOCK))
+            except BlockingIOError as error:
+                raise RunFolderError(
+                    f"another process is at work in {self.path}: wait for it, or choose another "
+                    "--out"
+                ) from error
+            self._leaving = leaving.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let others write; a folder that was made and never used goes."""
+        self._leaving.close()
 
     @property
     def is_complete(self) -> bool:
         """Whether the run has finished: its results can be read."""
-        return self._manifest().get("status") == "complete"
+        return not self._is_new and self._manifest().get("status") == "complete"
 
     @property
     def results(self) -> dict[str, Any]:
@@ -96,44 +128,74 @@ class RunFolder:
         """The curves that were saved."""
         return files.read_arrays(self.path / ARRAYS)
 
-    @property
-    def made_by_other_code(self) -> bool:
-        """Whether the run was made by another version or commit of this package."""
-        return self._manifest().get("package") != self._source
+    def made_elsewhere(self) -> list[str]:
+        """What of code and JAX is another one here than where the run was begun."""
+        manifest, here = self._manifest(), package_versions()
+        before, versions = manifest.get("package", {}), manifest.get("versions", {})
+        pairs = {name: (versions.get(name), here[name]) for name in _DECIDE_NUMBERS}
+        pairs |= {name: (before.get(name), value) for name, value in self._source.items()}
+        return [
+            f"{name} {old} there, {new} here" for name, (old, new) in pairs.items() if old != new
+        ]
 
     def stage(
         self, name: str, compute: "Callable[[], Mapping[str, AnyArray]]"
     ) -> dict[str, np.ndarray]:
         """Compute named arrays once: a resumed run reads what an interrupted one has finished.
 
-        Stages are dropped when the run finishes, and when the code has changed since.
+        Stages are dropped when the run finishes.
         """
-        path = self.path / _STAGES / f"{name}.npz"
-        if path.exists():
+        path = self.stage_path(f"{name}.npz")
+        if not self._is_new and path.exists():
             self._resumed.append(name)
             self._progress(f"{name} (resumed)", 1, 1)
             return files.read_arrays(path)
         arrays = {key: np.asarray(array) for key, array in compute().items()}
-        path.parent.mkdir(exist_ok=True)
+        self.begin()
         files.write_arrays(path, arrays)
         return arrays
 
     def stage_path(self, name: str) -> Path:
-        """A file or folder for what a stage keeps on its way: dropped when finished stages are."""
-        path = self.path / _STAGES / name
-        path.parent.mkdir(exist_ok=True)
-        return path
+        """A file or folder for what a stage keeps on its way, once the run has begun.
+
+        It is dropped when finished stages are.
+        """
+        return self.path / _STAGES / name
+
+    def begin(self) -> None:
+        """Make the folder this run's, once: what was to be replaced goes."""
+        stages = self.path / _STAGES
+        if self._is_new:
+            shutil.rmtree(stages, ignore_errors=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            manifest = {
+                "experiment": self.experiment,
+                "status": "running",
+                "config": self.config,
+                "data_sha256": self.data_sha256,
+                "command": self._command,
+                "started_at": self._started_at,
+                "package": self._source,
+                "versions": package_versions(),
+            }
+            files.write_json(self.path / MANIFEST, manifest)
+            self._is_new = False
+        stages.mkdir(exist_ok=True)
 
     def save(self, results: Mapping[str, Any], arrays: "Mapping[str, AnyArray]") -> None:
         """Save results and curves, which figures are then drawn from."""
+        self.begin()
         files.write_arrays(self.path / ARRAYS, arrays)
         files.write_json(self.path / RESULTS, results)
 
     def finish(self, *, precision: str, seeds: list[int]) -> None:
         """Declare the run complete, once its results and figures are saved."""
-        manifest = self._manifest() | {
+        manifest = self._manifest()
+        finished_at = _now()
+        manifest |= {
             "status": "complete",
-            "finished_at": _now(),
+            "finished_at": finished_at,
+            "clock_went_back": finished_at < manifest["started_at"],
             "precision": precision,
             "seeds": seeds,
             "device": device_state(),
@@ -148,28 +210,29 @@ class RunFolder:
     def _manifest(self) -> dict[str, Any]:
         return files.read_json(self.path / MANIFEST)
 
-    def _open(self, force: bool) -> None:
-        if (self.path / MANIFEST).exists():
-            self._check_owner(force)
-            if not force and (self.is_complete or not self.made_by_other_code):
-                return
-            shutil.rmtree(self.path / _STAGES, ignore_errors=True)
-        elif self.path.exists() and any(self.path.iterdir()):
+    def _check(self, force: bool) -> bool:
+        """Whether the run begins anew here; refused where that would lose or mix something."""
+        if not os.path.exists(self.path / MANIFEST):
+            held = self.path.iterdir() if os.path.exists(self.path) else ()
+            if any(each.name != _LOCK for each in held):
+                raise RunFolderError(
+                    f"out must be a new, empty or run folder; {self.path} holds files of no run"
+                )
+            files.check_writable("out", self.path / MANIFEST)
+            return True
+        self._check_owner(force)
+        if not force and self._manifest().get("status") == "complete":
+            return False
+        files.check_writable("out", self.path / MANIFEST)
+        made_elsewhere = self.made_elsewhere()
+        has_stages = (self.path / _STAGES).exists() and any((self.path / _STAGES).iterdir())
+        if has_stages and made_elsewhere and not force:
             raise RunFolderError(
-                f"out must be a new, empty or run folder; {self.path} holds files of no run"
+                f"{self.path} holds the finished stages of a run begun elsewhere "
+                f"({'; '.join(made_elsewhere)}): finish it as it was begun, or --force to begin "
+                "anew"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        manifest = {
-            "experiment": self.experiment,
-            "status": "running",
-            "config": self.config,
-            "data_sha256": self.data_sha256,
-            "command": self._command,
-            "started_at": _now(),
-            "package": self._source,
-            "versions": package_versions(),
-        }
-        files.write_json(self.path / MANIFEST, manifest)
+        return force or bool(made_elsewhere)
 
     def _check_owner(self, force: bool) -> None:
         manifest = self._manifest()

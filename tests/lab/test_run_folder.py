@@ -78,9 +78,11 @@ def written_by_0_1(folder, **changes):
     (folder / "results.json").write_text('{"value": 1.0}')
 
 
-def test_an_interrupted_run_of_0_1_begins_anew(tmp_path):
+def test_an_interrupted_run_of_0_1_is_kept_until_force_begins_anew(tmp_path):
     written_by_0_1(tmp_path / "run")
-    run = open_run(tmp_path / "run")
+    with pytest.raises(RunFolderError, match=r"begun elsewhere \(jax.* version 0\.1\.0 there"):
+        open_run(tmp_path / "run")
+    run = open_run(tmp_path / "run", force=True)
     assert run.stage("first", lambda: {"x": np.ones(1)})["x"] == 1.0
     finish(run, 2.0)
     assert open_run(tmp_path / "run").results == {"value": 2.0}
@@ -89,7 +91,7 @@ def test_an_interrupted_run_of_0_1_begins_anew(tmp_path):
 def test_a_finished_run_of_0_1_opens_and_says_so(tmp_path):
     written_by_0_1(tmp_path / "run", status="complete")
     run = open_run(tmp_path / "run")
-    assert run.is_complete and run.made_by_other_code
+    assert run.is_complete and "version 0.1.0 there" in "; ".join(run.made_elsewhere())
     assert run.results == {"value": 1.0}
 
 
@@ -140,38 +142,100 @@ def test_an_interrupted_run_keeps_its_finished_stages(tmp_path):
     assert not (tmp_path / "run" / ".stages").exists()
 
 
-def test_stages_of_other_code_are_not_resumed(tmp_path, monkeypatch):
+OTHER_CODE = {"version": "9", "git_commit": "f" * 40, "git_dirty": False}
+OTHER_JAX = {"jax": "0.99", "jaxlib": "0.99"}
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "says"),
+    [
+        ({"source_state": OTHER_CODE}, "version .* there, 9 here"),
+        ({"package_versions": OTHER_JAX}, r"jax .* there, 0\.99 here"),
+    ],
+)
+def test_stages_of_other_code_or_another_jax_are_neither_mixed_nor_lost(
+    elsewhere, says, tmp_path, monkeypatch
+):
     run = open_run(tmp_path / "run")
     run.stage("first", lambda: {"x": np.zeros(1)})
     run.stage_path("second").write_text("half done")
-    other = {"version": "9", "git_commit": "f" * 40, "git_dirty": False}
-    monkeypatch.setattr("ntk_air.lab.run_folder.source_state", lambda: other)
-    again = open_run(tmp_path / "run")
+    for name, value in elsewhere.items():
+        monkeypatch.setattr(f"ntk_air.lab.run_folder.{name}", lambda value=value: value)
+    with pytest.raises(RunFolderError, match=f"begun elsewhere .*{says}.*--force"):
+        open_run(tmp_path / "run")
+    assert run.stage_path("second").read_text() == "half done"
+    again = open_run(tmp_path / "run", force=True)
+    assert run.stage_path("second").exists()  # until something takes its place
     stage = again.stage("first", lambda: {"x": np.ones(1)})
     assert not again.stage_path("second").exists()
     assert stage["x"] == 1.0
+    assert open_run(tmp_path / "run").stage("first", dict)["x"] == 1.0
 
 
-def test_an_interrupted_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "results.json"
-    files.write_json(path, {"value": 1})
-    with (
-        pytest.raises(KeyboardInterrupt),
-        files.replaced_atomically(path) as temporary,
-    ):
-        temporary.write_text('{"value":')
-        raise KeyboardInterrupt
-    assert files.read_json(path) == {"value": 1}
-    assert list(tmp_path.iterdir()) == [path]
+def test_a_run_that_is_refused_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="too large"), open_run(tmp_path / "a" / "b" / "run"):
+        raise ValueError("too large")
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_json_holds_no_nan_and_says_what_is_damaged(tmp_path):
-    path = tmp_path / "results.json"
-    files.write_json(path, {"a": np.float64("nan"), "b": np.array([1.0, np.inf]), "c": (1, 2)})
-    assert files.read_json(path) == {"a": None, "b": [1.0, None], "c": [1, 2]}
-    path.write_text("{")
-    with pytest.raises(ValueError, match=r"results\.json is not valid JSON"):
-        files.read_json(path)
+def test_a_run_that_is_refused_leaves_what_force_would_have_replaced(tmp_path):
+    finish(open_run(tmp_path / "run"))
+    before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    other = {"config": {"n_train": 11}, "force": True}
+    with pytest.raises(ValueError, match="too large"), open_run(tmp_path / "run", **other):
+        raise ValueError("too large")
+    assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_run_that_is_killed_at_once_can_be_begun_again(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").touch()
+    with open_run(tmp_path / "run") as run:
+        finish(run)
+    assert open_run(tmp_path / "run").is_complete
+    assert not (tmp_path / "run" / ".lock").exists()
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path):
+    with open_run(tmp_path / "run") as run:
+        with (
+            pytest.raises(RunFolderError, match="another process is at work"),
+            open_run(tmp_path / "run", force=True),
+        ):
+            raise AssertionError("the folder was taken")
+        finish(run)
+    with open_run(tmp_path / "run", force=True) as run:  # and it is free again
+        finish(run, 2.0)
+    assert open_run(tmp_path / "run").results == {"value": 2.0}
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_work(tmp_path, other_user):
+    (tmp_path / "kept").mkdir(mode=0o755)
+    with other_user(), pytest.raises(PermissionError, match="out must be a place"):
+        open_run(tmp_path / "kept" / "run")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"out must lie in a folder; .*file is a file"):
+        open_run(tmp_path / "file" / "run")
+
+
+def test_a_full_disk_loses_nothing_that_was_finished(small_disk):
+    run = open_run(small_disk / "run")
+    run.stage("first", lambda: {"x": np.ones(8)})
+    with pytest.raises(OSError, match="No space left"):
+        run.stage("second", lambda: {"x": np.random.default_rng(0).random(1 << 20)})
+    again = open_run(small_disk / "run")
+    np.testing.assert_array_equal(again.stage("first", dict)["x"], np.ones(8))
+    assert [path.name for path in again.stage_path("").iterdir()] == ["first.npz"]
+
+
+def test_a_clock_that_goes_back_is_said(tmp_path, monkeypatch):
+    run = open_run(tmp_path / "run")
+    run.save({"value": 1.0}, {"curve": np.arange(3.0)})
+    monkeypatch.setattr("ntk_air.lab.run_folder._now", lambda: "1999-01-01T00:00:00+00:00")
+    run.finish(precision="float64", seeds=[0])
+    manifest = files.read_json(tmp_path / "run" / "manifest.json")
+    assert manifest["clock_went_back"] is True
+    assert manifest["wall_time_seconds"] >= 0
 
 
 def test_peak_memory_is_in_bytes():

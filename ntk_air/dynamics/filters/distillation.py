@@ -108,7 +108,46 @@ class DistillationRounds(SpectralFilter):
         return Response(residual=lost + passed_on * inside.residual, dual=inside.dual * passed_on)
 
 
-class LastEpochTeacher(SpectralFilter):
+class _Part(eqx.Module):
+    retrieved: Float[Array, "..."]
+    dual: Float[Array, "..."]
+
+
+def _descent_parts(learning_rate: Values, eigenvalues: Values, steps: Values) -> _Part:
+    eigenvalues = jnp.maximum(as_values(eigenvalues), 0)
+    rate = as_values(learning_rate)
+    dual = rate * geometric_sum(rate * eigenvalues, steps)
+    return _Part(retrieved=eigenvalues * dual, dual=dual)
+
+
+class _EpochTeacher(SpectralFilter):
+    """A teacher that changes every ``epoch_steps`` steps, by gradient descent."""
+
+    learning_rate: float = eqx.field(converter=float)
+    epoch_steps: int
+    weight: float = eqx.field(converter=float)
+
+    def __check_init__(self):
+        check_at_least("epoch_steps", self.epoch_steps, 1)
+        check_fraction("weight", self.weight)
+
+    def check(self, steps: np.ndarray, largest_eigenvalue: float, allow_divergence: bool) -> None:
+        """Whole steps, ηλ₁ < 2; see ``SpectralRule.check``."""
+        check_descent(self.learning_rate, steps, largest_eigenvalue, allow_divergence)
+
+    def _parts(
+        self, eigenvalues: Values, steps: Values, *, end_counts: bool = False
+    ) -> tuple[Float[Array, "..."], _Part, _Part]:
+        """Finished epochs, one whole epoch's filter, and that of the steps since."""
+        steps = as_values(steps)
+        length = self.epoch_steps
+        epochs = jnp.maximum(jnp.ceil(steps / length) - 1, 0) if end_counts else steps // length
+        inside = _descent_parts(self.learning_rate, eigenvalues, steps - epochs * length)
+        whole = _descent_parts(self.learning_rate, eigenvalues, jnp.full_like(steps, length))
+        return epochs, whole, inside
+
+
+class LastEpochTeacher(_EpochTeacher):
     """Target αỹ + (1 − α)·(last epoch's output), the student goes on: (I − αM)ᵉ r_0 (5e).
 
     M = I − (I − ηΘ)ᴱ; k steps into an epoch a factor 1 − α·g_k follows. It still memorises.
@@ -122,14 +161,6 @@ class LastEpochTeacher(SpectralFilter):
         ValueError: for epoch_steps or a weight out of range.
     """
 
-    learning_rate: float = eqx.field(converter=float)
-    epoch_steps: int
-    weight: float = eqx.field(converter=float)
-
-    def __check_init__(self):
-        check_at_least("epoch_steps", self.epoch_steps, 1)
-        check_fraction("weight", self.weight)
-
     @property
     def description(self) -> str:
         """The rule in words."""
@@ -138,13 +169,9 @@ class LastEpochTeacher(SpectralFilter):
             f"weight {self.weight:g}, exact"
         )
 
-    def check(self, steps: np.ndarray, largest_eigenvalue: float, allow_divergence: bool) -> None:
-        """Whole steps, ηλ₁ < 2; see ``SpectralRule.check``."""
-        check_descent(self.learning_rate, steps, largest_eigenvalue, allow_divergence)
-
     def response(self, eigenvalues: Values, steps: Values) -> Response:
         """(1 − αM)ᵉ(1 − αg_k) and its dual weight; see ``SpectralFilter.response``."""
-        epochs, whole, inside = _epoch_parts(self, eigenvalues, steps)
+        epochs, whole, inside = self._parts(eigenvalues, steps)
         epoch_rate = self.weight * whole.retrieved
         before = decay(epoch_rate, epochs)
         in_epochs = self.weight * whole.dual * geometric_sum(epoch_rate, epochs)
@@ -154,7 +181,7 @@ class LastEpochTeacher(SpectralFilter):
         )
 
 
-class RestartedStudent(SpectralFilter):
+class RestartedStudent(_EpochTeacher):
     """As ``LastEpochTeacher``, the student back at f_0 each epoch: limit αM/(I − (1 − α)M) (5e).
 
     A permanent regulariser: after e epochs F_e = αM·Σ_{s<e} ((1 − α)M)ˢ, and k ≥ 1 steps into
@@ -169,14 +196,6 @@ class RestartedStudent(SpectralFilter):
         ValueError: for epoch_steps or a weight out of range.
     """
 
-    learning_rate: float = eqx.field(converter=float)
-    epoch_steps: int
-    weight: float = eqx.field(converter=float)
-
-    def __check_init__(self):
-        check_at_least("epoch_steps", self.epoch_steps, 1)
-        check_fraction("weight", self.weight)
-
     @property
     def description(self) -> str:
         """The rule in words."""
@@ -185,14 +204,10 @@ class RestartedStudent(SpectralFilter):
             f"weight {self.weight:g}, exact"
         )
 
-    def check(self, steps: np.ndarray, largest_eigenvalue: float, allow_divergence: bool) -> None:
-        """Whole steps, ηλ₁ < 2; see ``SpectralRule.check``."""
-        check_descent(self.learning_rate, steps, largest_eigenvalue, allow_divergence)
-
     def response(self, eigenvalues: Values, steps: Values) -> Response:
         """1 − g_k(α + (1 − α)F_e) and its dual weight; see ``SpectralFilter.response``."""
         # A record at the end of an epoch is taken before the student goes back to f_0.
-        epochs, whole, inside = _epoch_parts(self, eigenvalues, steps, end_counts=True)
+        epochs, whole, inside = self._parts(eigenvalues, steps, end_counts=True)
         kept = (1 - self.weight) * whole.retrieved
         teacher = self.weight * whole.retrieved * geometric_sum(1 - kept, epochs)
         aim = self.weight + (1 - self.weight) * teacher
@@ -202,31 +217,3 @@ class RestartedStudent(SpectralFilter):
         """αM/(1 − (1 − α)M), the filter after infinitely many epochs; α > 0."""
         rule = _descent_parts(self.learning_rate, eigenvalues, self.epoch_steps)
         return self.weight * rule.retrieved / (1 - (1 - self.weight) * rule.retrieved)
-
-
-class _Part(eqx.Module):
-    retrieved: Float[Array, "..."]
-    dual: Float[Array, "..."]
-
-
-def _descent_parts(learning_rate: Values, eigenvalues: Values, steps: Values) -> _Part:
-    eigenvalues = jnp.maximum(as_values(eigenvalues), 0)
-    rate = as_values(learning_rate)
-    dual = rate * geometric_sum(rate * eigenvalues, steps)
-    return _Part(retrieved=eigenvalues * dual, dual=dual)
-
-
-def _epoch_parts(
-    rule: LastEpochTeacher | RestartedStudent,
-    eigenvalues: Values,
-    steps: Values,
-    *,
-    end_counts: bool = False,
-) -> tuple[Float[Array, "..."], _Part, _Part]:
-    """Finished epochs, one whole epoch's filter, and that of the steps since."""
-    steps = as_values(steps)
-    length = rule.epoch_steps
-    epochs = jnp.maximum(jnp.ceil(steps / length) - 1, 0) if end_counts else steps // length
-    inside = _descent_parts(rule.learning_rate, eigenvalues, steps - epochs * length)
-    whole = _descent_parts(rule.learning_rate, eigenvalues, jnp.full_like(steps, length))
-    return epochs, whole, inside

@@ -1,7 +1,6 @@
 """A simulation kept in a file: interrupted between two records, it goes on from where it was."""
 
 import dataclasses
-import zipfile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,10 +65,8 @@ class SimulationFile:
             return None
         try:
             arrays = files.read_arrays(self.path)
-        except (zipfile.BadZipFile, EOFError, ValueError) as error:
-            raise ValueError(
-                f"{self.path} is no checkpoint of a simulation, or is damaged ({error}): remove it"
-            ) from error
+        except ValueError as error:
+            raise ValueError(f"{error}: no checkpoint of a simulation; remove it") from error
         belongs_to, rule = (str(word) for word in arrays.get("words", ("", "")))
         if belongs_to != self.belongs_to:
             raise ValueError(

@@ -29,13 +29,13 @@ class Teacher(eqx.Module):
             clock: steps since supervision began.
         """
 
-    @abc.abstractmethod
     def steps_per_epoch(self) -> int | None:
         """Steps between two changes of the teacher; ``None`` if it has no epochs."""
+        return None
 
-    @abc.abstractmethod
     def restarts_student(self) -> bool:
         """Whether the student goes back to f_0 at the start of each epoch."""
+        return False
 
 
 class CurrentStep(Teacher):
@@ -45,22 +45,18 @@ class CurrentStep(Teacher):
         """The student's outputs."""
         return jnp.asarray(outputs)
 
-    def steps_per_epoch(self) -> int | None:
-        """No epochs."""
-        return None
 
-    def restarts_student(self) -> bool:
-        """No."""
-        return False
-
-
-class LastEpoch(Teacher):
+class _EpochTeacher(Teacher):
     """The student's outputs at the end of the last epoch; in the first, those it began with."""
 
     epoch_length: int
 
     def __check_init__(self):
-        _check_epoch_length(self.epoch_length)
+        if not isinstance(self.epoch_length, int) or self.epoch_length < 1:
+            raise ValueError(
+                "epoch_length must be a whole number of steps, at least 1; "
+                f"got {self.epoch_length!r}"
+            )
 
     def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
         """The outputs at the last multiple of the epoch's length."""
@@ -70,26 +66,27 @@ class LastEpoch(Teacher):
         """The epoch's length."""
         return self.epoch_length
 
-    def restarts_student(self) -> bool:
-        """No."""
-        return False
+
+class LastEpoch(_EpochTeacher):
+    """The student's outputs at the end of the last epoch; in the first, those it began with.
+
+    Args:
+        epoch_length: steps of an epoch, at least 1.
+
+    Raises:
+        ValueError: an epoch's length that is no whole number or below 1.
+    """
 
 
-class Restart(Teacher):
-    """As ``LastEpoch``, and the student starts again from f_0 in each epoch (5e)."""
+class Restart(_EpochTeacher):
+    """As ``LastEpoch``, and the student starts again from f_0 in each epoch (5e).
 
-    epoch_length: int
+    Args:
+        epoch_length: steps of an epoch, at least 1.
 
-    def __check_init__(self):
-        _check_epoch_length(self.epoch_length)
-
-    def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
-        """The outputs at the end of the last epoch."""
-        return jnp.where(clock % self.epoch_length == 0, outputs, remembered)
-
-    def steps_per_epoch(self) -> int | None:
-        """The epoch's length."""
-        return self.epoch_length
+    Raises:
+        ValueError: an epoch's length that is no whole number or below 1.
+    """
 
     def restarts_student(self) -> bool:
         """Yes."""
@@ -111,14 +108,6 @@ class ExponentialMovingAverage(Teacher):
         average = self.decay * remembered + (1.0 - self.decay) * outputs
         return jnp.where(clock == 0, outputs, average)
 
-    def steps_per_epoch(self) -> int | None:
-        """No epochs."""
-        return None
-
-    def restarts_student(self) -> bool:
-        """No."""
-        return False
-
 
 class Pretrained(Teacher):
     """A teacher that is finished: the same outputs at every step, as in two-stage distillation."""
@@ -128,18 +117,3 @@ class Pretrained(Teacher):
     def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
         """Its own outputs."""
         return self.outputs
-
-    def steps_per_epoch(self) -> int | None:
-        """No epochs."""
-        return None
-
-    def restarts_student(self) -> bool:
-        """No."""
-        return False
-
-
-def _check_epoch_length(epoch_length: int) -> None:
-    if not isinstance(epoch_length, int) or epoch_length < 1:
-        raise ValueError(
-            f"epoch_length must be a whole number of steps, at least 1; got {epoch_length!r}"
-        )

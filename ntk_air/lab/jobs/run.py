@@ -117,6 +117,7 @@ class JobRun:
     @contextlib.contextmanager
     def _measured(self, name: str) -> Iterator[None]:
         """Measure a stage, unless it has been measured to its end before."""
+        self._run.begin()
         kept = dict(files.read_json(self._measurements)) if self._measurements.exists() else {}
         before = kept.get(name, {"pieces": 0})
         if "seconds" in before:

@@ -6,6 +6,8 @@ from typing import Any
 from rich.table import Table
 
 from ntk_air.claims.comparison import Claim, Measurement, Verdict
+from ntk_air.data.dataset import Dataset
+from ntk_air.lab.provenance import package_versions, source_state
 from ntk_air.lab.report.layout import table
 
 
@@ -36,6 +38,39 @@ def verdicts_table(verdicts: Sequence[Verdict]) -> Table:
         rows.append((claim.name, claim.statement, *cells, f"{verdict.seconds:.1f}"))
     numbers = ("predicted", "measured", "error", "tolerance", "control's error", "seconds")
     return table(("claim", "statement", "verdict", *numbers), rows, n_left=3)
+
+
+def heading(dataset: Dataset, kernel_name: str) -> str:
+    """What the claims were checked on."""
+    kind = "no" if dataset.label_noise is None else dataset.label_noise.kind
+    return (
+        f"{dataset.name}: {dataset.n_train} inputs, {dataset.n_classes} classes, "
+        f"{dataset.noise_fraction:.0%} {kind} label noise; {kernel_name}"
+    )
+
+
+def verdicts_record(
+    dataset: Dataset, kernel_name: str, verdicts: Sequence[Verdict], *, left: Sequence[str]
+) -> dict[str, Any]:
+    """Verdicts with what they were made from, as JSON can hold it.
+
+    Args:
+        dataset: the data set with its label noise.
+        kernel_name: the kernel in words.
+        verdicts: the verdicts on the claims that were checked.
+        left: the names of the claims that were asked for and not checked, after an interruption.
+    """
+    return {
+        "status": "interrupted" if left else "complete",
+        "claims_left": list(left),
+        "dataset": dataset.name,
+        "data_sha256": dataset.content_hash,
+        "kernel": kernel_name,
+        "noise_rate": dataset.noise_fraction,
+        "package": source_state(),
+        "versions": package_versions(),
+        "verdicts": [verdict_numbers(verdict) for verdict in verdicts],
+    }
 
 
 def verdict_numbers(verdict: Verdict) -> dict[str, Any]:
