@@ -32,7 +32,7 @@ class Experiment(Generic[Config]):
     """An experiment: its options and how to compute.
 
     What it can be asked is described by the docstring of the module that ``compute`` is in; its
-    figures and its summary are ``save_figures`` and ``summary`` of the module of its name in
+    figures and its summary are ``figures`` and ``summary`` of the module of its name in
     ``ntk_air.lab.report``.
 
     Attributes:
@@ -104,14 +104,14 @@ class Experiment(Generic[Config]):
                 console.print(f"{folder}: reused, computed before{by_whom}", soft_wrap=True)
             else:
                 run.save(*self.compute(config, dataset, run, progress))
-                report.save_figures(run.results, run.arrays, folder)
+                report.figures(run.results, run.arrays).save(folder, formats=("png",))
                 run.finish(precision=options.precision, seeds=options.noise_seeds())
         console.print(report.summary(run.results))
         console.print(f"\nsaved in {folder}", soft_wrap=True)
 
 
 def report_of(name: str) -> Any:
-    """The module with ``save_figures`` and ``summary`` of an experiment.
+    """The module with ``figures`` and ``summary`` of an experiment.
 
     Raises:
         ValueError: there is no report of that name.

@@ -1,8 +1,8 @@
 """The look of every figure, and how one is saved. Drawn only from saved results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -47,6 +47,15 @@ STYLE: dict[Any, Any] = {
 
 Draw = Callable[[Axes], None]
 
+Format: TypeAlias = Literal["png", "pdf"]
+
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+_METADATA: dict[Format, dict[str, str | None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
 
 def draw_figure(draw: Draw, *, height_inches: float = 2.6) -> Figure:
     """One panel at column width."""
@@ -69,12 +78,10 @@ def draw_panels(draws: list[Draw], *, n_columns: int = 2, height_inches: float =
     return figure
 
 
-def save_figure(figure: Figure, folder: Path, name: str) -> None:
+def save_figure(
+    figure: Figure, folder: Path, name: str, formats: Sequence[Format] = FORMATS
+) -> None:
     """Save a figure as ``name.png`` and ``name.pdf``, atomically, the same bytes each time."""
-    metadata: dict[str, dict[str, str | None]] = {
-        ".png": {"Software": None},
-        ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    }
-    for suffix, entries in metadata.items():
-        with mpl.rc_context(STYLE), replaced_atomically(folder / f"{name}{suffix}") as path:
-            figure.savefig(path, metadata=entries)
+    for suffix in formats:
+        with mpl.rc_context(STYLE), replaced_atomically(folder / f"{name}.{suffix}") as path:
+            figure.savefig(path, metadata=_METADATA[suffix])

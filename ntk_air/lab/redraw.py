@@ -31,6 +31,6 @@ def redraw(
     for folder in run_folders(folders):
         drawing = report_of(files.read_json(folder / MANIFEST)["experiment"])
         results, arrays = files.read_json(folder / RESULTS), files.read_arrays(folder / ARRAYS)
-        report(folder, drawing.save_figures(results, arrays, folder))
+        report(folder, drawing.figures(results, arrays).save(folder))
         n_runs += 1
     return n_runs

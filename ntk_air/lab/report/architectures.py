@@ -1,7 +1,6 @@
 """Figures and summary of ``experiments/architectures.py``, from its saved results."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -37,8 +36,8 @@ _GAINS = {
 }
 
 
-def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
-    """Draw each figure and the overview; return their names."""
+def figures(results: Results, arrays: Arrays) -> Figures:
+    """The figures, drawn when they are saved."""
     panels: dict[str, Draw] = {
         "accuracy": lambda axes: _draw_scores(axes, results, _ACCURACIES, "accuracy"),
         "distance": lambda axes: _draw_scores(axes, results, _DISTANCES, "distance"),
@@ -48,7 +47,7 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
         "gain_over_end": lambda axes: _draw_gain(axes, results, "gain_over_end"),
     }
     height = 1.2 + 0.15 * len(results["architectures"])
-    return Figures(panels, height).save(folder)
+    return Figures(panels, height)
 
 
 def summary(results: Results) -> Group:

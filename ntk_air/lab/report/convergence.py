@@ -1,7 +1,5 @@
 """Figures and summary of ``experiments/convergence.py``, from its saved results."""
 
-from pathlib import Path
-
 from matplotlib.axes import Axes
 from rich.console import Group
 from rich.text import Text
@@ -27,8 +25,8 @@ _COLUMNS = {
 }
 
 
-def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
-    """Draw each figure and the overview; return their names."""
+def figures(results: Results, arrays: Arrays) -> Figures:
+    """The figures, drawn when they are saved."""
     panels: dict[str, Draw] = {
         "distance": lambda axes: _draw_distance(axes, results, arrays),
         "zero_one_error": lambda axes: _draw_zero_one_error(axes, results, arrays),
@@ -36,7 +34,7 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
     }
     if "gradient_descent_test_accuracy" in arrays:
         panels["test_accuracy"] = lambda axes: _draw_test_accuracy(axes, results, arrays)
-    return Figures(panels).save(folder)
+    return Figures(panels)
 
 
 def summary(results: Results) -> Group:

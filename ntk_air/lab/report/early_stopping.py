@@ -1,7 +1,5 @@
 """Figures and summary of ``experiments/early_stopping.py``, from its saved results."""
 
-from pathlib import Path
-
 from matplotlib.axes import Axes
 from rich.console import Group
 from rich.text import Text
@@ -10,15 +8,15 @@ from ntk_air.lab.plotting import COLOURS, Draw
 from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, kernel_line
 
 
-def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
-    """Draw each figure and the overview; return their names."""
+def figures(results: Results, arrays: Arrays) -> Figures:
+    """The figures, drawn when they are saved."""
     panels: dict[str, Draw] = {
         "student_accuracy": lambda axes: _draw_accuracy(axes, results, arrays),
         "student_equality": lambda axes: _draw_equality(axes, results, arrays),
         "converged_teacher": lambda axes: _draw_converged(axes, results, arrays),
         "identity_clock": lambda axes: _draw_clock(axes, results, arrays),
     }
-    return Figures(panels).save(folder)
+    return Figures(panels)
 
 
 def summary(results: Results) -> Group:

@@ -1,7 +1,5 @@
 """Figures and summary of ``experiments/eigen_spectrum.py``, from its saved results."""
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.axes import Axes
 from rich.console import Group
@@ -12,15 +10,15 @@ from ntk_air.lab.plotting import COLOURS, Draw
 from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, kernel_line, number, table
 
 
-def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
-    """Draw each figure and the overview; return their names."""
+def figures(results: Results, arrays: Arrays) -> Figures:
+    """The figures, drawn when they are saved."""
     panels: dict[str, Draw] = {
         "eigenvalues": lambda axes: _draw_eigenvalues(axes, results, arrays),
         "energy": lambda axes: _draw_energy(axes, results, arrays),
         "air_curve": lambda axes: _draw_air_curve(axes, results, arrays),
         "top5_energy": lambda axes: _draw_top5_energy(axes, results),
     }
-    return Figures(panels).save(folder)
+    return Figures(panels)
 
 
 def summary(results: Results) -> Group:

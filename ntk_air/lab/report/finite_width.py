@@ -1,7 +1,6 @@
 """Figures and summary of ``experiments/finite_width.py``, from its saved results."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,8 +20,8 @@ RUNS = {
 }
 
 
-def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
-    """Draw each figure and the overview; return their names."""
+def figures(results: Results, arrays: Arrays) -> Figures:
+    """The figures, drawn when they are saved."""
     early, late = results["early_steps"], results["late_steps"]
     at = int(np.flatnonzero(arrays["steps"] == early)[0])
     panels: dict[str, Draw] = {
@@ -32,7 +31,7 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
         "slope_over_time": lambda axes: _draw_slopes(axes, results, arrays),
         "curves": lambda axes: _draw_curves(axes, results, arrays),
     }
-    return Figures(panels).save(folder)
+    return Figures(panels)
 
 
 def summary(results: Results) -> Group:

@@ -1,6 +1,5 @@
 """Figures and summary of ``experiments/full_dataset.py``, from its saved results."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,8 @@ from ntk_air.lab.report.layout import MISSING, Arrays, Figures, Results, heading
 _LABELS = {"signal": ("clean labels", "clean"), "noise": ("centred noise", "noise")}
 
 
-def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
-    """Draw each figure and the overview; return their names."""
+def figures(results: Results, arrays: Arrays) -> Figures:
+    """The figures, drawn when they are saved."""
     panels: dict[str, Draw] = {
         "retrieved_shares": lambda axes: _draw_shares(axes, arrays),
         "air_curve": lambda axes: _draw_air_curve(axes, results, arrays),
@@ -29,7 +28,7 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
         panels["energy"] = lambda axes: _draw_energy(axes, arrays)
     if "distilled_steps" in arrays:
         panels["self_distillation"] = lambda axes: _draw_distilled(axes, arrays)
-    return Figures(panels).save(folder)
+    return Figures(panels)
 
 
 def summary(results: Results) -> Group:

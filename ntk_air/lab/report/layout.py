@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from ntk_air.lab.plotting import Draw, draw_figure, draw_panels, save_figure
+from ntk_air.lab.plotting import FORMATS, Draw, Format, draw_figure, draw_panels, save_figure
 
 Results: TypeAlias = Mapping[str, Any]
 """The numbers of ``results.json``."""
@@ -34,14 +34,14 @@ class Figures:
     panels: Mapping[str, Draw]
     height_inches: float | None = None
 
-    def save(self, folder: Path) -> list[str]:
+    def save(self, folder: Path, formats: Sequence[Format] = FORMATS) -> list[str]:
         """Draw each figure and the overview into a folder; return their names."""
         height: dict[str, Any] = {}
         if self.height_inches is not None:
             height = {"height_inches": self.height_inches}
         for name, draw in self.panels.items():
-            save_figure(draw_figure(draw, **height), folder, name)
-        save_figure(draw_panels(list(self.panels.values()), **height), folder, "overview")
+            save_figure(draw_figure(draw, **height), folder, name, formats)
+        save_figure(draw_panels(list(self.panels.values()), **height), folder, "overview", formats)
         return [*self.panels, "overview"]
 
 

@@ -1,6 +1,5 @@
 """Figures and summary of ``experiments/noisy_networks.py``, from its saved results."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,14 +28,14 @@ _LOOKS = {
 _SHOWN_TIES = 0.0005
 
 
-def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
-    """Draw each figure and the overview; return their names."""
+def figures(results: Results, arrays: Arrays) -> Figures:
+    """The figures, drawn when they are saved."""
     panels: dict[str, Draw] = {}
     for index, setting in enumerate(results["settings"]):
         panels[f"curves_{setting.replace(' ', '_')}"] = _curves_of(arrays, index, setting)
     panels["final_and_best"] = lambda axes: _draw_scores(axes, results)
     panels["memorised"] = lambda axes: _draw_memorised(axes, results)
-    return Figures(panels, 3.2).save(folder)
+    return Figures(panels, 3.2)
 
 
 def summary(results: Results) -> Group:

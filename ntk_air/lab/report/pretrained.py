@@ -1,7 +1,5 @@
 """Figures and summary of ``experiments/pretrained.py``, from its saved results."""
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.axes import Axes
 from rich.console import Group
@@ -81,12 +79,12 @@ _COLUMNS = {
 }
 
 
-def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
-    """Draw each figure and the overview; return their names."""
+def figures(results: Results, arrays: Arrays) -> Figures:
+    """The figures, drawn when they are saved."""
     panels: dict[str, Draw] = {
         name: lambda axes, name=name: _draw(axes, results, arrays, name) for name in _PANELS
     }
-    return Figures(panels).save(folder)
+    return Figures(panels)
 
 
 def summary(results: Results) -> Group:

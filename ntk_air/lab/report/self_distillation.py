@@ -1,7 +1,6 @@
 """Figures and summary of ``experiments/self_distillation.py``, from its saved results."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +33,8 @@ _AXIS = {
 }
 
 
-def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
-    """Draw each figure and the overview; return their names."""
+def figures(results: Results, arrays: Arrays) -> Figures:
+    """The figures, drawn when they are saved."""
     panels: dict[str, Draw] = {
         "test_accuracy": lambda axes: _draw_methods(axes, results, "test_accuracy"),
         "distance": lambda axes: _draw_methods(axes, results, "rms_distance"),
@@ -44,7 +43,7 @@ def save_figures(results: Results, arrays: Arrays, folder: Path) -> list[str]:
     }
     if results["phase_diagram"] is not None:
         panels["phase_diagram"] = lambda axes: _draw_phase(axes, results, arrays)
-    return Figures(panels, 3.0).save(folder)
+    return Figures(panels, 3.0)
 
 
 def summary(results: Results) -> Group:

@@ -35,7 +35,7 @@ def parts(spectrum, n_draws, *, noisy=True):
     return summary, spread, control
 
 
-def save_with_few_pixels(figure, folder, name):
+def save_with_few_pixels(figure, folder, name, formats):
     """Every panel is drawn; whole files of full size are a matter of the experiments' own tests."""
     figure.savefig(folder / f"{name}.png", dpi=30)
 
@@ -75,5 +75,6 @@ def test_results_survive_a_file_and_can_be_read_and_drawn(
     Console(file=text, width=100).print(eigen_spectrum.summary(saved))
     expected = "AIR-AUC 0." if noisy else "not defined without label noise"
     assert expected in text.getvalue()
-    names = eigen_spectrum.save_figures(saved, files.read_arrays(tmp_path / "arrays.npz"), tmp_path)
+    arrays = files.read_arrays(tmp_path / "arrays.npz")
+    names = eigen_spectrum.figures(saved, arrays).save(tmp_path, formats=("png",))
     assert all((tmp_path / f"{name}.png").exists() for name in names)

@@ -67,9 +67,9 @@ def test_figures_are_saved_one_by_one_and_together(tmp_path, height, monkeypatch
 
     figures = layout.Figures({"first": line, "second": line}, height_inches=height)
     assert figures.save(tmp_path) == ["first", "second", "overview"]
-    assert [(folder, name) for _, folder, name in saved] == [
-        (tmp_path, name) for name in ("first", "second", "overview")
+    assert [given[1:] for given in saved] == [
+        (tmp_path, name, ("png", "pdf")) for name in ("first", "second", "overview")
     ]
-    heights = [figure.get_size_inches()[1] for figure, _, _ in saved]
+    heights = [figure.get_size_inches()[1] for figure, *_ in saved]
     assert heights == pytest.approx([2.6, 2.6, 2.5] if height is None else [1.5, 1.5, 1.5])
-    assert [len(figure.axes) for figure, _, _ in saved] == [1, 1, 2]
+    assert [len(figure.axes) for figure, *_ in saved] == [1, 1, 2]
