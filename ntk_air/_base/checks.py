@@ -3,8 +3,9 @@
 Each raises ``ValueError`` naming the argument, what was expected and what was got.
 """
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+import numbers
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +36,32 @@ def check_fraction(name: str, value: float | int) -> None:
     """Require a number in [0, 1]."""
     if not 0 <= value <= 1:
         raise ValueError(f"{name} must lie in [0, 1]; got {value!r}")
+
+
+def check_fractions(name: str, values: Iterable[float]) -> None:
+    """Require numbers in [0, 1]."""
+    values = tuple(values)
+    for value in values:
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must all lie in [0, 1]; got {value!r} among {values}")
+
+
+def check_whole(name: str, value: Any, minimum: int) -> None:
+    """Require a whole number, of Python or numpy, that is at least ``minimum``."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < minimum:
+        raise ValueError(f"{name} must be a whole number, at least {minimum}; got {value!r}")
+
+
+def number(name: str) -> Callable[[Any], float]:
+    """A converter to ``float`` that raises ``ValueError`` for truth values, text and arrays."""
+
+    def converted(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise ValueError(f"{name} must be a number; got {value!r}")
+        return float(value)
+
+    return converted
 
 
 def check_floating(name: str, array: "AnyArray") -> None:

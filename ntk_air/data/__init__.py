@@ -3,6 +3,7 @@
 from ntk_air.data.catalogue import dataset_names, dataset_options, load_dataset
 from ntk_air.data.class_labels import ClassLabels
 from ntk_air.data.dataset import Dataset
+from ntk_air.data.inputs import DataWarning
 from ntk_air.data.instance_noise import InstanceDependentNoise
 from ntk_air.data.labels import decode_targets, encode_labels
 from ntk_air.data.noise import (
@@ -18,6 +19,7 @@ __all__ = [
     "ChecksumError",
     "ClassLabels",
     "DataFileError",
+    "DataWarning",
     "Dataset",
     "DatasetNotFoundError",
     "HumanNoise",

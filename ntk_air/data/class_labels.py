@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from ntk_air.data.labels import check_class_labels
+from ntk_air.data.inputs import frozen
+from ntk_air.data.labels import check_class_labels, integer_labels
 from ntk_air.data.noise import LabelNoise
 
 
@@ -20,7 +21,7 @@ class ClassLabels:
         noisy: noisy labels ỹ as class indices, shape (n_train,); ``None`` is the clean ones.
         noise: rule that made the noisy labels; needed where they differ from the clean ones.
         probabilities: P(ỹ_i = b | y_i, x_i) in [0, 1], shape (n_train, C); ``None`` asks ``noise``.
-        class_names: names of the C classes; ``None`` numbers the classes that occur in the labels.
+        class_names: names of the C classes; ``None`` numbers them, and all of 0 … C − 1 must occur.
 
     Labels that someone else has annotated, with the noise that counting finds in them:
 
@@ -66,41 +67,36 @@ def checked_labels(
     return dataclasses.replace(given, clean=clean, noisy=noisy, class_names=names)
 
 
-def frozen_numbers(name: str, array: Any) -> np.ndarray:
-    """A read-only float64 array; an array that someone may still write to is copied."""
-    given = np.asarray(array)
-    if not np.issubdtype(given.dtype, np.number):
-        raise ValueError(f"{name} must be numbers; got an array of dtype {given.dtype}")
-    return _frozen(given, np.float64)
-
-
 def frozen_indices(name: str, labels: Any, owner: str, length: int) -> Int[np.ndarray, " n"]:
     """A frozen vector of int64 labels, one for each row of ``owner``."""
-    given = np.asarray(labels)
-    if given.ndim != 1 or not np.issubdtype(given.dtype, np.integer):
-        raise ValueError(
-            f"{name} must be a vector of integer class indices; "
-            f"got shape {given.shape} and dtype {given.dtype}"
-        )
+    given = integer_labels(name, labels)
     if len(given) != length:
         raise ValueError(
             f"{name} must have one entry for each of the {length} {owner}; got {len(given)}"
         )
-    return _frozen(given, np.int64)
-
-
-def _frozen(given: np.ndarray, dtype: type) -> np.ndarray:
-    converted = given.astype(dtype, copy=given.flags.writeable)
-    converted.flags.writeable = False
-    return converted
+    return frozen(given, given.astype(np.int64, copy=False))
 
 
 def _named_classes(names: Sequence[str] | None, *labels: np.ndarray) -> tuple[str, ...]:
     if names is None:
-        n_classes = max((int(part.max()) for part in labels if len(part)), default=0) + 1
-        names = [str(index) for index in range(n_classes)]
+        names = _numbered_classes(np.unique(np.concatenate(labels)))
+    if isinstance(names, str) or not all(isinstance(name, str | int) for name in names):
+        raise ValueError(f"class_names must be a list of names; got {names!r}")
+    names = tuple(str(name) for name in names)
     if len(names) < 2:
-        raise ValueError(f"class_names must name at least two classes; got {tuple(names)!r}")
+        raise ValueError(f"class_names must name at least two classes; got {names!r}")
     if len(set(names)) != len(names):
-        raise ValueError(f"class_names must be distinct; got {tuple(names)!r}")
-    return tuple(str(name) for name in names)
+        raise ValueError(f"class_names must be distinct; got {names!r}")
+    return names
+
+
+def _numbered_classes(occurring: Int[np.ndarray, " n_classes"]) -> tuple[str, ...]:
+    """Names of the classes 0 … C − 1, all of which must occur: none is made up."""
+    n_classes = len(occurring)
+    if n_classes and (occurring[0] < 0 or occurring[-1] >= n_classes):
+        shown = ", ".join(str(value) for value in occurring[:10]) + ", …" * (n_classes > 10)
+        raise ValueError(
+            f"labels must hold every class from 0 on, unless class_names name them all; got the "
+            f"classes {shown}"
+        )
+    return tuple(str(index) for index in range(n_classes))

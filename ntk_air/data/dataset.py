@@ -7,27 +7,25 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
-from ntk_air._base.checks import (
-    check_at_least,
-    check_finite,
-    check_inputs,
-    check_same_features,
-)
+from ntk_air._base.checks import check_at_least
 from ntk_air._base.typing import Targets, TestTargets
-from ntk_air.data.class_labels import ClassLabels, checked_labels, frozen_indices, frozen_numbers
+from ntk_air.data.class_labels import ClassLabels, checked_labels, frozen_indices
 from ntk_air.data.draws import choose
+from ntk_air.data.inputs import checked_inputs, frozen_numbers
 from ntk_air.data.labels import encode_labels, encode_probabilities, n_outputs
 from ntk_air.data.noise import LabelNoise, average_by_class
+
+_SMALLEST_NORM = 1e-140
 
 
 class Dataset(eqx.Module):
     """Inputs with clean and noisy labels, and a clean held-out part, as frozen host arrays.
 
     Args:
-        inputs: training inputs, shape (n_train, *features); images keep their shape
-            (n_train, H, W, C), pixels in [0, 1].
-        labels: clean labels y as class indices, shape (n_train,); or ``ClassLabels``, which hold
-            noisy labels and names of classes too.
+        inputs: training inputs, shape (n_train, *features), as an array, lists or a table of
+            numbers; images keep their shape (n_train, H, W, C), pixels in [0, 1].
+        labels: clean labels y as class indices, shape (n_train,), every class from 0 on; or
+            ``ClassLabels``, which hold noisy labels and names of classes too.
         test: held-out part as a pair: inputs, shape (n_test, *features), and clean class indices,
             shape (n_test,); ``None`` is none, n_test = 0.
         name: name in tables and of run folders.
@@ -36,8 +34,12 @@ class Dataset(eqx.Module):
             holds within each group; ``None`` for data without groups.
 
     Raises:
-        ValueError: lengths or features that disagree, labels out of range, values that are not
-            finite, fewer than two classes, noisy labels without a noise that made them.
+        ValueError: lengths or features that disagree, labels out of range, values that are absent,
+            not finite or no real numbers, images that are not in [0, 1] or have their channels
+            first, parts of different scales, fewer than two classes, classes that do not occur
+            and have no name, noisy labels without a noise that made them.
+
+    A table whose columns are of scales thousands apart gets a ``ntk_air.data.DataWarning``.
 
     >>> import numpy as np
     >>> import ntk_air as na
@@ -74,13 +76,12 @@ class Dataset(eqx.Module):
     ):
         self.name = name
         self.source = source
-        self.inputs = frozen_numbers("inputs", inputs)
-        check_inputs("inputs", self.inputs)
-        n_train = len(self.inputs)
-        if test is None:
-            test = (np.zeros((0, *self.inputs.shape[1:])), np.zeros(0, np.int64))
-        self.test_inputs, self.test_labels = _checked_test(*test)
-        check_same_features("inputs", self.inputs, "test_inputs", self.test_inputs)
+        if test is not None and (not isinstance(test, tuple | list) or len(test) != 2):
+            raise ValueError(f"test must be a pair, inputs and labels; got {type(test).__name__}")
+        self.inputs, self.test_inputs = checked_inputs(inputs, test)
+        n_train, n_test = len(self.inputs), len(self.test_inputs)
+        test_labels = np.zeros(0, np.int64) if test is None else test[1]
+        self.test_labels = frozen_indices("test_labels", test_labels, "test_inputs", n_test)
 
         given = labels if isinstance(labels, ClassLabels) else ClassLabels(labels)
         checked = checked_labels(given, n_train, self.test_labels)
@@ -286,17 +287,14 @@ class Dataset(eqx.Module):
         return Dataset(fields["inputs"], labels, test=test, **unchanged)
 
 
-def _checked_test(
-    inputs: Any, labels: Any
-) -> tuple[Float[np.ndarray, "n_test *features"], Int[np.ndarray, " n_test"]]:
-    """The held-out part as frozen arrays of one length."""
-    numbers = frozen_numbers("test_inputs", inputs)
-    check_finite("test_inputs", numbers)
-    return numbers, frozen_indices("test_labels", labels, "test_inputs", len(numbers))
-
-
 def _unit_rows(name: str, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     norms = np.linalg.norm(rows, axis=1)
+    odd = ~((norms > _SMALLEST_NORM) & (norms < np.inf))
+    if odd.any():  # squares of such numbers overflow or vanish
+        exponents = np.frexp(np.abs(rows[odd]).max(axis=1, initial=0))[1]
+        rows = rows.copy()
+        rows[odd] = np.ldexp(rows[odd], -exponents[:, None])
+        norms[odd] = np.linalg.norm(rows[odd], axis=1)
     zero = np.flatnonzero(norms == 0)
     if len(zero):
         raise ValueError(

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtr, ndtri, softmax
 
-from ntk_air._base.checks import check_at_least, check_fraction, check_positive
+from ntk_air._base.checks import check_fraction, check_positive, check_whole, number
 from ntk_air.data.draws import draw_classes, generator, normal_numbers
 from ntk_air.data.labels import check_class_labels
 from ntk_air.data.noise import LabelNoise, average_by_class
@@ -37,14 +37,14 @@ class InstanceDependentNoise(LabelNoise):
     0.31
     """
 
-    rate: float = eqx.field(static=True, converter=float)
-    spread: float = eqx.field(static=True, converter=float, default=0.1)
+    rate: float = eqx.field(static=True, converter=number("rate"))
+    spread: float = eqx.field(static=True, converter=number("spread"), default=0.1)
     rule_seed: int = eqx.field(static=True, default=0)
 
     def __check_init__(self):
         check_fraction("rate", self.rate)
         check_positive("spread", self.spread)
-        check_at_least("rule_seed", self.rule_seed, 0)
+        check_whole("rule_seed", self.rule_seed, 0)
 
     @property
     def kind(self) -> str:
@@ -70,7 +70,7 @@ class InstanceDependentNoise(LabelNoise):
         groups: Int[np.ndarray, " n"] | None = None,
     ) -> Float[np.ndarray, "n n_classes"]:
         """P(ỹ_i = b | y_i, x_i) as a row for each example i."""
-        check_class_labels("labels", labels, n_classes)
+        labels = check_class_labels("labels", labels, n_classes)
         flat = inputs.reshape(len(inputs), -1)
         rng = generator(self.rule_seed, "instance noise matrices")
         matrices = normal_numbers(rng, (n_classes, flat.shape[1], n_classes))

@@ -4,9 +4,12 @@ Two classes: one output, class 1 is +1 and class 0 is −1. C > 2 classes: the c
 vector e_c − 1/C.
 """
 
-import numpy as np
-from jaxtyping import Float, Int
+from typing import Any
 
+import numpy as np
+from jaxtyping import Float, Int, Integer
+
+from ntk_air._base.arrays import real_array
 from ntk_air._base.checks import check_at_least, check_finite
 from ntk_air._base.typing import AnyArray
 
@@ -16,20 +19,30 @@ def n_outputs(n_classes: int) -> int:
     return 1 if n_classes == 2 else n_classes
 
 
-def check_class_labels(name: str, labels: AnyArray, n_classes: int) -> None:
-    """Require a vector of integers in 0 … n_classes − 1, with at least two classes."""
-    check_at_least("n_classes", n_classes, 2)
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+def integer_labels(name: str, given: Any) -> Integer[np.ndarray, " n"]:
+    """The vector of integers that was given; raises ``ValueError`` for anything else."""
+    labels = np.asarray(real_array(name, given))
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(
             f"{name} must be a vector of integer class indices; "
             f"got shape {labels.shape} and dtype {labels.dtype}"
         )
+    if labels.size and labels.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} must be integers below 2^63; got {labels.max()}")
+    return labels
+
+
+def check_class_labels(name: str, given: Any, n_classes: int) -> Integer[np.ndarray, " n"]:
+    """The vector of integers that was given, all in 0 … n_classes − 1, at least two classes."""
+    check_at_least("n_classes", n_classes, 2)
+    labels = integer_labels(name, given)
     outside = np.flatnonzero((labels < 0) | (labels >= n_classes))
     if len(outside):
         raise ValueError(
             f"{name} must lie in 0 … {n_classes - 1}; got {labels[outside[0]]} "
             f"at position {outside[0]} ({len(outside)} in all)"
         )
+    return labels
 
 
 def encode_probabilities(
@@ -55,8 +68,7 @@ def encode_labels(labels: Int[AnyArray, " n"], n_classes: int) -> Float[np.ndarr
     Raises:
         ValueError: a label outside 0 … C − 1.
     """
-    labels = np.asarray(labels)
-    check_class_labels("labels", labels, n_classes)
+    labels = check_class_labels("labels", labels, n_classes)
     one_hot = np.zeros((len(labels), n_classes))
     one_hot[np.arange(len(labels)), labels] = 1.0
     return encode_probabilities(one_hot)
@@ -74,9 +86,11 @@ def decode_targets(targets: Float[AnyArray, "n n_out"]) -> Int[np.ndarray, " n"]
         int64 class indices, shape (n,).
 
     Raises:
-        ValueError: a target that is not finite.
+        ValueError: targets of another shape, or not finite.
     """
-    targets = np.asarray(targets)
+    targets = np.asarray(real_array("targets", targets))
+    if targets.ndim != 2 or targets.shape[1] == 0:
+        raise ValueError(f"targets must have shape (n, n_out); got {targets.shape}")
     check_finite("targets", targets)
     if targets.shape[1] == 1:
         return (targets[:, 0] > 0).astype(np.int64)

@@ -13,9 +13,10 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
-from ntk_air._base.checks import check_finite, check_fraction
+from ntk_air._base.arrays import exact_float64, real_array
+from ntk_air._base.checks import check_finite, check_fraction, number
 from ntk_air.data.draws import draw_classes, generator, rounded_counts, shuffled
-from ntk_air.data.labels import check_class_labels, encode_probabilities
+from ntk_air.data.labels import check_class_labels, encode_probabilities, integer_labels
 
 
 class LabelNoise(eqx.Module):
@@ -87,7 +88,7 @@ class ClassConditionalNoise(LabelNoise):
         groups: Int[np.ndarray, " n"] | None = None,
     ) -> Float[np.ndarray, "n n_classes"]:
         """The row of T of each label; the exact way has the rounded rate of its cell in it."""
-        check_class_labels("labels", labels, n_classes)
+        labels = check_class_labels("labels", labels, n_classes)
         transition = self.transition_matrix(n_classes)
         rows = transition[labels]
         if self.exact:
@@ -108,7 +109,7 @@ class ClassConditionalNoise(LabelNoise):
         groups: Int[np.ndarray, " n"] | None = None,
     ) -> Int[np.ndarray, " n"]:
         """Draw noisy labels; the same seed gives the same labels on every platform."""
-        check_class_labels("labels", labels, n_classes)
+        labels = check_class_labels("labels", labels, n_classes)
         rng = generator(seed, "label noise")
         transition = self.transition_matrix(n_classes)
         if not self.exact:
@@ -126,7 +127,7 @@ class ClassConditionalNoise(LabelNoise):
 class _NoiseOfRate(ClassConditionalNoise):
     """Noise of one rate for every class."""
 
-    rate: float = eqx.field(static=True, converter=float)
+    rate: float = eqx.field(static=True, converter=number("rate"))
 
     def __check_init__(self):
         check_fraction("rate", self.rate)
@@ -215,7 +216,7 @@ class TransitionNoise(ClassConditionalNoise):
     matrix: Float[np.ndarray, "n_classes n_classes"]
 
     def __init__(self, matrix: object, *, exact: bool = False):
-        self.matrix = check_transition_matrix("matrix", np.array(matrix, dtype=np.float64))
+        self.matrix = check_transition_matrix("matrix", matrix)
         self.exact = exact
 
     @property
@@ -241,6 +242,9 @@ class HumanNoise(ClassConditionalNoise):
         exact: whether exactly round((1 − T[a, a])·n) labels flip in each class or group, instead of
             each label independently.
 
+    Raises:
+        ValueError: no such matrix, or counts that are not C whole numbers, at least 0.
+
     >>> import numpy as np
     >>> import ntk_air as na
     >>> clean, annotated = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 0])
@@ -252,6 +256,14 @@ class HumanNoise(ClassConditionalNoise):
     matrix: Float[np.ndarray, "n_classes n_classes"]
     class_counts: Int[np.ndarray, " n_classes"]
     annotation: str = eqx.field(static=True)
+
+    def __check_init__(self):
+        check_transition_matrix("matrix", self.matrix)
+        counts = integer_labels("class_counts", self.class_counts)
+        if counts.shape != (len(self.matrix),) or (counts < 0).any():
+            raise ValueError(
+                f"class_counts must be {len(self.matrix)} whole numbers, at least 0; got {counts}"
+            )
 
     @staticmethod
     def measure(
@@ -278,8 +290,8 @@ class HumanNoise(ClassConditionalNoise):
         Raises:
             ValueError: labels out of range, or of different lengths.
         """
-        check_class_labels("clean_labels", clean_labels, n_classes)
-        check_class_labels("noisy_labels", noisy_labels, n_classes)
+        clean_labels = check_class_labels("clean_labels", clean_labels, n_classes)
+        noisy_labels = check_class_labels("noisy_labels", noisy_labels, n_classes)
         if len(clean_labels) != len(noisy_labels):
             raise ValueError(
                 "clean_labels and noisy_labels must have the same length; "
@@ -305,10 +317,9 @@ class HumanNoise(ClassConditionalNoise):
         return require_size(self.matrix, n_classes)
 
 
-def check_transition_matrix(
-    name: str, matrix: Float[np.ndarray, "rows columns"]
-) -> Float[np.ndarray, "rows columns"]:
-    """Require a square matrix of probabilities whose rows sum to one; return it."""
+def check_transition_matrix(name: str, given: object) -> Float[np.ndarray, "rows columns"]:
+    """The square matrix of probabilities that was given, its rows summing to one, as a copy."""
+    matrix = np.array(exact_float64(name, np.asarray(real_array(name, given))))
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
         raise ValueError(f"{name} must have shape (C, C) with C ≥ 2; got shape {matrix.shape}")
     check_finite(name, matrix)

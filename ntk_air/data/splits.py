@@ -1,23 +1,28 @@
 """From what a file holds to a ``Dataset``: held-out split, sizes, scaling."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int, Shaped
 
+from ntk_air._base.arrays import exact_float64
 from ntk_air.data.class_labels import ClassLabels
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.draws import choose
 from ntk_air.data.noise import LabelNoise
+from ntk_air.data.readers.files import naming
 
 Scaling = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """``scaling(part, training_part)``: new float64 inputs, told by the training part alone."""
 
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)
+
 
 def as_given(part: np.ndarray, training_part: np.ndarray) -> np.ndarray:
-    """The same numbers as float64."""
-    return part.astype(np.float64)
+    """The same numbers as float64; raises ``ValueError`` where that would round them."""
+    converted = exact_float64("inputs", part)
+    return converted.copy() if converted is part else converted
 
 
 def pixels(maximum: float) -> Scaling:
@@ -25,10 +30,27 @@ def pixels(maximum: float) -> Scaling:
     return lambda part, training_part: part / maximum
 
 
-def standardised(part: np.ndarray, training_part: np.ndarray) -> np.ndarray:
-    """Mean 0 and standard deviation 1 of each training column; a constant column becomes 0."""
-    deviation = training_part.std(axis=0)
-    return (part - training_part.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+def standardised(
+    part: np.ndarray, training_part: np.ndarray, *, columns: Sequence[str] | None = None
+) -> np.ndarray:
+    """Mean 0 and standard deviation 1 of each training column.
+
+    Raises ``ValueError`` for a column, named by ``columns`` or its number, that is constant in the
+    training part up to rounding: it has no deviation to be scaled by.
+    """
+    # By powers of two, which change no digit: squares of large or small numbers are none.
+    exponents = np.frexp(np.abs(training_part).max(axis=0))[1]
+    scaled = np.ldexp(training_part, -exponents)
+    mean, deviation = scaled.mean(axis=0), scaled.std(axis=0)
+    constant = np.flatnonzero(deviation <= _ROUNDING)
+    if len(constant):
+        first = constant[0]
+        name = first if columns is None else repr(columns[first])
+        raise ValueError(
+            f"column {name} must vary over the {len(training_part)} training rows to be "
+            f"standardised; got {training_part[0, first]} in each: leave it out"
+        )
+    return (np.ldexp(part, -exponents) - mean) / deviation
 
 
 @dataclass(frozen=True)
@@ -71,7 +93,8 @@ def assemble(name: str, raw: RawSet, sample: Sample) -> Dataset:
     Without an official test part, a fifth of the examples is held out, or what ``n_train``
     leaves, or ``n_test``. Only the chosen examples are converted to float64.
 
-    Raises ``ValueError`` where more examples are asked for than there are.
+    Raises ``ValueError`` where more examples are asked for than there are, ``DataFileError`` for
+    inputs and labels that are no data set.
     """
     n_train, n_test, seed = sample.n_train, sample.n_test, sample.seed
     everything = np.arange(len(raw.labels))
@@ -91,13 +114,14 @@ def assemble(name: str, raw: RawSet, sample: Sample) -> Dataset:
         raw.label_noise,
         class_names=raw.class_names,
     )
-    return Dataset(
-        _handed_over(raw.scaling(training_part, training_part)),
-        labels,
-        test=(_handed_over(raw.scaling(test_inputs, training_part)), test_labels),
-        name=name,
-        source=raw.source,
-    )
+    with naming(raw.source):
+        return Dataset(
+            _handed_over(raw.scaling(training_part, training_part)),
+            labels,
+            test=(_handed_over(raw.scaling(test_inputs, training_part)), test_labels),
+            name=name,
+            source=raw.source,
+        )
 
 
 def _held_out(n_test: int | None, n_train: int | None, n_all: int) -> int:

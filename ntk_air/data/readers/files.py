@@ -38,6 +38,17 @@ class ChecksumError(DataFileError):
 
 
 @contextmanager
+def naming(what: object) -> Iterator[None]:
+    """Raise what is wrong with the content of a file as ``DataFileError`` that names the file."""
+    try:
+        yield
+    except DataFileError:
+        raise
+    except ValueError as error:
+        raise DataFileError(f"{what}: {error}") from error
+
+
+@contextmanager
 def opened(path: Path) -> Iterator[Readable]:
     """Open a file, through gzip where its first bytes say so.
 

@@ -1,15 +1,18 @@
 """A user's own data: one .npz or one .csv file."""
 
-import csv
 import os
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
+from ntk_air._base.arrays import real_array
+from ntk_air._base.checks import check_finite
 from ntk_air.data.noise import HumanNoise
-from ntk_air.data.readers.files import DataFileError, opened, short
+from ntk_air.data.readers.class_values import class_indices
+from ntk_air.data.readers.files import DataFileError, naming, short
+from ntk_air.data.readers.tables import check_header, read_table
 from ntk_air.data.splits import RawSet, Scaling, as_given, pixels, standardised
 
 _KERAS_NAMES = {
@@ -18,6 +21,9 @@ _KERAS_NAMES = {
     "x_test": "test_inputs",
     "y_test": "test_labels",
 }
+_KNOWN = ("inputs", "labels", "noisy_labels", "test_inputs", "test_labels", "class_names")
+_LABELS = ("labels", "noisy_labels", "test_labels")
+_INPUTS = ("inputs", "test_inputs")
 
 
 def npz(path: str | os.PathLike[str]) -> RawSet:
@@ -30,7 +36,8 @@ def npz(path: str | os.PathLike[str]) -> RawSet:
     any integers or strings, whose sorted values are the classes.
 
     Raises:
-        DataFileError: no such file format, a missing array, labels of no class.
+        DataFileError: no such file format, a missing array, one of another name or of two names,
+            parts of different types, inputs that are no finite numbers, labels of no class.
     """
     return read_npz(Path(path))
 
@@ -43,20 +50,25 @@ def read_npz(path: Path, class_names: tuple[str, ...] | None = None) -> RawSet:
             raise DataFileError(f"{path} must hold an array {needed!r}; got {sorted(arrays)}")
     if ("test_inputs" in arrays) != ("test_labels" in arrays):
         raise DataFileError(f"{path} must hold both test_inputs and test_labels, or neither")
+    inputs = {key: _inputs(path, key, arrays[key]) for key in _INPUTS if key in arrays}
+    if len({array.dtype for array in inputs.values()}) > 1:
+        raise DataFileError(
+            f"{path} must hold inputs and test_inputs of one type; got "
+            f"{inputs['inputs'].dtype} and {inputs['test_inputs'].dtype}"
+        )
     if "class_names" in arrays:
-        class_names = tuple(str(name) for name in arrays["class_names"])
-    labels, class_names = _class_indices(
-        path,
-        {key: arrays[key] for key in ("labels", "noisy_labels", "test_labels") if key in arrays},
-        class_names,
-    )
-    return _raw_set(
-        path,
-        {key: _with_channel(arrays[key]) for key in ("inputs", "test_inputs") if key in arrays},
-        labels,
-        class_names=class_names,
-        scaling=pixels(255.0) if arrays["inputs"].dtype == np.uint8 else as_given,
-    )
+        class_names = tuple(_texts(path, "class_names", arrays["class_names"]))
+    given = {key: arrays[key] for key in _LABELS if key in arrays}
+    if class_names is None:
+        texts = {key: _texts(path, key, array) for key, array in given.items()}
+        _check_one_type(path, given)
+        labels, class_names = class_indices(texts, lambda key, i: f"{path}: {key}, row {i}")
+    else:
+        labels = {
+            key: _indices(path, key, array, class_names=class_names) for key, array in given.items()
+        }
+    scaling = pixels(255.0) if inputs["inputs"].dtype == np.uint8 else as_given
+    return _raw_set(path, inputs, labels, class_names=class_names, scaling=scaling)
 
 
 def csv_table(
@@ -68,7 +80,8 @@ def csv_table(
     """A table of your own from one .csv file with a header (option ``path``).
 
     Every column but the label columns is an input and must hold numbers. Labels are any text; its
-    sorted values are the classes (sorted as numbers where all are whole numbers).
+    sorted values are the classes (sorted as numbers where all are whole numbers). Spaces and tabs
+    around a cell do not count.
 
     Args:
         path: file, plain or gzipped, comma-separated, UTF-8.
@@ -77,36 +90,37 @@ def csv_table(
         standardise: whether each input column is scaled by the training part's mean and deviation.
 
     Raises:
-        DataFileError: a missing column, a row of another length, an input that is no number.
+        DataFileError: a missing column, one without a name or of a name used before, a row of
+            another length, quotes that are not closed, an input that is no finite number, a label
+            that is absent (empty, or text such as ``nan``), a class written in two ways.
     """
-    header, rows = _load_csv(Path(path))
+    table = read_table(Path(path))
     label_columns = {"labels": label_column}
     if noisy_label_column is not None:
         label_columns["noisy_labels"] = noisy_label_column
-    for column in label_columns.values():
-        if column not in header:
-            raise DataFileError(f"{path} has no column {column!r}; its columns are {header}")
-    texts = {
-        key: np.array([row[header.index(column)] for row in rows])
-        for key, column in label_columns.items()
-    }
-    if all(text.lstrip("-").isdigit() for values in texts.values() for text in values):
-        texts = {key: values.astype(np.int64) for key, values in texts.items()}
-    labels, class_names = _class_indices(Path(path), texts, None)
-    columns = [i for i, column in enumerate(header) if column not in label_columns.values()]
+    if noisy_label_column == label_column:
+        raise ValueError(f"noisy_label_column must not be label_column; got {label_column!r} twice")
+    texts = {key: table.texts(column) for key, column in label_columns.items()}
+    check_header(table, list(label_columns.values()))
+    labels, class_names = class_indices(
+        texts, lambda key, row: table.place(label_columns[key], row)
+    )
+    columns = [column for column in table.header if column not in label_columns.values()]
+    if not columns:
+        raise DataFileError(f"{path} must have columns of inputs; got {table.header} alone")
     return _raw_set(
         Path(path),
-        {"inputs": _numbers(Path(path), header, rows, columns)},
+        {"inputs": table.numbers(columns)},
         labels,
         class_names=class_names,
-        scaling=standardised if standardise else as_given,
+        scaling=partial(standardised, columns=columns) if standardise else as_given,
     )
 
 
 def _raw_set(
     path: Path,
-    inputs: dict[str, np.ndarray],
-    labels: dict[str, np.ndarray],
+    inputs: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray],
     *,
     class_names: tuple[str, ...],
     scaling: Scaling,
@@ -138,73 +152,76 @@ def _raw_set(
     )
 
 
-def _class_indices(
-    path: Path, values: dict[str, np.ndarray], class_names: tuple[str, ...] | None
-) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Labels as indices into the classes, which are all values that occur unless they are given."""
-    for key, array in values.items():
-        if array.ndim != 1 or array.dtype.kind not in "iuUS":
-            raise DataFileError(
-                f"{path}: {key} must be a vector of integers or strings; "
-                f"got shape {array.shape} and type {array.dtype}"
-            )
-    if class_names is None:
-        classes = np.unique(np.concatenate(list(values.values())))
-        found = {key: np.searchsorted(classes, array) for key, array in values.items()}
-        return found, tuple(str(value) for value in classes)
-    for key, array in values.items():
-        if array.dtype.kind not in "iu" or (array < 0).any() or (array >= len(class_names)).any():
-            raise DataFileError(f"{path}: {key} must be integers in 0 … {len(class_names) - 1}")
-    return {key: array.astype(np.int64) for key, array in values.items()}, class_names
-
-
-def _with_channel(array: np.ndarray) -> np.ndarray:
-    return array[..., None] if array.dtype == np.uint8 and array.ndim == 3 else array
-
-
-def _load_npz(path: Path) -> dict[str, Any]:
+def _load_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays by their own names; each name once, and none that is not known."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = {_KERAS_NAMES.get(str(name), str(name)): archive[name] for name in archive}
-    except FileNotFoundError:
+            names = [_KERAS_NAMES.get(str(name), str(name)) for name in archive]
+            for name in names:
+                if names.count(name) > 1:
+                    raise DataFileError(f"{path} must hold each array once; got {name!r} twice")
+                if name not in _KNOWN:
+                    raise DataFileError(
+                        f"{path} must hold none but the arrays {', '.join(_KNOWN)}, for no other "
+                        f"is read; got {name!r}"
+                    )
+            return dict(zip(names, (archive[name] for name in archive), strict=True))
+    except (FileNotFoundError, DataFileError):
         raise
     # numpy reports a damaged archive as whatever its zip, zlib or header reader raises.
     except Exception as error:
         raise DataFileError(f"{path} is no readable .npz file of plain arrays: {error}") from error
-    return arrays
 
 
-def _load_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    with opened(path) as stream:
-        try:
-            lines = stream.read().decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise DataFileError(f"{path} is not text in UTF-8: {error}") from error
-    table = [row for row in csv.reader(lines) if row]
-    if len(table) < 2:
+def _inputs(path: Path, key: str, array: np.ndarray) -> np.ndarray:
+    """Finite real numbers of at least one axis; grey images with a channel."""
+    with naming(path):
+        if array.ndim == 0:
+            raise ValueError(f"{key} must have shape (n, *features); got a single value")
+        real_array(key, array)
+        if array.dtype.kind == "f":
+            check_finite(key, array)
+    return array[..., None] if array.dtype == np.uint8 and array.ndim == 3 else array
+
+
+def _texts(path: Path, key: str, array: np.ndarray) -> list[str]:
+    """Integers or strings as text."""
+    if array.ndim != 1 or array.dtype.kind not in "iuUS":
         raise DataFileError(
-            f"{path} must hold a header and at least one row; got {len(table)} rows"
+            f"{path}: {key} must be a vector of integers or strings; "
+            f"got shape {array.shape} and type {array.dtype}"
         )
-    header, *rows = ([cell.strip() for cell in row] for row in table)
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise DataFileError(
-                f"{path}: row {number} has {len(row)} cells; the header has {len(header)}"
-            )
-    return header, rows
+    if array.dtype.kind != "S":
+        return [str(value) for value in array.tolist()]
+    try:
+        return [value.decode("utf-8") for value in array.tolist()]
+    except UnicodeDecodeError as error:
+        raise DataFileError(f"{path}: {key} is not text in UTF-8: {error}") from error
 
 
-def _numbers(
-    path: Path, header: list[str], rows: list[list[str]], columns: list[int]
-) -> Float[np.ndarray, "n d"]:
-    table = np.empty((len(rows), len(columns)))
-    for number, row in enumerate(rows):
-        for place, column in enumerate(columns):
-            try:
-                table[number, place] = float(row[column])
-            except ValueError:
-                raise DataFileError(
-                    f"{path}: row {number + 2}, column {header[column]!r} must hold a number; "
-                    f"got {row[column]!r}"
-                ) from None
-    return table
+def _check_one_type(path: Path, labels: Mapping[str, np.ndarray]) -> None:
+    """Require all labels to be numbers or all to be text: 1 and "1" may be two classes or one."""
+    types = {key: str(array.dtype) for key, array in labels.items()}
+    if len({array.dtype.kind in "iu" for array in labels.values()}) > 1:
+        raise DataFileError(
+            f"{path} must hold labels that are all integers or all text; got {types}"
+        )
+
+
+def _indices(
+    path: Path, key: str, array: np.ndarray, *, class_names: tuple[str, ...]
+) -> np.ndarray:
+    """Labels that are indices into the named classes already."""
+    last = len(class_names) - 1
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise DataFileError(
+            f"{path}: {key} must be a vector of integers in 0 … {last}, which class_names name; "
+            f"got shape {array.shape} and type {array.dtype}"
+        )
+    outside = np.flatnonzero((array < 0) | (array > last))
+    if len(outside):
+        raise DataFileError(
+            f"{path}: {key} must be integers in 0 … {last}; got {array[outside[0]]} in row "
+            f"{outside[0]}"
+        )
+    return array.astype(np.int64)

@@ -1,0 +1,122 @@
+"""Inputs as a data set takes them: the numbers given, images in [0, 1], both parts on one scale."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ntk_air._base.arrays import exact_float64, real_array
+from ntk_air._base.checks import check_finite, check_inputs, check_same_features
+
+_APART = 1000.0
+_OTHER_SCALE = 50.0
+_PIXEL_BOUND = 2.0  # some ways to resize overshoot 1
+_PIXEL_RANGE = 100.0
+
+
+class DataWarning(UserWarning):
+    """Something about a data set that is allowed and seldom meant."""
+
+
+def frozen_numbers(name: str, array: Any) -> Float[np.ndarray, "..."]:
+    """A read-only float64 array of the same numbers; what someone may still write to is copied.
+
+    Raises ``ValueError`` for what is no array of real numbers, or rounded in float64.
+    """
+    given = np.asarray(real_array(name, array))
+    return frozen(given, exact_float64(name, given))
+
+
+def frozen(given: np.ndarray, converted: np.ndarray) -> np.ndarray:
+    """The converted array closed for writing; a copy where it is what was given, still open."""
+    if converted is given and given.flags.writeable:
+        converted = given.copy()
+    converted.flags.writeable = False
+    return converted
+
+
+def checked_inputs(
+    inputs: Any, test: tuple[Any, Any] | None
+) -> tuple[Float[np.ndarray, "n *features"], Float[np.ndarray, "n_test *features"]]:
+    """Training and held-out inputs, the first of the pair ``test``, as frozen arrays.
+
+    Raises:
+        ValueError: what is no finite real number, uint8, images that are not in [0, 1] or not
+            (n, height, width, channels), parts of other features or scales.
+    """
+    train = _part("inputs", inputs)
+    check_inputs("inputs", train)
+    held_out = np.zeros((0, *train.shape[1:])) if test is None else test[0]
+    held_out = _part("test_inputs", held_out)
+    check_same_features("inputs", train, "test_inputs", held_out)
+    check_finite("test_inputs", held_out)
+    _check_images("inputs", train)
+    _check_images("test_inputs", held_out)
+    _check_same_scale(train, held_out)
+    _warn_of_columns(train)
+    return train, held_out
+
+
+def _part(name: str, given: Any) -> Float[np.ndarray, "..."]:
+    array = real_array(name, given)
+    if array.dtype == np.uint8:
+        raise ValueError(
+            f"{name} must not be uint8, as pixels in 0 … 255 are; got shape {array.shape}: "
+            "divide pixels by 255, or hand in other numbers as float64"
+        )
+    return frozen_numbers(name, array)
+
+
+def _check_images(name: str, images: Float[np.ndarray, "..."]) -> None:
+    """Require images of four axes to be in [0, 1], or standardised, with their channels last."""
+    if images.ndim != 4 or not images.size:
+        return
+    _, second, third, last = images.shape
+    if second in (1, 3) and third > 4 and last > 4:
+        raise ValueError(
+            f"{name} must be images of shape (n, height, width, channels); got {images.shape}, "
+            "which has its channels first: np.moveaxis(images, 1, -1) has them last"
+        )
+    low, high = float(images.min()), float(images.max())
+    if (low >= 0 and high > _PIXEL_BOUND) or high - low > _PIXEL_RANGE:
+        raise ValueError(
+            f"{name} must be images with pixels in [0, 1], or standardised; got pixels from {low} "
+            f"to {high}: divide them by the largest possible one"
+        )
+
+
+def _check_same_scale(
+    train: Float[np.ndarray, "n *features"], test: Float[np.ndarray, "n_test *features"]
+) -> None:
+    """Require rows of one size in both parts, up to what samples of one population differ by."""
+    sizes = [_middle_norm(part) for part in (train, test) if len(part)]
+    if len(sizes) == 2 and min(sizes) > 0 and max(sizes) > _OTHER_SCALE * min(sizes):
+        raise ValueError(
+            f"test_inputs must be on the scale of inputs; got rows of norm {sizes[1]:.3g} (the "
+            f"median) beside {sizes[0]:.3g}: scale both parts alike"
+        )
+
+
+def _middle_norm(part: Float[np.ndarray, "n *features"]) -> float:
+    flat = part.reshape(len(part), -1)
+    with np.errstate(over="ignore"):  # then both are infinite, or the other is far off
+        return float(np.median(np.sqrt(np.einsum("ij,ij->i", flat, flat))))
+
+
+def _warn_of_columns(inputs: Float[np.ndarray, "n *features"]) -> None:
+    """Warn of a table whose columns are of scales thousands apart: kernels see the largest."""
+    if inputs.ndim != 2:
+        return
+    sizes = np.maximum(inputs.max(axis=0), -inputs.min(axis=0))
+    if not sizes.any():
+        return
+    largest, smallest = int(sizes.argmax()), int(np.where(sizes > 0, sizes, np.inf).argmin())
+    if sizes[largest] > _APART * sizes[smallest]:
+        warnings.warn(
+            f"inputs have columns of scales more than {_APART:g} apart: column {largest} holds "
+            f"values up to {sizes[largest]:.3g} and column {smallest} up to {sizes[smallest]:.3g}, "
+            "which kernels of dense networks hardly see beside it; standardise them",
+            DataWarning,
+            stacklevel=2,
+        )
