@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_finite, check_floating
+from ntk_air._base.checks import check_array, check_finite, check_floating, check_seed
 from ntk_air._base.precision import Precision
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray, CrossKernel, KernelMatrix, Targets, TestTargets
@@ -61,10 +61,12 @@ class Labels(eqx.Module):
     expected_noisy: Targets | None = None
 
     def __check_init__(self):
+        check_array("noisy", self.noisy)
         for name in ("noisy", "clean", "initial", "expected_noisy"):
             array = getattr(self, name)
             if array is None:
                 continue
+            check_array(name, array)
             if array.ndim != 2:
                 raise ValueError(f"{name} must have shape (n_train, n_out); got {array.shape}")
             if array.shape != self.noisy.shape:
@@ -174,8 +176,8 @@ class Problem:
     ):
         if operator is None and spectrum is None:
             raise ValueError("problem must have an operator or a spectrum; got neither")
-        self.labels, self.held_out, self.seed = labels, held_out, seed
-        self._operator = None if operator is None else as_operator(operator)
+        self.labels, self.held_out, self.seed = labels, held_out, check_seed("seed", seed)
+        self._operator = None if operator is None else as_operator(operator, "operator")
         self._spectrum, self._dataset = spectrum, dataset
         self._remembered: dict[str, Any] = {}
         _check_rows(labels, self._operator, spectrum)

@@ -1,6 +1,9 @@
 """Memory budgets: a job that cannot fit is refused before it starts."""
 
 import re
+from typing import Any
+
+from ntk_air._base.checks import check_positive
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -27,7 +30,13 @@ def parse_bytes(text: str) -> int:
     return int(float(match.group(1)) * _UNITS[unit])
 
 
-def require_memory(*, what: str, needed_bytes: int, max_bytes: int | None, way_out: str) -> None:
+def check_budget(max_memory_bytes: Any) -> None:
+    """Require a budget that is a number of bytes; ``None`` is no budget."""
+    if max_memory_bytes is not None:
+        check_positive("max_memory_bytes", max_memory_bytes)
+
+
+def require_memory(*, what: str, needed_bytes: int, max_bytes: Any, way_out: str) -> None:
     """Refuse a job whose need is above its budget.
 
     Args:
@@ -36,6 +45,7 @@ def require_memory(*, what: str, needed_bytes: int, max_bytes: int | None, way_o
         max_bytes: the budget in bytes; ``None`` is no budget.
         way_out: the words that say what the user can do instead.
     """
+    check_budget(max_bytes)
     if max_bytes is not None and needed_bytes > max_bytes:
         raise MemoryBudgetError(
             f"{what} needs {format_bytes(needed_bytes)} and the budget is "

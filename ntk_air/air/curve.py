@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least, check_fraction
+from ntk_air._base.checks import check_fraction, check_whole_number
 from ntk_air._base.typing import Curve, Targets, Times
 from ntk_air.air.area import area_under_curve, bracket_crossing, share_at, shares_at, time_span
 from ntk_air.air.energies import Shares, batched_energy_shares
@@ -181,7 +181,7 @@ def air_curve(
     >>> round(na.air_curve(spectrum, signal, noise, dynamics="flow").area, 12)  # 11/15
     0.733333333333
     """
-    check_at_least("n_points", float(n_points), 3.0)
+    check_whole_number("n_points", n_points, minimum=3)
     modes = _modes(spectrum, signal, noise, learning_rate=learning_rate, dynamics=dynamics)
     never = modes.rates == 0
     never_signal, never_noise = (

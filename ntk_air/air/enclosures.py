@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air._base.checks import check_at_least
+from ntk_air._base.checks import check_whole_number
 from ntk_air.air.area import area_under_curve
 from ntk_air.air.curve import curve_times
 from ntk_air.air.rates import Dynamics, ModeRates, rates_of
@@ -125,7 +125,7 @@ def air_curve_enclosure(
     >>> print(f"{area.lower[0]:.4f} … {area.upper[0]:.4f}")
     0.9047 … 0.9047
     """
-    check_at_least("n_points", float(n_points), 3.0)
+    check_whole_number("n_points", n_points, minimum=3)
     if not np.array_equal(signal.modes.nodes, noise.modes.nodes):
         raise ValueError("signal and noise must be measures of the same label_quadrature")
     rate = signal.default_learning_rate if learning_rate is None else learning_rate

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least
+from ntk_air._base.checks import check_seed, check_whole_number
 from ntk_air._base.typing import AnyArray, Targets
 from ntk_air.air.area import area_under_curve
 from ntk_air.air.curve import AirCurve, AirWindow, air_curve, air_window, with_outside
@@ -328,7 +328,8 @@ def random_labels(
     >>> drawn.shape, np.unique(drawn).tolist()
     ((2, 3, 1), [-0.5, 0.5])
     """
-    check_at_least("n_draw", float(n_draw), 1.0)
+    check_whole_number("n_draw", n_draw, minimum=1)
+    check_seed("seed", seed)
     alphabet = np.unique(np.asarray(clean), axis=0)
     if len(alphabet) < 2:
         raise ValueError("clean must have at least two distinct rows to draw labels from; got 1")

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtr, ndtri, softmax
 
-from ntk_air._base.checks import check_fraction, check_positive, check_whole, number
+from ntk_air._base.checks import check_fraction, check_positive, check_whole_number, number
 from ntk_air.data.draws import draw_classes, generator, normal_numbers
 from ntk_air.data.labels import check_class_labels
 from ntk_air.data.noise import LabelNoise, average_by_class
@@ -44,7 +44,7 @@ class InstanceDependentNoise(LabelNoise):
     def __check_init__(self):
         check_fraction("rate", self.rate)
         check_positive("spread", self.spread)
-        check_whole("rule_seed", self.rule_seed, 0)
+        check_whole_number("rule_seed", self.rule_seed, minimum=0)
 
     @property
     def kind(self) -> str:

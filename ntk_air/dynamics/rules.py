@@ -5,9 +5,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import equinox as eqx
-import numpy as np
 
-from ntk_air._base.checks import check_fraction, check_positive
+from ntk_air._base.checks import as_float, as_number, check_flag, check_fraction, check_positive
 from ntk_air.dynamics.filters.momentum import HeavyBall
 from ntk_air.dynamics.filters.spectral import GradientDescent, GradientFlow, SpectralFilter
 from ntk_air.dynamics.run.learning_rate import RelativeRate, absolute_rate
@@ -19,8 +18,8 @@ Rate: TypeAlias = float | int | RelativeRate | RateSchedule
 
 
 def _as_rate(rate: Any) -> Any:
-    """Numbers of NumPy as Python's: they are static."""
-    return float(rate) if isinstance(rate, np.number) else rate
+    """Numbers of NumPy and JAX as Python's: they are static."""
+    return as_number(rate)
 
 
 class Descent(eqx.Module):
@@ -43,7 +42,7 @@ class Descent(eqx.Module):
     """
 
     rate: Rate = eqx.field(default=RelativeRate(1.0), converter=_as_rate, static=True)
-    momentum: float = eqx.field(default=0.0, converter=float, kw_only=True, static=True)
+    momentum: float = eqx.field(default=0.0, converter=as_float, kw_only=True, static=True)
     allow_divergence: bool = eqx.field(default=False, kw_only=True, static=True)
 
     def __check_init__(self):
@@ -52,6 +51,7 @@ class Descent(eqx.Module):
         check_fraction("momentum", self.momentum)
         if self.momentum == 1:
             raise ValueError("momentum must lie below 1: at 1 no motion ever comes to rest")
+        check_flag("allow_divergence", self.allow_divergence)
 
     def absolute_rate(self, *, largest_eigenvalue: float, curvature: float = 1.0) -> float:
         """Return η, having refused one at which a run in the kernel regime would diverge.

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ntk_air._base.checks import check_positive
-from ntk_air._base.memory import format_bytes, require_memory
+from ntk_air._base.memory import check_budget, format_bytes, require_memory
 from ntk_air.kernels.protocols import Kernel, SizedKernel
 
 LARGEST_TILE = 1024
@@ -106,8 +105,7 @@ def plan_tile(
         MemoryBudgetError: result and smallest tile exceed the budget.
         ValueError: a budget that is not a positive number.
     """
-    if max_memory_bytes is not None:
-        check_positive("max_memory_bytes", max_memory_bytes)
+    check_budget(max_memory_bytes)
     tile = min(limits.largest, max(need.shape))
     smallest = min(limits.smallest, tile)
     bounds = [] if limits.max_bytes is None else [limits.max_bytes]

@@ -8,14 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least, check_choice, check_finite, check_floating
+from ntk_air._base.checks import (
+    check_at_least,
+    check_choice,
+    check_finite,
+    check_floating,
+    check_seed,
+    check_whole_number,
+)
 from ntk_air._base.memory import require_memory
 from ntk_air._base.precision import Precision, as_precision
-from ntk_air._base.typing import KernelMatrix
+from ntk_air._base.typing import AnyArray, KernelMatrix
 from ntk_air.kernels.operators.operator import DenseKernel, KernelOperator, as_operator
 from ntk_air.spectrum import solvers
 from ntk_air.spectrum.lanczos import lanczos, product
 from ntk_air.spectrum.result import Spectrum
+from ntk_air.spectrum.scaling import binary_exponent, scaled_back, scaled_down
 from ntk_air.spectrum.solvers import DecompositionError
 
 __all__ = ["DecompositionError", "Method", "Spectrum", "decompose"]
@@ -44,7 +52,8 @@ class DecompositionOptions:
             ``solver`` and ``notes`` of the spectrum say so.
 
     Raises:
-        ValueError: A tolerance that is negative or not finite.
+        ValueError: A tolerance that is negative or not finite; a seed or a limit that is no whole
+            number in range.
 
     Example:
         >>> import numpy as np
@@ -62,6 +71,10 @@ class DecompositionOptions:
 
     def __post_init__(self) -> None:
         check_at_least("symmetry_tolerance", self.symmetry_tolerance, 0.0)
+        check_seed("seed", self.seed)
+        for name in ("max_iterations", "eigh_size_limit"):
+            if getattr(self, name) is not None:
+                check_whole_number(name, getattr(self, name), minimum=1)
 
 
 _USUAL = DecompositionOptions()
@@ -94,7 +107,8 @@ def decompose(
 
     Raises:
         ValueError: A kernel that is not square, finite, floating and symmetric within the
-            tolerance, or has no positive eigenvalue; ``top_k`` out of range.
+            tolerance, or has no positive eigenvalue that its precision holds; ``top_k`` out of
+            range.
         MemoryBudgetError: The need exceeds ``max_memory_bytes``.
         DecompositionError: The solver failed or lost more than half the digits.
 
@@ -107,10 +121,9 @@ def decompose(
         ([3.0, 1.0], 0)
     """
     as_precision(0.0, precision, what="the decomposition")  # refuses before anything is computed
-    operator = as_operator(kernel)
+    operator = as_operator(kernel, "kernel")
     method = _choose_method(operator, top_k, method)
-    trace = _checked_trace(operator)
-    _check_arguments(operator.shape[0], top_k, method)
+    top_k = _checked_top_k(operator.shape[0], top_k, method)
     require_decomposition_memory(
         operator.shape[0],
         top_k=top_k,
@@ -118,12 +131,16 @@ def decompose(
         method=method,
         max_bytes=max_memory_bytes,
     )
+    diagonal = _checked_diagonal(operator)
+    exponent = binary_exponent(operator, diagonal, precision)
+    operator = scaled_down(operator, exponent)
     if method == "iterative":
-        assert top_k is not None  # _check_arguments saw to it
+        assert top_k is not None  # _checked_top_k saw to it
         solved = _solve_iteratively(operator, top_k, precision, options)
     else:
         solved = _solve_dense(operator, top_k, precision, options)
-    return _checked_spectrum(solved, trace=trace, precision=precision)
+    trace = float(np.sum(scaled_back(diagonal, -exponent), dtype=np.float64))
+    return _checked_spectrum(solved, trace=trace, precision=precision, exponent=exponent)
 
 
 def _choose_method(operator: KernelOperator, top_k: int | None, method: Method) -> Method:
@@ -133,23 +150,24 @@ def _choose_method(operator: KernelOperator, top_k: int | None, method: Method) 
     return "dense" if top_k is None or isinstance(operator, DenseKernel) else "iterative"
 
 
-def _checked_trace(operator: KernelOperator) -> float:
-    if operator.shape[0] == 0:
-        raise ValueError("kernel must not be empty; got shape (0, 0)")
+def _checked_diagonal(operator: KernelOperator) -> Float[AnyArray, " n"]:
     diagonal = operator.diagonal()
     check_floating("kernel", diagonal)
     check_finite("kernel diagonal", diagonal)
-    return float(np.sum(np.asarray(diagonal), dtype=np.float64))
+    return diagonal
 
 
-def _check_arguments(n: int, top_k: int | None, method: Method) -> None:
-    if top_k is not None and not 1 <= top_k <= n:
-        raise ValueError(f"top_k must lie in 1 … n_train = {n}; got {top_k}")
+def _checked_top_k(n: int, top_k: int | None, method: Method) -> int | None:
+    if n == 0:
+        raise ValueError("kernel must not be empty; got shape (0, 0)")
+    if top_k is not None:
+        top_k = check_whole_number("top_k", top_k, minimum=1, maximum=n)
     if method == "iterative" and (top_k is None or top_k >= n):
         raise ValueError(
             f"method='iterative' computes fewer than all modes: top_k must lie in 1 … {n - 1}; "
             f"got {top_k}; for all modes use method='dense'"
         )
+    return top_k
 
 
 def require_decomposition_memory(
@@ -273,13 +291,19 @@ def _epsilon(operator: KernelOperator, precision: Precision) -> float:
     return float(max(np.finfo(operator.dtype).eps, np.finfo(precision).eps))
 
 
-def _checked_spectrum(solved: _Solved, *, trace: float, precision: Precision) -> Spectrum:
-    """Measure the defining equations, refuse a gross failure, and note the small ones."""
+def _checked_spectrum(
+    solved: _Solved, *, trace: float, precision: Precision, exponent: int
+) -> Spectrum:
+    """Measure the defining equations, refuse a gross failure, and note the small ones.
+
+    All that was solved, and the trace, are of the kernel over two to the ``exponent``.
+    """
     operator, eigenvalues, eigenvectors, symmetry_error, epsilon, solver, notes = solved
     n, n_mode = eigenvectors.shape
-    values = np.asarray(eigenvalues)
+    values, given = np.asarray(eigenvalues), scaled_back(eigenvalues, exponent)
     if values[0] <= 0:
-        raise ValueError(f"kernel must have a positive eigenvalue; the largest is {values[0]:.3g}")
+        raise ValueError(f"kernel must have a positive eigenvalue; the largest is {given[0]:.3g}")
+    _check_representable(float(given[0]), float(np.ldexp(trace, exponent)), precision)
     residuals, orthogonality_error = _defects(
         product(operator, eigenvectors), eigenvalues, eigenvectors
     )
@@ -301,12 +325,12 @@ def _checked_spectrum(solved: _Solved, *, trace: float, precision: Precision) ->
             f"the kernel was asymmetric beyond rounding ({symmetry_error:.3g}) and was averaged",
         )
     if values[-1] < -floor:
-        notes += (f"not positive semi-definite: the smallest eigenvalue is {values[-1]:.3g}",)
+        notes += (f"not positive semi-definite: the smallest eigenvalue is {given[-1]:.3g}",)
     return Spectrum(
-        eigenvalues=eigenvalues,
+        eigenvalues=eigenvalues if exponent == 0 else jnp.asarray(given),
         eigenvectors=eigenvectors,
         residuals=residuals,
-        trace=trace,
+        trace=float(np.ldexp(trace, exponent)),
         symmetry_error=symmetry_error,
         orthogonality_error=orthogonality_error,
         n_negative=int(np.sum(values < 0)),
@@ -317,6 +341,16 @@ def _checked_spectrum(solved: _Solved, *, trace: float, precision: Precision) ->
         solver=solver,
         notes=notes,
     )
+
+
+def _check_representable(largest: float, trace: float, precision: Precision) -> None:
+    """Require λ₁, 1/λ₁ and the trace to be numbers of the precision."""
+    limits = np.finfo(precision)
+    if not (1 / limits.max < largest <= limits.max and abs(trace) <= np.finfo(float).max):
+        raise ValueError(
+            f"kernel must have eigenvalues and a trace that {precision} holds, inverses too; "
+            f"got λ₁ = {largest:.3g}, trace {trace:.3g}: divide the kernel by a constant"
+        )
 
 
 @jax.jit

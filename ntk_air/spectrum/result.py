@@ -7,6 +7,7 @@ import numpy as np
 import scipy.special
 from jaxtyping import Array, Bool, Float
 
+from ntk_air._base.checks import check_array, check_whole_number
 from ntk_air._base.precision import Precision
 from ntk_air._base.typing import Targets
 
@@ -136,8 +137,7 @@ class Spectrum(eqx.Module):
         Raises:
             ValueError: Another k.
         """
-        if not 1 <= k < self.n_mode:
-            raise ValueError(f"k must lie in 1 … {self.n_mode - 1}, with a mode below; got {k}")
+        k = check_whole_number("k", k, minimum=1, maximum=self.n_mode - 1)
         if not self.resolved[k]:
             return float("inf")
         return float(self.eigenvalues[k - 1]) / float(self.eigenvalues[k])
@@ -156,7 +156,8 @@ class Spectrum(eqx.Module):
         Raises:
             ValueError: Labels that do not have n_train rows.
         """
-        if labels.shape[0] != self.n_train:
+        check_array("labels", labels)
+        if labels.ndim != 2 or labels.shape[0] != self.n_train:
             raise ValueError(
                 f"labels must have one row for each of the {self.n_train} training inputs; "
                 f"got shape {labels.shape}"

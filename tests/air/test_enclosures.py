@@ -77,5 +77,5 @@ def test_measures_of_different_products_are_refused():
     (alone,), (other,) = (measures_of(matrix, [3], u=u) for u in (signal, noise))
     with pytest.raises(ValueError, match="signal and noise must be measures of the same"):
         air.air_curve_enclosure(alone["u"], other["u"])
-    with pytest.raises(ValueError, match="n_points must be a finite number, at least 3"):
+    with pytest.raises(ValueError, match="n_points must be a whole number, at least 3"):
         air.air_curve_enclosure(alone["u"], alone["u"], n_points=2)

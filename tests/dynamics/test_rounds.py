@@ -163,7 +163,7 @@ def test_a_target_that_moves_within_an_epoch_is_refused(supervision, message):
 def test_bad_arguments_are_refused():
     kernel, _, noisy, _, _ = problem(3)
     spectrum, supervision = spectrum_of(kernel), SUPERVISIONS["restart"]
-    with pytest.raises(ValueError, match="n_rounds must be a finite number, at least 0; got -1"):
+    with pytest.raises(ValueError, match="n_rounds must be a whole number, at least 0; got -1"):
         Rounds(supervision, -1)
     with pytest.raises(ValueError, match="finish must be a label function"):
         Rounds(supervision, 1).finishing_supervision(jnp.asarray(noisy))

@@ -178,5 +178,5 @@ def test_the_eigengap_is_the_ratio_of_neighbours():
     assert spectrum.eigengap(2) == pytest.approx(2.0, rel=1e-12)
     assert spectrum.eigengap(4) == np.inf
     for k in (0, 5):
-        with pytest.raises(ValueError, match=rf"k must lie in 1 … 4.*got {k}"):
+        with pytest.raises(ValueError, match=rf"k must be a whole number, from 1 to 4; got {k}"):
             spectrum.eigengap(k)

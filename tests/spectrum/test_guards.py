@@ -50,9 +50,9 @@ def test_asymmetry_within_the_tolerance_is_averaged_and_said():
 def test_shapes_and_ranges_are_refused():
     with pytest.raises(ValueError, match="kernel must not be empty"):
         decompose(np.zeros((0, 0)))
-    with pytest.raises(ValueError, match=r"top_k must lie in 1 … n_train = 60; got 61"):
+    with pytest.raises(ValueError, match=r"top_k must be a whole number, from 1 to 60; got 61"):
         decompose(MATRIX, top_k=61)
-    with pytest.raises(ValueError, match=r"top_k must lie in 1 … n_train = 60; got 0"):
+    with pytest.raises(ValueError, match=r"top_k must be a whole number, from 1 to 60; got 0"):
         decompose(MATRIX, top_k=0)
     with pytest.raises(ValueError, match=r"method='iterative' computes fewer.*got None"):
         decompose(MATRIX, method="iterative")

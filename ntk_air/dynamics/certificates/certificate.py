@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least, check_finite, check_positive
+from ntk_air._base.checks import check_at_least, check_finite, check_positive, shown
 from ntk_air._base.typing import AnyArray, Targets
 from ntk_air.dynamics.certificates.tail_bounds import (
     Moment,
@@ -32,7 +32,7 @@ WeightBound = Callable[[np.ndarray], np.ndarray]
 # m′ as shares of m at which the noise taken up is split; each gives a valid bound.
 _SPLITS = (0.25, 0.5, 0.75, 0.9, 0.99)
 
-# Relative growth from one weight to the next that is taken for rounding of the schedule.
+# Relative growth above the least weight so far that is taken for rounding of the schedule.
 _ROUNDED_WEIGHT = 1e-12
 
 # Of ηδ, δ the decomposition's error: far above any decomposition in float64.
@@ -183,7 +183,7 @@ def certify_pattern(
     tail = Tail(
         error=outputs - held,
         noise=noisy - held,
-        weight=jnp.asarray(weight_bound(np.zeros(1))[0] * (1 + _ROUNDED_WEIGHT), dtype),
+        weight=_rounded_up(weight_bound(np.zeros(1))[0], dtype),
         learning_rate=jnp.asarray(learning_rate, dtype),
         step_rounding=jnp.asarray(step_rounding, dtype),
     )
@@ -248,7 +248,7 @@ def _moments(after: float, weight_bound: WeightBound, dtype: np.dtype) -> list[M
         Moment(
             steps=jnp.asarray(after, dtype),
             since_split=jnp.asarray(since[index], dtype),
-            weight_at_split=jnp.asarray(weight, dtype),
+            weight_at_split=_rounded_up(weight, dtype),
         )
         for index, weight in enumerate(weight_bound(splits))
     ]
@@ -257,24 +257,40 @@ def _moments(after: float, weight_bound: WeightBound, dtype: np.dtype) -> list[M
 def _checked_weights(
     weights: float | Sequence[float] | AnyArray | WeightBound,
 ) -> tuple[WeightBound, str]:
-    """The weights as a function of t − T, and what is seen to be wrong with them."""
+    """Bounds on the weights as a function of t − T, and what is seen to be wrong with them."""
     if callable(weights):
         ahead = np.unique(np.round(np.append(np.arange(1000.0), np.geomspace(1e3, 1e9, 200))))
-        bound, seen = weights, weights(np.append(ahead, np.inf))
+        bound, seen = _allowing_for_rounding(weights), np.asarray(weights(np.append(ahead, np.inf)))
     else:
-        seen = np.atleast_1d(np.asarray(weights, dtype=float))
+        seen = np.atleast_1d(np.asarray(weights))
         bound = _listed(seen)
-    if seen.ndim != 1 or len(seen) == 0 or not ((seen >= 0) & (seen <= 1)).all():
-        raise ValueError(f"weights must be one or a vector of values in [0, 1]; got {seen}")
-    rising = np.flatnonzero(np.diff(seen) > _ROUNDED_WEIGHT * seen[:-1])
+    numbers = seen.ndim == 1 and len(seen) > 0 and seen.dtype.kind in "fiu"
+    if not numbers or not ((seen >= 0) & (seen <= 1)).all():
+        got = shown(seen if seen.size != 1 else seen.item())
+        raise ValueError(f"weights must be one or a vector of values in [0, 1]; got {got}")
+    # Not neighbours alone: steps too small to be told from rounding add up.
+    least = np.minimum.accumulate(seen)[:-1]
+    rising = np.flatnonzero(seen[1:] > least * (1 + _ROUNDED_WEIGHT))
     if len(rising) == 0:
         return bound, ""
     first = rising[0]
-    return bound, f"the weights grow, from {seen[first]:.6g} to {seen[first + 1]:.6g}"
+    return bound, f"the weights grow, from {least[first]:.15g} to {seen[first + 1]:.15g}"
+
+
+def _allowing_for_rounding(weights: WeightBound) -> WeightBound:
+    return lambda after: np.asarray(weights(after)) * (1 + _ROUNDED_WEIGHT)
 
 
 def _listed(weights: np.ndarray) -> WeightBound:
-    return lambda after: weights[np.minimum(after, len(weights) - 1).astype(int)]
+    """The largest weight from each step on: a bound whatever rounding did to the list."""
+    bounds = np.maximum.accumulate(weights[::-1])[::-1]
+    return lambda after: bounds[np.minimum(after, len(bounds) - 1).astype(int)]
+
+
+def _rounded_up(weight: float, dtype: np.dtype) -> Float[Array, ""]:
+    """The weight in the precision of the bounds, and not below itself."""
+    nearest = np.asarray(weight).astype(dtype)
+    return jnp.asarray(np.nextafter(nearest, dtype.type(np.inf)) if nearest < weight else nearest)
 
 
 def _against_premises(basis: TailBasis, learning_rate: float) -> str:

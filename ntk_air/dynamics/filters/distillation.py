@@ -9,7 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least, check_fraction
+from ntk_air._base.checks import (
+    as_float,
+    as_number,
+    check_at_least,
+    check_fraction,
+    check_positive,
+    check_whole_number,
+)
 from ntk_air.dynamics.filters.spectral import (
     Response,
     SpectralFilter,
@@ -83,9 +90,9 @@ class DistillationRounds(SpectralFilter):
     learning_rate: float
 
     def __init__(self, student: SpectralFilter, *, round_steps: int):
-        check_at_least("round_steps", round_steps, 1)
+        check_whole_number("round_steps", round_steps, minimum=1)
         self.student = student
-        self.round_steps = round_steps
+        self.round_steps = as_number(round_steps)
         self.learning_rate = student.learning_rate
 
     @property
@@ -123,12 +130,13 @@ def _descent_parts(learning_rate: Values, eigenvalues: Values, steps: Values) ->
 class _EpochTeacher(SpectralFilter):
     """A teacher that changes every ``epoch_steps`` steps, by gradient descent."""
 
-    learning_rate: float = eqx.field(converter=float)
-    epoch_steps: int
-    weight: float = eqx.field(converter=float)
+    learning_rate: float = eqx.field(converter=as_float)
+    epoch_steps: int = eqx.field(converter=as_number)
+    weight: float = eqx.field(converter=as_float)
 
     def __check_init__(self):
-        check_at_least("epoch_steps", self.epoch_steps, 1)
+        check_positive("learning_rate", self.learning_rate)
+        check_whole_number("epoch_steps", self.epoch_steps, minimum=1)
         check_fraction("weight", self.weight)
 
     def check(self, steps: np.ndarray, largest_eigenvalue: float, allow_divergence: bool) -> None:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ntk_air._base.checks import check_fraction
+from ntk_air._base.checks import as_float, check_fraction, check_positive
 from ntk_air.dynamics.filters.spectral import (
     Response,
     SpectralFilter,
@@ -53,10 +53,11 @@ class HeavyBall(SpectralFilter):
         ValueError: for a momentum outside [0, 1).
     """
 
-    learning_rate: float = eqx.field(converter=float)
-    momentum: float = eqx.field(converter=float)
+    learning_rate: float = eqx.field(converter=as_float)
+    momentum: float = eqx.field(converter=as_float)
 
     def __check_init__(self):
+        check_positive("learning_rate", self.learning_rate)
         check_fraction("momentum", self.momentum)
         if self.momentum == 1:
             raise ValueError("momentum must lie below 1: at 1 no mode ever comes to rest")

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ntk_air._base.checks import check_positive
+from ntk_air._base.checks import as_float, check_positive
 from ntk_air._base.typing import AnyArray
 from ntk_air.dynamics.run.learning_rate import absolute_rate
 
@@ -190,7 +190,7 @@ def filtered(response: Response, labels: ModeLabels) -> ModeStates:
 class GradientDescent(SpectralFilter):
     """f ← f − ηΘ(f − ỹ): g_t(λ) = 1 − (1 − ηλ)ᵗ (theory.md section 1)."""
 
-    learning_rate: float = eqx.field(converter=float)
+    learning_rate: float = eqx.field(converter=as_float)
 
     def check(self, steps: np.ndarray, largest_eigenvalue: float, allow_divergence: bool) -> None:
         """Whole steps, ηλ₁ < 2; see ``SpectralRule.check``."""
@@ -215,7 +215,7 @@ class GradientFlow(SpectralFilter):
     The learning rate only sets the clock that puts the flow on descent's axis of steps.
     """
 
-    learning_rate: float = eqx.field(converter=float)
+    learning_rate: float = eqx.field(converter=as_float)
 
     def check(self, steps: np.ndarray, largest_eigenvalue: float, allow_divergence: bool) -> None:
         """Every time and every positive rate will do; see ``SpectralRule.check``."""

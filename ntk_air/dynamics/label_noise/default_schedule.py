@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least
+from ntk_air._base.checks import check_seed, check_whole_number
 from ntk_air._base.typing import Targets
 from ntk_air.dynamics.label_noise.flip_likelihood import FlipFit, class_shares, fit_flips
 from ntk_air.dynamics.label_noise.noise_estimate import NoiseEstimate, check_noisy, estimate_noise
@@ -95,9 +95,8 @@ def default_schedule(problem: Problem, *, folds: int = 5, seed: int = 0) -> Defa
     """
     spectrum = problem.spectrum
     labels = check_noisy(spectrum, problem.noisy)
-    check_at_least("folds", folds, 2)
-    if folds > labels.shape[0]:
-        raise ValueError(f"folds must be at most the {labels.shape[0]} inputs; got {folds}")
+    folds = check_whole_number("folds", folds, minimum=2, maximum=labels.shape[0])
+    seed = check_seed("seed", seed)
     noise = estimate_noise(spectrum, labels)
     fold_of = np.random.default_rng(seed).permutation(labels.shape[0]) % folds
     lengths = sorted({max(1, round(factor * noise.steps)) for factor in EPOCH_FACTORS})

@@ -111,8 +111,9 @@ def _largest_rate(n_out: int) -> float:
 
 
 def _size(outputs: Float[AnyArray, "n_train n_out"]) -> Float[Array, ""]:
-    """Root mean square of the outputs, the unit of temperatures."""
-    return jnp.sqrt(jnp.mean(jnp.asarray(outputs) ** 2)) + jnp.finfo(outputs.dtype).tiny
+    """Root mean square of the outputs, the unit of temperatures; 1 where all outputs are 0."""
+    size = jnp.sqrt(jnp.mean(jnp.asarray(outputs) ** 2))
+    return jnp.where(size > 0, size, 1)
 
 
 @jax.jit

@@ -12,15 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_finite, check_floating, check_positive
+from ntk_air._base.checks import check_finite, check_floating, check_whole_number
 from ntk_air._base.typing import Targets
-from ntk_air.dynamics.filters.spectral import GradientDescent
 from ntk_air.dynamics.label_noise.flip_likelihood import (
     best_on_grid,
     class_shares,
     fit_flips,
     row_log_likelihoods,
 )
+from ntk_air.dynamics.run.learning_rate import DEFAULT_RATE, absolute_rate
 from ntk_air.dynamics.supervision import Hard
 from ntk_air.spectrum.result import Spectrum
 
@@ -58,7 +58,7 @@ class NoiseEstimate(eqx.Module):
 
 
 def leave_one_out(
-    spectrum: Spectrum, noisy: Targets, *, steps: float | int, learning_rate: float | None = None
+    spectrum: Spectrum, noisy: Targets, *, steps: int, learning_rate: float | None = None
 ) -> Float[Array, "n_train n_out"]:
     """Predictions f_t(x_i) without the help of label i, in closed form.
 
@@ -67,21 +67,29 @@ def leave_one_out(
     regression this is exactly the refit without row i (Craven, Wahba 1979, section 3); for descent
     it differs from that refit by what row i pulled on the way.
 
+    Where G_ii → 1 and nothing else is left, as of every row of an isotropic kernel or of an input
+    that no other resembles, numerator and denominator both vanish: the limit is 0, for other labels
+    say nothing of this one. Modes whose ηλ rounding cannot tell from 1 count as equal.
+
     Args:
         spectrum: complete spectrum of Θ.
         noisy: noisy labels ỹ, (n_train, n_out).
-        steps: number of steps t, above 0.
+        steps: number of steps t, at least 1.
         learning_rate: learning rate η, absolute; ``None`` is 1/λ₁.
 
     Returns:
-        (n_train, n_out), in the labels' unit.
+        (n_train, n_out), in the labels' unit; 0 in rows of which other labels say nothing
+        beyond rounding.
 
     Raises:
-        ValueError: for a truncated spectrum, labels that are not in the target coding, and steps
-            that are not finite and above 0.
+        ValueError: for a truncated spectrum, labels that are not in the target coding, steps that
+            are no whole number above 0, and a rate at which descent diverges.
     """
-    check_positive("steps", steps)
-    rate = spectrum.default_learning_rate if learning_rate is None else learning_rate
+    steps = check_whole_number("steps", steps, minimum=1)
+    rate = absolute_rate(
+        DEFAULT_RATE if learning_rate is None else learning_rate,
+        largest_eigenvalue=spectrum.lambda_max,
+    )
     noisy = check_noisy(spectrum, noisy)
     return _leave_one_out(
         spectrum.eigenvalues,
@@ -89,6 +97,7 @@ def leave_one_out(
         noisy,
         rate=jnp.asarray(rate, noisy.dtype),
         steps=jnp.asarray(steps, noisy.dtype),
+        floor=jnp.asarray(rate * spectrum.precision_floor, noisy.dtype),
     )
 
 
@@ -112,18 +121,19 @@ def estimate_noise(
             of one class only.
     """
     noisy = check_noisy(spectrum, noisy)
-    rate = spectrum.default_learning_rate if learning_rate is None else learning_rate
     grid = _step_grid(spectrum)
     points, rows = [], []
     for step in grid:
-        outputs = leave_one_out(spectrum, noisy, steps=float(step), learning_rate=rate)
+        outputs = leave_one_out(spectrum, noisy, steps=int(step), learning_rate=learning_rate)
         points.append(best_on_grid(outputs, noisy))
         rows.append(np.asarray(row_log_likelihoods(outputs, noisy, *points[-1])))
     chosen = _middle_of_the_best(np.stack(rows))
     steps = int(grid[chosen])
-    outputs = leave_one_out(spectrum, noisy, steps=steps, learning_rate=rate)
+    outputs = leave_one_out(spectrum, noisy, steps=steps, learning_rate=learning_rate)
     fit = fit_flips(outputs, noisy, start=points[chosen])
     notes = fit.notes
+    if silent := int(jnp.sum(~jnp.any(outputs != 0, axis=1))):
+        notes += (f"of {silent} of {len(noisy)} labels no other label says anything",)
     if chosen == len(grid) - 1:
         notes += (f"the best step, {steps}, is the last of those tried",)
     shares = np.asarray(class_shares(noisy))
@@ -156,12 +166,15 @@ def check_noisy(spectrum: Spectrum, noisy: Targets) -> Float[Array, "n_train n_o
         )
     check_floating("noisy", noisy)
     check_finite("noisy", noisy)
-    if noisy.shape[0] != spectrum.n_train:
+    if noisy.ndim != 2 or noisy.shape[0] != spectrum.n_train:
         raise ValueError(
             f"noisy must have one row for each of {spectrum.n_train} inputs; got {noisy.shape}"
         )
     labels = jnp.asarray(noisy, spectrum.eigenvectors.dtype)
-    if float(jnp.max(jnp.abs(Hard()(labels) - labels))) > 1e-6:
+    hard = Hard()(labels)
+    # A row that ties is its own hard label, and no label.
+    tied = bool(jnp.any(jnp.all(hard == 0, axis=1)))
+    if tied or float(jnp.max(jnp.abs(hard - labels))) > 1e-6:
         raise ValueError(
             "noisy must hold labels in the target coding, ±1 in one column or centred one-hot rows"
         )
@@ -204,15 +217,21 @@ def _leave_one_out(
     *,
     rate: Float[Array, ""],
     steps: Float[Array, ""],
+    floor: Float[Array, ""],
 ) -> Float[Array, "n_train n_out"]:
+    moved = rate * jnp.maximum(eigenvalues, 0)
+    left = 1 - moved
+    # ln |1 − ηλ|, of modes that rounding cannot tell from ηλ = 1 by that rounding.
+    near_one = jnp.log(jnp.maximum(jnp.abs(left), floor))
+    log_left = jnp.where(left > 0.5, jnp.log1p(-moved), near_one)
+    # 1 − G_ii and f_i − ỹ_i are sums of what is left of modes, and only their ratio counts: taken
+    # relative to the mode of which most is left it keeps its digits where all of them are fitted.
+    kept = jnp.exp(steps * (log_left - jnp.max(log_left)))
+    kept = jnp.where((left < 0) & (jnp.mod(steps, 2) == 1), -kept, kept)
     with jax.default_matmul_precision("highest"):
-        left = GradientDescent.response(_rule(rate), eigenvalues, steps).residual
-        residual = eigenvectors @ (left[:, None] * (eigenvectors.T @ noisy))
-        # 1 − G_ii, summed as what is left of each mode: it keeps its digits where G_ii is near 1.
-        own = jnp.maximum(eigenvectors**2 @ left, jnp.finfo(noisy.dtype).tiny)
-        return noisy - residual / own[:, None]
-
-
-def _rule(rate: Float[Array, ""]) -> GradientDescent:
-    rule = GradientDescent(1.0)
-    return eqx.tree_at(lambda r: r.learning_rate, rule, rate)
+        residual = eigenvectors @ (kept[:, None] * (eigenvectors.T @ noisy))
+        own = (eigenvectors**2 @ kept)[:, None]
+    moved_by_others = own * noisy - residual
+    rounding = 8 * len(noisy) ** 0.5 * jnp.finfo(noisy.dtype).eps * jnp.max(jnp.abs(noisy))
+    heard = jnp.any(jnp.abs(moved_by_others) > rounding, axis=1, keepdims=True) & (own != 0)
+    return jnp.where(heard, moved_by_others / jnp.where(own != 0, own, 1), 0)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_fraction
+from ntk_air._base.checks import check_fraction, check_seed, check_whole_number
 from ntk_air._base.typing import Targets
 from ntk_air.dynamics.label_noise.default_schedule import DefaultSchedule, default_schedule
 from ntk_air.dynamics.label_noise.noise_estimate import NoiseEstimate
@@ -96,6 +96,8 @@ class Comparison(eqx.Module):
 def split_rows(n: int, share: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Fitted and validation indices, ascending; a ``share`` of the rows for validation."""
     check_fraction("share", share)
+    check_whole_number("n", n, minimum=1)
+    check_seed("seed", seed)
     order = np.random.default_rng(seed).permutation(n)
     count = round(share * n)
     return np.sort(order[count:]), np.sort(order[:count])

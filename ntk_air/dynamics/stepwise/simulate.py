@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least, check_positive
+from ntk_air._base.checks import check_positive, check_whole_number
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import Targets, TestTargets
 from ntk_air.dynamics.method import Method, Request, Rule, supervision_of, times_of
@@ -66,7 +66,7 @@ class Stepwise(Method):
 
     def __check_init__(self):
         if self.checkpoint_every is not None:
-            check_at_least("checkpoint_every", self.checkpoint_every, 1)
+            check_whole_number("checkpoint_every", self.checkpoint_every, minimum=1)
         if self.converged_below is not None:
             check_positive("converged_below", self.converged_below)
 

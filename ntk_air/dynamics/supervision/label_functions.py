@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_positive
+from ntk_air._base.checks import as_float, check_positive
 from ntk_air._base.typing import AnyArray
 
 Rows: TypeAlias = Float[AnyArray, "rows n_out"]
@@ -55,7 +55,7 @@ class Sharpened(LabelFunction):
         ValueError: for a temperature that is not a finite number above 0.
     """
 
-    temperature: float = eqx.field(converter=float)
+    temperature: float = eqx.field(converter=as_float)
 
     def __check_init__(self):
         check_positive("temperature", self.temperature)

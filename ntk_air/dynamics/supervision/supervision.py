@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ntk_air._base.checks import check_choice
+from ntk_air._base.checks import as_number, check_choice, check_whole_number
 from ntk_air._base.typing import AnyArray
 from ntk_air.dynamics.supervision.label_functions import (
     Identity,
@@ -91,7 +91,7 @@ class Supervision(eqx.Module):
             schedule if isinstance(schedule, WeightSchedule) else FunctionOfIndex(schedule)
         )
         self.teacher = teacher
-        self.warm_up = warm_up
+        self.warm_up = as_number(warm_up)
         self.weight_by = weight_by
 
     def observe(self, remembered: Rows, outputs: Rows, step: Clock) -> Float[Array, "rows n_out"]:
@@ -201,5 +201,4 @@ def _check_kinds(label_function: object, schedule: object, teacher: object, warm
         )
     if not isinstance(teacher, Teacher):
         raise ValueError(f"teacher must be a Teacher; got {teacher!r}")
-    if not isinstance(warm_up, int) or warm_up < 0:
-        raise ValueError(f"warm_up must be a whole number of steps, at least 0; got {warm_up!r}")
+    check_whole_number("warm_up", warm_up)

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ntk_air._base.checks import check_fraction
+from ntk_air._base.checks import as_float, as_number, check_fraction, check_whole_number
 from ntk_air.dynamics.supervision.label_functions import Rows
 
 Clock = Int[Array, ""]
@@ -49,14 +49,10 @@ class CurrentStep(Teacher):
 class _EpochTeacher(Teacher):
     """The student's outputs at the end of the last epoch; in the first, those it began with."""
 
-    epoch_length: int
+    epoch_length: int = eqx.field(converter=as_number)
 
     def __check_init__(self):
-        if not isinstance(self.epoch_length, int) or self.epoch_length < 1:
-            raise ValueError(
-                "epoch_length must be a whole number of steps, at least 1; "
-                f"got {self.epoch_length!r}"
-            )
+        check_whole_number("epoch_length", self.epoch_length, minimum=1)
 
     def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
         """The outputs at the last multiple of the epoch's length."""
@@ -96,7 +92,7 @@ class Restart(_EpochTeacher):
 class ExponentialMovingAverage(Teacher):
     """m_t = decay·m_{t−1} + (1 − decay)·f_t, m_0 = f_0: decay 0 is the current step."""
 
-    decay: float = eqx.field(converter=float)
+    decay: float = eqx.field(converter=as_float)
 
     def __check_init__(self):
         check_fraction("decay", self.decay)

@@ -14,7 +14,13 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least, check_fraction, check_positive
+from ntk_air._base.checks import (
+    as_float,
+    check_at_least,
+    check_fraction,
+    check_positive,
+    check_whole_number,
+)
 from ntk_air.dynamics.supervision.label_functions import Hard, Rows
 
 Index: TypeAlias = Float[Array, "..."]
@@ -62,7 +68,7 @@ class WeightSchedule(eqx.Module):
 class Constant(WeightSchedule):
     """α = weight: 1 is plain descent, 0 listens to the teacher alone."""
 
-    weight: float = eqx.field(converter=float)
+    weight: float = eqx.field(converter=as_float)
 
     def __check_init__(self):
         check_fraction("weight", self.weight)
@@ -91,9 +97,9 @@ class Constant(WeightSchedule):
 class Linear(WeightSchedule):
     """α = start + (end − start)·min(index/over, 1): a ramp, up or down, then flat."""
 
-    over: float = eqx.field(converter=float)
-    start: float = eqx.field(default=1.0, converter=float, kw_only=True)
-    end: float = eqx.field(default=0.0, converter=float, kw_only=True)
+    over: float = eqx.field(converter=as_float)
+    start: float = eqx.field(default=1.0, converter=as_float, kw_only=True)
+    end: float = eqx.field(default=0.0, converter=as_float, kw_only=True)
 
     def __check_init__(self):
         check_positive("over", self.over)
@@ -125,8 +131,8 @@ class Linear(WeightSchedule):
 class Geometric(WeightSchedule):
     """α = start · decay^index, with a finite sum for decay < 1."""
 
-    decay: float = eqx.field(converter=float)
-    start: float = eqx.field(default=1.0, converter=float, kw_only=True)
+    decay: float = eqx.field(converter=as_float)
+    start: float = eqx.field(default=1.0, converter=as_float, kw_only=True)
 
     def __check_init__(self):
         check_fraction("decay", self.decay)
@@ -156,9 +162,9 @@ class Geometric(WeightSchedule):
 class Power(WeightSchedule):
     """α = start · (1 + index/scale)^−exponent, with a finite sum for exponent > 1."""
 
-    exponent: float = eqx.field(converter=float)
-    scale: float = eqx.field(default=1.0, converter=float, kw_only=True)
-    start: float = eqx.field(default=1.0, converter=float, kw_only=True)
+    exponent: float = eqx.field(converter=as_float)
+    scale: float = eqx.field(default=1.0, converter=as_float, kw_only=True)
+    start: float = eqx.field(default=1.0, converter=as_float, kw_only=True)
 
     def __check_init__(self):
         check_at_least("exponent", self.exponent, 0.0)
@@ -189,8 +195,8 @@ class Power(WeightSchedule):
 class Harmonic(WeightSchedule):
     """α = start / (1 + index/scale): goes to 0, but its sum has no end."""
 
-    scale: float = eqx.field(default=1.0, converter=float)
-    start: float = eqx.field(default=1.0, converter=float, kw_only=True)
+    scale: float = eqx.field(default=1.0, converter=as_float)
+    start: float = eqx.field(default=1.0, converter=as_float, kw_only=True)
 
     def __check_init__(self):
         check_positive("scale", self.scale)
@@ -267,7 +273,7 @@ class FunctionOfIndex(WeightSchedule):
         if not callable(self.function):
             raise ValueError(f"function must be callable, from an index to α; got {self.function}")
         if self.tail_from is not None:
-            check_at_least("tail_from", self.tail_from, 0)
+            check_whole_number("tail_from", self.tail_from)
         if self.tends_to is not None:
             check_fraction("tends_to", self.tends_to)
 

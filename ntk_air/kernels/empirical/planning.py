@@ -6,7 +6,7 @@ from typing import NamedTuple
 import equinox as eqx
 
 from ntk_air._base.checks import check_choice
-from ntk_air._base.memory import MemoryBudgetError, format_bytes
+from ntk_air._base.memory import MemoryBudgetError, check_budget, format_bytes
 from ntk_air.kernels._tiling import TileLimits, plan_tile
 from ntk_air.kernels.empirical.jacobian import JACOBIAN
 from ntk_air.kernels.empirical.layerwise.description import ParameterContraction
@@ -106,6 +106,7 @@ def choose(
         ValueError: an unknown method, or a bound that is not positive.
     """
     check_choice("method", method, ("auto", *methods))
+    check_budget(max_memory_bytes)
     candidates = list(methods.values()) if method == "auto" else [methods[method]]
     passed_over: list[str] = []
     estimates: list[MethodEstimate] = []

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_positive
-from ntk_air._base.memory import require_memory
+from ntk_air._base.memory import check_budget, require_memory
 from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
 from ntk_air.kernels._tiling import block_length
 from ntk_air.kernels.empirical.methods import Outputs, has_forward_derivative, output_cotangents
@@ -145,8 +144,7 @@ def matrix_free_kernel(
         >>> theta.matvec(jnp.ones((4, 1))).shape
         (4, 1)
     """
-    if max_memory_bytes is not None:
-        check_positive("max_memory_bytes", max_memory_bytes)
+    check_budget(max_memory_bytes)
     task = make_task(apply_fn, params, x, None, outputs=outputs)
     one = jax.ShapeDtypeStruct((1, *task.rows.shape[1:]), task.dtype)
     if not has_forward_derivative(task.network, one):

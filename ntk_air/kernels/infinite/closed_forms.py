@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from ntk_air._base.checks import check_at_least, check_positive
+from ntk_air._base.checks import check_at_least, check_positive, check_whole_number
 from ntk_air._base.typing import AnyArray
 
 
@@ -73,7 +73,7 @@ def circle_gram_eigenvalues(
         ValueError: ``n_points`` below 1; a variance that is negative or not finite, or a weight
             variance of 0.
     """
-    check_at_least("n_points", n_points, 1)
+    check_whole_number("n_points", n_points, minimum=1)
     _check_variances(weight_variance, bias_variance)
     k = np.arange(n_points)
 

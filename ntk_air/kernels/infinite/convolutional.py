@@ -10,11 +10,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntk_air._base.checks import (
+    as_number,
     check_at_least,
     check_choice,
     check_positive,
     check_same_dtype,
     check_same_features,
+    check_whole_number,
+    shown,
 )
 from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
@@ -103,12 +106,15 @@ class ConvolutionalNTK(eqx.Module):
         weight_variance: float | None = None,
         bias_variance: float = 0.0,
     ):
-        if len(blocks) == 0 or any(int(block) != block or block < 1 for block in blocks):
+        if isinstance(blocks, str) or not isinstance(blocks, Sequence) or len(blocks) == 0:
             raise ValueError(
                 "blocks must be whole numbers of convolutions, at least 1 in each of at least 1 "
-                f"block; got {blocks!r}"
+                f"block; got {shown(blocks)}"
             )
-        self.blocks = tuple(int(block) for block in blocks)
+        self.blocks = tuple(
+            check_whole_number(f"blocks[{index}]", block, minimum=1)
+            for index, block in enumerate(blocks)
+        )
         self.activation = as_activation(activation)
         if weight_variance is None:
             weight_variance = 1 / self.activation.unit_second_moment()
@@ -144,7 +150,7 @@ class ConvolutionalNTK(eqx.Module):
             ValueError: Another depth, a variance that is not finite or is negative, an unknown
                 activation name.
         """
-        if depth not in _MYRTLE_BLOCKS:
+        if as_number(depth) not in tuple(_MYRTLE_BLOCKS) or isinstance(as_number(depth), float):
             raise ValueError(f"depth must be one of 5, 7, 10; got {depth!r}")
         return cls(
             _MYRTLE_BLOCKS[depth],

@@ -14,6 +14,7 @@ from ntk_air._base.checks import (
     check_positive,
     check_same_dtype,
     check_same_features,
+    check_whole_number,
 )
 from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
@@ -101,11 +102,7 @@ class DenseNTK(eqx.Module):
         bias_variance: float = 0.0,
         bias_initialisation: BiasInitialisation = "normal",
     ):
-        if int(depth) != depth or depth < 1:
-            raise ValueError(
-                f"depth must be a whole number of weight layers, at least 1; got {depth!r}"
-            )
-        self.depth = int(depth)
+        self.depth = check_whole_number("depth", depth, minimum=1)
         self.activation = as_activation(activation)
         if weight_variance is None:
             weight_variance = 1 / self.activation.unit_second_moment()

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_floating
+from ntk_air._base.checks import check_array, check_floating, shown
 from ntk_air._base.typing import AnyArray
 
 
@@ -72,10 +72,11 @@ class DenseKernel(KernelOperator):
 
     matrix: Float[Array, "n n"]
 
-    def __init__(self, matrix: Float[AnyArray, "n n"]):
+    def __init__(self, matrix: Float[AnyArray, "n n"], name: str = "matrix"):
+        check_array(name, matrix)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-            raise ValueError(f"matrix must be square, (n, n); got shape {matrix.shape}")
-        check_floating("matrix", matrix)
+            raise ValueError(f"{name} must be square, (n, n); got shape {matrix.shape}")
+        check_floating(name, matrix)
         self.matrix = jnp.asarray(matrix)
 
     @property
@@ -101,10 +102,21 @@ class DenseKernel(KernelOperator):
         return jnp.diagonal(self.matrix)
 
 
-def as_operator(kernel: KernelOperator | Float[AnyArray, "n n"]) -> KernelOperator:
+def as_operator(
+    kernel: KernelOperator | Float[AnyArray, "n n"], name: str = "operator"
+) -> KernelOperator:
     """The operator itself, or that of a matrix.
 
     Raises:
-        ValueError: a matrix that is not square or not floating-point.
+        ValueError: under this name, a matrix that is not square or not floating-point.
     """
-    return kernel if isinstance(kernel, KernelOperator) else DenseKernel(kernel)
+    return kernel if isinstance(kernel, KernelOperator) else DenseKernel(kernel, name)
+
+
+def check_operator(name: str, operator: KernelOperator) -> None:
+    """Require an operator, where products are all that is asked for."""
+    if not isinstance(operator, KernelOperator):
+        raise ValueError(
+            f"{name} must be a KernelOperator, such as recomputed_kernel makes; got "
+            f"{shown(operator)}: decompose takes a matrix"
+        )

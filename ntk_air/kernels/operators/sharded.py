@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from ntk_air._base.checks import check_inputs
+from ntk_air._base.checks import check_inputs, check_whole_number
 from ntk_air._base.memory import require_memory
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
@@ -147,6 +147,7 @@ def sharded_kernel(
         (50, 2)
     """
     check_inputs("x", x)
+    check_whole_number("largest_tile", largest_tile, minimum=1)
     mesh = Mesh(np.asarray(jax.devices()), (AXIS,)) if mesh is None else mesh
     if mesh.axis_names != (AXIS,):
         raise ValueError(f"mesh must have the one axis {AXIS!r}; got {mesh.axis_names}")

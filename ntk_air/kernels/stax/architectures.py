@@ -9,7 +9,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least, check_choice, check_positive
+from ntk_air._base.checks import check_at_least, check_choice, check_positive, check_whole_number
 from ntk_air._base.kinds import kind
 from ntk_air._base.progress import Progress
 from ntk_air._base.typing import AnyArray
@@ -88,10 +88,8 @@ class StaxNTK(eqx.Module):
         check_choice("name", name, tuple(_ARCHITECTURES))
         check_positive("weight_variance", weight_variance)
         check_at_least("bias_variance", bias_variance, 0)
-        if depth is not None and (int(depth) != depth or depth < 1):
-            raise ValueError(f"depth must be a whole number, at least 1; got {depth!r}")
         self.name, self.get = name, get
-        self.depth = None if depth is None else int(depth)
+        self.depth = None if depth is None else check_whole_number("depth", depth, minimum=1)
         self.weight_variance, self.bias_variance = float(weight_variance), float(bias_variance)
         self._kernel()  # what cannot be made is refused here
 

@@ -3,7 +3,7 @@
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least
+from ntk_air._base.checks import as_number, check_whole_number
 from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
@@ -49,11 +49,11 @@ class ConvolutionalNetwork(FiniteNetwork):
     (2, 3)
     """
 
-    channels: int
+    channels: int = eqx.field(converter=as_number)
     blocks: tuple[int, ...] = eqx.field(default=(2,), converter=tuple)
 
     def __check_init__(self):
-        check_at_least("channels", self.channels, 1)
+        check_whole_number("channels", self.channels, minimum=1)
         _ = self.architecture  # refuses blocks that are none
 
     @property

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least
+from ntk_air._base.checks import check_whole_number
 from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.dense import DenseNTK
@@ -47,7 +47,7 @@ class DenseNetwork(FiniteNetwork):
 
     def __check_init__(self):
         for index, width in enumerate(self.widths):
-            check_at_least(f"widths[{index}]", width, 1)
+            check_whole_number(f"widths[{index}]", width, minimum=1)
 
     @property
     def architecture(self) -> DenseNTK:

@@ -10,7 +10,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from ntk_air._base.checks import check_at_least, check_choice, check_positive
+from ntk_air._base.checks import (
+    as_float,
+    as_number,
+    check_at_least,
+    check_choice,
+    check_positive,
+    check_whole_number,
+)
 from ntk_air._base.kinds import kind
 from ntk_air._base.precision import Precision, as_precision
 from ntk_air._base.typing import AnyArray
@@ -105,14 +112,14 @@ class FiniteNetwork(eqx.Module):
         bias_variance: variance σ_b² of every layer's biases; 0 is a network without biases.
     """
 
-    n_out: int = eqx.field(default=1, kw_only=True)
+    n_out: int = eqx.field(default=1, converter=as_number, kw_only=True)
     activation: Activation = eqx.field(default="relu", converter=as_activation, kw_only=True)
     parametrisation: Parametrisation = eqx.field(default="ntk", kw_only=True)
     weight_variance: float | None = eqx.field(default=None, kw_only=True)
-    bias_variance: float = eqx.field(default=0.0, converter=float, kw_only=True)
+    bias_variance: float = eqx.field(default=0.0, converter=as_float, kw_only=True)
 
     def __check_init__(self):
-        check_at_least("n_out", self.n_out, 1)
+        check_whole_number("n_out", self.n_out, minimum=1)
         _ = self.scales  # refuses an unknown parametrisation and variances that are none
 
     @property
@@ -121,7 +128,7 @@ class FiniteNetwork(eqx.Module):
         variance = self.weight_variance
         if variance is None:
             variance = 1 / self.activation.unit_second_moment()
-        return LayerScales(self.parametrisation, float(variance), self.bias_variance)
+        return LayerScales(self.parametrisation, as_float(variance), self.bias_variance)
 
     @abc.abstractmethod
     def weight_shapes(self, n_features: int) -> list[tuple[int, ...]]:
@@ -155,7 +162,7 @@ class FiniteNetwork(eqx.Module):
         Raises:
             ValueError: ``n_features`` below 1, or float64 while JAX runs in 32 bits.
         """
-        check_at_least("n_features", n_features, 1)
+        check_whole_number("n_features", n_features, minimum=1)
         return self.scales.draw(key, self.weight_shapes(n_features), precision=precision)
 
 

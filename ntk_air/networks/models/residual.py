@@ -1,8 +1,9 @@
 """Residual convolutional networks of finite width."""
 
+import equinox as eqx
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least
+from ntk_air._base.checks import as_number, check_whole_number
 from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.networks.models.layers import (
@@ -48,12 +49,12 @@ class ResidualNetwork(FiniteNetwork):
     (2, 3)
     """
 
-    channels: int
-    blocks: int = 1
+    channels: int = eqx.field(converter=as_number)
+    blocks: int = eqx.field(default=1, converter=as_number)
 
     def __check_init__(self):
         for name in ("channels", "blocks"):
-            check_at_least(name, getattr(self, name), 1)
+            check_whole_number(name, getattr(self, name), minimum=1)
 
     def weight_shapes(self, n_features: int) -> list[tuple[int, ...]]:
         """The first convolution's filters, two for each block, the dense layer's matrix."""

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_at_least, check_fraction
+from ntk_air._base.checks import as_float, check_at_least, check_fraction
 from ntk_air._base.typing import Parameters
 from ntk_air.data.noise import check_transition_matrix
 from ntk_air.dynamics.run.losses import Loss
@@ -33,7 +33,7 @@ class SoftBootstrapping(BatchRule):
     0.95
     """
 
-    weight: float = eqx.field(default=0.95, converter=float)
+    weight: float = eqx.field(default=0.95, converter=as_float)
 
     def __check_init__(self):
         check_fraction("weight", self.weight)
@@ -119,8 +119,8 @@ class EarlyLearningRegularisation(BatchRule):
     (100, 10)
     """
 
-    strength: float = eqx.field(default=3.0, converter=float)
-    decay: float = eqx.field(default=0.7, converter=float)
+    strength: float = eqx.field(default=3.0, converter=as_float)
+    decay: float = eqx.field(default=0.7, converter=as_float)
 
     def __check_init__(self):
         check_at_least("strength", self.strength, 0.0)
@@ -182,7 +182,7 @@ class DistanceToInitialisation(BatchRule):
 
     loss_function: Loss
     initial: Parameters
-    ridge: float = eqx.field(converter=float)
+    ridge: float = eqx.field(converter=as_float)
 
     def __check_init__(self):
         check_at_least("ridge", self.ridge, 0.0)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ntk_air._base.checks import check_at_least, check_fraction
+from ntk_air._base.checks import as_float, check_at_least, check_fraction, check_whole_number
 from ntk_air._base.typing import Parameters
 from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.supervision import (
@@ -112,8 +112,8 @@ def progressive_self_distillation(
     >>> [round(float(weight), 2) for weight in supervision.weights([0, 5, 10, 45])]
     [1.0, 0.84, 0.76, 0.2]
     """
-    check_at_least("n_epochs", n_epochs, 3)
-    check_at_least("steps_per_epoch", steps_per_epoch, 1)
+    check_whole_number("n_epochs", n_epochs, minimum=3)
+    check_whole_number("steps_per_epoch", steps_per_epoch, minimum=1)
     check_fraction("final_share", final_share)
     ramp = Linear(
         float(n_epochs - 2),
@@ -149,8 +149,8 @@ class CoTeaching(BatchRule):
     """
 
     peer: Parameters
-    forget_rate: float = eqx.field(converter=float)
-    gradual_epochs: float = eqx.field(default=10.0, converter=float)
+    forget_rate: float = eqx.field(converter=as_float)
+    gradual_epochs: float = eqx.field(default=10.0, converter=as_float)
 
     def __check_init__(self):
         check_fraction("forget_rate", self.forget_rate)

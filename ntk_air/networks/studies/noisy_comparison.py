@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from ntk_air._base.checks import check_at_least, check_choice, check_positive
+from ntk_air._base.checks import check_choice, check_positive, check_whole_number
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import Parameters
 from ntk_air.data.dataset import Dataset
@@ -70,8 +70,8 @@ class TrainingPlan(eqx.Module):
     def __check_init__(self):
         for name in self.methods:
             check_choice("methods", name, LITERATURE)
-        check_at_least("n_epochs", self.n_epochs, 10)
-        check_at_least("batch_size", self.batch_size, 1)
+        check_whole_number("n_epochs", self.n_epochs, minimum=10)
+        check_whole_number("batch_size", self.batch_size, minimum=1)
         check_positive("learning_rate", self.learning_rate)
 
     @property

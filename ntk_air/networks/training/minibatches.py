@@ -3,7 +3,7 @@
 import equinox as eqx
 from jaxtyping import PRNGKeyArray, Shaped
 
-from ntk_air._base.checks import check_at_least, check_choice
+from ntk_air._base.checks import check_choice, check_whole_number
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
 from ntk_air.dynamics.run.losses import Loss, SquareLoss
@@ -49,9 +49,9 @@ class Minibatches(eqx.Module):
 
     def __check_init__(self):
         if self.size is not None:
-            check_at_least("size", self.size, 1)
+            check_whole_number("size", self.size, minimum=1)
         check_choice("reduction", self.reduction, ("sum", "mean"))
-        check_at_least("evaluation_rows", self.evaluation_rows, 1)
+        check_whole_number("evaluation_rows", self.evaluation_rows, minimum=1)
         if self.resume is not None and self.checkpoints is not None:
             raise ValueError("resume must be left out where checkpoints say what to go on from")
 

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import optax
 
-from ntk_air._base.checks import check_fraction, check_positive
+from ntk_air._base.checks import as_float, check_fraction, check_positive
 from ntk_air.dynamics.rules import Descent, RateSchedule
 from ntk_air.dynamics.run.learning_rate import RelativeRate
 
@@ -51,8 +51,8 @@ class Adam(Optimiser):
     """
 
     rate: NetworkRate = eqx.field(converter=lambda rate: _checked(rate))
-    decay_mean: float = eqx.field(default=0.9, converter=float, kw_only=True)
-    decay_square: float = eqx.field(default=0.999, converter=float, kw_only=True)
+    decay_mean: float = eqx.field(default=0.9, converter=as_float, kw_only=True)
+    decay_square: float = eqx.field(default=0.999, converter=as_float, kw_only=True)
 
     def __check_init__(self):
         check_fraction("decay_mean", self.decay_mean)

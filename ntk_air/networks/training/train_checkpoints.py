@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntk_air._base.checks import check_at_least
+from ntk_air._base.checks import check_whole_number
 from ntk_air._base.kinds import kind_of
 from ntk_air.dynamics.run.metrics import HeldOutMetrics, TrainMetrics
 from ntk_air.dynamics.run.trajectory import FinalState, StoredPredictions, Trajectory
@@ -51,7 +51,7 @@ class Checkpoints:
                 'orbax is needed for checkpoints of training: pip install "ntk-air[checkpoints]"'
             )
         if self.every is not None:
-            check_at_least("every", self.every, 1)
+            check_whole_number("every", self.every, minimum=1)
 
     def save(self, trajectory: Trajectory, identity: str) -> None:
         """Keep the state and the records of a trajectory, beside the one before; each step once.

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ntk_air._base.checks import check_at_least, check_positive
+from ntk_air._base.checks import check_positive, check_whole_number
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.trajectory import Trajectory
@@ -69,7 +69,9 @@ class FlowTimeSchedule(eqx.Module):
     finish_epochs: float = 4.0
 
     def __check_init__(self):
-        check_at_least("least_passes", self.least_passes, 1)
+        check_whole_number("least_passes", self.least_passes, minimum=1)
+        if self.batch_size is not None:
+            check_whole_number("batch_size", self.batch_size, minimum=1)
         check_positive("finish_epochs", self.finish_epochs)
         Descent(1.0, momentum=self.momentum)
 

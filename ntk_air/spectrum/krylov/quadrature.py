@@ -7,10 +7,17 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from ntk_air._base.checks import check_at_least, check_finite, check_floating
+from ntk_air._base.checks import (
+    check_array,
+    check_finite,
+    check_floating,
+    check_whole_number,
+    shown,
+)
+from ntk_air._base.memory import check_budget
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
-from ntk_air.kernels.operators.operator import KernelOperator
+from ntk_air.kernels.operators.operator import KernelOperator, check_operator
 from ntk_air.spectrum.krylov.checkpoint import Checkpoint
 from ntk_air.spectrum.krylov.jacobi import Rule, jacobi_of_projection
 from ntk_air.spectrum.krylov.measure import SpectralMeasure
@@ -59,8 +66,7 @@ class LabelQuadrature(eqx.Module):
             ValueError: more products than there were.
         """
         m = self.n_products if n_products is None else n_products
-        if not 1 <= m <= self.n_products:
-            raise ValueError(f"n_products must lie in 1 … {self.n_products}; got {m}")
+        m = check_whole_number("n_products", m, minimum=1, maximum=self.n_products)
         size, end = self.block_ends[m - 1 : m + 1]
         computed = self.projection[:size, :size]
         values, vectors = np.linalg.eigh((computed + computed.T) / 2)
@@ -141,7 +147,9 @@ def label_quadrature(
         >>> bool(np.all(left.lower <= left.upper)), float(left.estimate[0])
         (True, 1.0)
     """
-    check_at_least("n_products", n_products, 1)
+    check_operator("operator", operator)
+    check_budget(max_memory_bytes)
+    n_products = check_whole_number("n_products", n_products, minimum=1)
     columns = _columns(labels, operator.shape[0])
     space, coordinates = _started(columns, n_products, max_memory_bytes)
     keeper = None if checkpoint is None else _Keeper(checkpoint, operator, columns)
@@ -159,13 +167,14 @@ def label_quadrature(
 
 def _columns(labels: Mapping[str, AnyArray], n: int) -> Float[np.ndarray, "n n_all"]:
     """The columns of all label matrices, checked."""
-    if not labels:
-        raise ValueError("labels must hold at least one matrix; got none")
+    if not isinstance(labels, Mapping) or not labels:
+        raise ValueError(f"labels must hold at least one matrix by its name; got {shown(labels)}")
     return np.hstack([_checked(name, matrix, n) for name, matrix in labels.items()])
 
 
 def _checked(name: str, labels: AnyArray, n: int) -> np.ndarray:
     what = f"labels[{name!r}]"
+    check_array(what, labels)
     if labels.ndim != 2 or len(labels) != n:
         raise ValueError(
             f"{what} must have shape (n, n_column) with n = {n} rows, as the kernel has; got "

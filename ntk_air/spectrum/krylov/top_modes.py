@@ -12,10 +12,10 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air._base.checks import check_at_least, check_fraction, check_positive
-from ntk_air._base.memory import require_memory
+from ntk_air._base.checks import check_fraction, check_positive, check_seed, check_whole_number
+from ntk_air._base.memory import check_budget, require_memory
 from ntk_air._base.progress import Progress, no_progress
-from ntk_air.kernels.operators.operator import KernelOperator
+from ntk_air.kernels.operators.operator import KernelOperator, check_operator
 from ntk_air.spectrum.krylov.checkpoint import Checkpoint
 from ntk_air.spectrum.krylov.mode_search import ModeSearch, Move
 from ntk_air.spectrum.krylov.space import KrylovSpace, product, space_bytes
@@ -92,8 +92,9 @@ class TopModesOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_at_least("block", self.block, 1)
-        check_at_least("max_products", self.max_products, 1)
+        check_whole_number("block", self.block, minimum=1)
+        check_whole_number("max_products", self.max_products, minimum=1)
+        check_seed("seed", self.seed)
         if self.accuracy is not None:
             check_positive("accuracy", self.accuracy)
             check_fraction("accuracy", self.accuracy)
@@ -145,9 +146,9 @@ def top_modes(
         >>> bool(modes.residuals.max() < 1e-6), modes.eigenvectors.shape
         (True, (50, 4))
     """
-    n = operator.shape[0]
-    if not 1 <= top_k <= n:
-        raise ValueError(f"top_k must lie in 1 … n = {n}; got {top_k}")
+    check_operator("operator", operator)
+    check_budget(max_memory_bytes)
+    top_k = check_whole_number("top_k", top_k, minimum=1, maximum=operator.shape[0])
     search = _begin(operator, top_k, options, max_memory_bytes)
     if checkpoint is not None:
         _resume(search, checkpoint, operator)

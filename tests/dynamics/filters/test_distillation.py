@@ -79,10 +79,10 @@ def test_weight_one_is_plain_descent_for_every_identity_rule():
     ("make", "message"),
     [
         (lambda: StoppedTeacher(DESCENT, teacher_steps=-1), "teacher_steps must be a finite"),
-        (lambda: DistillationRounds(DESCENT, round_steps=0), "round_steps must be a finite"),
-        (lambda: LastEpochTeacher(1.0, 0, 0.5), "epoch_steps must be a finite"),
+        (lambda: DistillationRounds(DESCENT, round_steps=0), "round_steps must be a whole"),
+        (lambda: LastEpochTeacher(1.0, 0, 0.5), "epoch_steps must be a whole"),
         (lambda: LastEpochTeacher(1.0, 5, 1.5), r"weight must lie in \[0, 1\]"),
-        (lambda: RestartedStudent(1.0, 0, 0.5), "epoch_steps must be a finite"),
+        (lambda: RestartedStudent(1.0, 0, 0.5), "epoch_steps must be a whole"),
         (lambda: RestartedStudent(1.0, 5, -0.5), r"weight must lie in \[0, 1\]"),
         (lambda: IdentityDistillation(1.0, [0.5, 1.5]), r"weights must be a vector of values"),
         (lambda: IdentityDistillation(1.0, 0.5), r"weights must be a vector .* got shape \(\)"),

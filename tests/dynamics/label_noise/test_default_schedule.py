@@ -165,9 +165,9 @@ def test_the_same_seed_gives_the_same_schedule(digits, schedules):
 
 def test_bad_arguments_are_refused(digits):
     spectrum, _, noisy, _ = digits[0]
-    with pytest.raises(ValueError, match="folds must be a finite number, at least 2; got 1"):
+    with pytest.raises(ValueError, match="folds must be a whole number, from 2 to 300; got 1"):
         default_schedule(problem_of(spectrum, noisy), folds=1)
-    with pytest.raises(ValueError, match="folds must be at most the 300 inputs; got 301"):
+    with pytest.raises(ValueError, match="folds must be a whole number, from 2 to 300; got 301"):
         default_schedule(problem_of(spectrum, noisy), folds=301)
     with pytest.raises(ValueError, match="noisy must have one row"):
         default_schedule(problem_of(spectrum, noisy[1:]))

@@ -267,7 +267,7 @@ def test_other_times_temperatures_and_rates_compile_nothing():
         ),
         (
             {"method": lambda: Stepwise(checkpoint_every=0)},
-            "checkpoint_every must be a finite number, at least 1; got 0",
+            "checkpoint_every must be a whole number, at least 1; got 0",
         ),
         (
             {"supervision": sv.Supervision(sv.Hard(), lambda i: 0.1 * i)},

@@ -222,10 +222,10 @@ def test_a_new_temperature_or_decay_compiles_nothing():
         (lambda: sv.Power(1, start=3), r"start must lie in \[0, 1\]"),
         (lambda: sv.Harmonic(-2), "scale must be a finite number above 0; got -2.0"),
         (lambda: sv.Harmonic(start=-1), r"start must lie in \[0, 1\]"),
-        (lambda: sv.FunctionOfIndex(abs, tail_from=-1), "tail_from must be a finite number, at"),
+        (lambda: sv.FunctionOfIndex(abs, tail_from=-1), "tail_from must be a whole number, at"),
         (lambda: sv.FunctionOfIndex(abs, tends_to=2.0), r"tends_to must lie in \[0, 1\]"),
-        (lambda: sv.LastEpoch(0), "epoch_length must be a whole number of steps, at least 1"),
-        (lambda: sv.Restart(0), "epoch_length must be a whole number of steps, at least 1; got 0"),
+        (lambda: sv.LastEpoch(0), "epoch_length must be a whole number, at least 1"),
+        (lambda: sv.Restart(0), "epoch_length must be a whole number, at least 1; got 0"),
         (lambda: sv.ExponentialMovingAverage(1.0), "decay must lie below 1"),
         (lambda: sv.ExponentialMovingAverage(-0.1), r"decay must lie in \[0, 1\]"),
         (
@@ -234,7 +234,7 @@ def test_a_new_temperature_or_decay_compiles_nothing():
         ),
         (
             lambda: sv.Supervision(sv.Hard(), sv.Constant(0.5), warm_up=-1),
-            "warm_up must be a whole number of steps, at least 0; got -1",
+            "warm_up must be a whole number, at least 0; got -1",
         ),
         (
             lambda: sv.Supervision(sv.Hard(), lambda i: 1 - i / 4).weights(np.arange(9)),

@@ -131,7 +131,7 @@ def test_eigenvalues_fall_as_the_square_of_the_frequency():
 
 
 def test_what_is_no_circle_is_refused():
-    with pytest.raises(ValueError, match="n_points must be a finite number, at least 1; got 0"):
+    with pytest.raises(ValueError, match="n_points must be a whole number, at least 1; got 0"):
         circle_gram_eigenvalues(0)
     for function in (lambda **v: circle_eigenvalues(np.arange(3), **v), circle_from_three_points):
         with pytest.raises(ValueError, match="weight_variance must be a finite number above 0"):

@@ -28,5 +28,5 @@ def test_a_kernel_without_content_needs_an_identity(tmp_path):
 
 
 def test_a_tile_of_no_rows_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="largest_tile must be a finite number, at least 1"):
+    with pytest.raises(ValueError, match="largest_tile must be a whole number, at least 1"):
         build(tmp_path, largest_tile=0)

@@ -230,14 +230,14 @@ def test_refusals():
             label_quadrature(operator, {"u": wrong}, 3)
     with pytest.raises(ValueError, match="labels must hold at least one matrix"):
         label_quadrature(operator, {}, 3)
-    with pytest.raises(ValueError, match="n_products must be a finite number, at least 1"):
+    with pytest.raises(ValueError, match="n_products must be a whole number, at least 1"):
         label_quadrature(operator, labels, 0)
     with pytest.raises(MemoryBudgetError, match="ask for fewer products"):
         label_quadrature(operator, labels, 3, max_memory_bytes=1000)
     with pytest.raises(DecompositionError, match="finite"):
         label_quadrature(ProductOnly(np.full((60, 60), np.inf)), labels, 3)
     quadrature = label_quadrature(operator, labels, 3)
-    with pytest.raises(ValueError, match="n_products must lie in 1 … 3; got 4"):
+    with pytest.raises(ValueError, match="n_products must be a whole number, from 1 to 3; got 4"):
         quadrature.measures(n_products=4)
     measure = quadrature.measures()["signal"]
     for steps, options, message in (

@@ -231,8 +231,8 @@ def test_a_search_that_gave_up_goes_on_with_more_products(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"top_k": 0}, r"top_k must lie in 1 … n = 300; got 0"),
-        ({"top_k": 301}, r"top_k must lie in 1 … n = 300; got 301"),
+        ({"top_k": 0}, r"top_k must be a whole number, from 1 to 300; got 0"),
+        ({"top_k": 301}, r"top_k must be a whole number, from 1 to 300; got 301"),
     ],
 )
 def test_bad_arguments_are_refused(options, message):
@@ -245,10 +245,10 @@ def test_bad_arguments_are_refused(options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"block": 0}, "block must be a finite number, at least 1; got 0"),
+        ({"block": 0}, "block must be a whole number, at least 1; got 0"),
         ({"accuracy": 0.0}, "accuracy must be"),
         ({"accuracy": 1.5}, "accuracy must lie in"),
-        ({"max_products": 0}, "max_products must be a finite number, at least 1; got 0"),
+        ({"max_products": 0}, "max_products must be a whole number, at least 1; got 0"),
     ],
 )
 def test_bad_options_are_refused(options, message):

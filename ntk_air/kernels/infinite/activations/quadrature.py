@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntk_air._base.checks import check_whole_number
 from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.dual import Activation, Dual, dual_from_products
@@ -44,12 +45,8 @@ class QuadratureActivation(Activation):
     n_nodes: int
 
     def __init__(self, function: Callable[[Array], Array], *, n_nodes: int = 128):
-        if int(n_nodes) != n_nodes or not 2 <= n_nodes <= _MOST_NODES:
-            raise ValueError(
-                f"n_nodes must be a whole number from 2 to {_MOST_NODES}; got {n_nodes!r}"
-            )
         self.function = function
-        self.n_nodes = int(n_nodes)
+        self.n_nodes = check_whole_number("n_nodes", n_nodes, minimum=2, maximum=_MOST_NODES)
         nodes, _ = _nodes_and_projection(self.n_nodes)
         with jax.ensure_compile_time_eval():
             values = np.stack([np.asarray(f) for f in self._with_derivative(jnp.asarray(nodes))])

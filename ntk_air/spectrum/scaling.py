@@ -1,0 +1,88 @@
+"""Kernels so large or small that squares of them leave the range of floating point.
+
+A power of two brings them into range and back without rounding, so that norms of residuals are
+what they are, and eigenvalues those of the kernel as it was given.
+"""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntk_air._base.precision import Precision
+from ntk_air._base.typing import AnyArray
+from ntk_air.kernels.operators.operator import DenseKernel, KernelOperator
+
+_IN_RANGE = {"float32": 30, "float64": 400}
+"""Exponents of entries whose squares, and those of their rounding, are normal numbers."""
+
+
+def binary_exponent(
+    operator: KernelOperator, diagonal: Float[AnyArray, " n"], precision: Precision
+) -> int:
+    """The exponent e by which Θ/2ᵉ is in range; 0 where Θ itself is."""
+    entries = operator.matrix if isinstance(operator, DenseKernel) else diagonal
+    largest = float(_largest(jnp.asarray(entries)))
+    if not math.isfinite(largest):  # refused where the entries are checked
+        return 0
+    exponent = math.frexp(largest)[1]
+    return exponent if abs(exponent) > _IN_RANGE[precision] else 0
+
+
+def scaled_down(operator: KernelOperator, exponent: int) -> KernelOperator:
+    """Θ/2ᵉ."""
+    if exponent == 0:
+        return operator
+    if isinstance(operator, DenseKernel):
+        return DenseKernel(_times_power_of_two(operator.matrix, -exponent))
+    return _ScaledKernel(operator, exponent)
+
+
+def scaled_back(values: Float[AnyArray, "..."], exponent: int) -> Float[np.ndarray, "..."]:
+    """Values·2ᵉ, infinite where that overflows."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(np.asarray(values), exponent)
+
+
+@jax.jit
+def _largest(entries: Float[Array, "..."]) -> Float[Array, ""]:
+    return jnp.maximum(jnp.max(entries), -jnp.min(entries))
+
+
+@eqx.filter_jit
+def _times_power_of_two(values: Float[Array, "..."], exponent: int) -> Float[Array, "..."]:
+    # In two steps, each of which is a normal number.
+    half = exponent // 2
+    return values * 2.0**half * 2.0 ** (exponent - half)
+
+
+class _ScaledKernel(KernelOperator):
+    """Products with Θ/2ᵉ."""
+
+    operator: KernelOperator
+    exponent: int = eqx.field(static=True)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, n)."""
+        return self.operator.shape
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The kernel's own precision."""
+        return self.operator.dtype
+
+    def matvec(self, vectors: Float[AnyArray, "n k"]) -> Float[Array, "n k"]:
+        """The product Θ·vectors/2ᵉ."""
+        return _times_power_of_two(jnp.asarray(self.operator.matvec(vectors)), -self.exponent)
+
+    def to_dense(self) -> Float[Array, "n n"]:
+        """The whole matrix, scaled."""
+        return _times_power_of_two(jnp.asarray(self.operator.to_dense()), -self.exponent)
+
+    def diagonal(self) -> Float[Array, " n"]:
+        """The diagonal, scaled."""
+        return _times_power_of_two(jnp.asarray(self.operator.diagonal()), -self.exponent)
