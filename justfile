@@ -21,6 +21,10 @@ check:
 docs:
     {{uv}} run pytest -q README.md tests/test_examples.py tests/test_flat_api.py tests/test_documents.py
 
+# Bugs planted one by one, each of which some test must notice; `just mutants --only air` one room's.
+mutants *options:
+    {{uv}} run python -m tests.mutation {{options}}
+
 # All figures anew from saved results, as PNG and PDF.
 figures:
     {{uv}} run -m benchmarks.figures

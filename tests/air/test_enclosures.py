@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ntk_air import air
+from ntk_air.air import enclosures
 from ntk_air.kernels.operators.operator import DenseKernel
 from ntk_air.spectrum.decomposition import decompose
 from ntk_air.spectrum.krylov import label_quadrature
@@ -79,3 +80,16 @@ def test_measures_of_different_products_are_refused():
         air.air_curve_enclosure(alone["u"], other["u"])
     with pytest.raises(ValueError, match="n_points must be a whole number, at least 3"):
         air.air_curve_enclosure(alone["u"], alone["u"], n_points=2)
+
+
+def test_a_share_is_off_by_twice_the_error_at_a_time_and_once_that_at_double_the_time(monkeypatch):
+    """R_t = 1 − 2D_t + D_2t: errors of opposite signs add up."""
+    measure = next(measures_of(spectral_problem("step").matrix, [2], u=labels(seed=1)))["u"]
+    times, errors = np.array([1.0, 8.0]), {1.0: 0.1, 2.0: 0.03, 8.0: 0.2, 16.0: 0.7}
+
+    def estimate_error(self, steps, **options):
+        return np.array([errors[step] for step in steps])
+
+    monkeypatch.setattr(type(measure), "estimate_error", estimate_error)
+    found = enclosures._share_error(measure, times, 1.0, "descent")
+    np.testing.assert_allclose(found, [0.23, 1.0], rtol=1e-15)

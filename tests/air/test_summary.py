@@ -178,3 +178,10 @@ def test_lowers_for_accelerators():
     assert_lowers(rates._dimension, modes, points)
     assert_lowers(rates._half_lives, modes)
     assert_lowers(lambda *xs: rates._rates(*xs, True), modes, jnp.ones(()), jnp.ones(()))
+
+
+def test_random_labels_are_centred_whatever_the_coding():
+    drawn = air.random_labels(np.eye(3)[np.arange(60) % 3], n_draw=5, seed=0)
+    rows = np.unique(drawn.reshape(-1, 3), axis=0)
+    np.testing.assert_allclose(rows.sum(axis=0), 0, atol=1e-15)
+    np.testing.assert_allclose(rows, np.unique(np.eye(3) - 1 / 3, axis=0), rtol=1e-15)

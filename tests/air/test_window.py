@@ -73,3 +73,21 @@ def test_windows_that_begin_at_once_or_never_end():
         air.air_window(spectrum, first, second, 1.5)
     with pytest.raises(ValueError, match=r"delta_prime must lie in \[0, 1\]"):
         air.air_window(spectrum, first, second, (0.5, -0.1))
+
+
+def test_a_window_whose_ends_fall_on_whole_steps_holds_them():
+    spectrum = decompose(np.diag([1.0, 0.5]))
+    signal, noise = np.array([[1.0], [0.0]]), np.array([[0.0], [1.0]])
+    for n in range(1, 12):
+        # A mode of ηλ = 1 is there after one step; one of ηλ = ½ has (1 − 2⁻ⁿ)² after n.
+        window = air.air_window(spectrum, signal, noise, (0.1, (1 - 0.5**n) ** 2))
+        assert window.steps == (1, n)
+
+
+def test_noise_that_stays_at_its_limit_never_ends_the_window():
+    spectrum = decompose(np.diag([1.0, 0.0]))
+    signal, noise = np.array([[1.0], [0.0]]), np.array([[1.0], [1.0]])
+    # Half of the noise is in a mode that never moves: its share is ½ from the first step on.
+    assert air.air_window(spectrum, signal, noise, (0.1, 0.5)).end == np.inf
+    assert air.air_window(spectrum, signal, noise, (0.1, 0.499)).end <= 1
+    assert air.air_window(spectrum, signal, signal, (0.1, 1.0)).end == np.inf

@@ -1,5 +1,6 @@
 """A decomposition satisfies its defining equations, on kernels of given eigenvalues."""
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -180,3 +181,17 @@ def test_the_eigengap_is_the_ratio_of_neighbours():
     for k in (0, 5):
         with pytest.raises(ValueError, match=rf"k must be a whole number, from 1 to 4; got {k}"):
             spectrum.eigengap(k)
+
+
+@pytest.mark.parametrize(("residual", "in_epsilons"), [(0.5, 8), (3, 12), (5, 20), (30, 60)])
+def test_the_zero_floor_is_four_times_the_largest_residual_within_its_limits(residual, in_epsilons):
+    """At least 8ε and at most nε, times λ₁ = 1."""
+    epsilon = np.finfo(np.float64).eps
+    spectrum = decompose(spectral_problem("power_law").matrix)
+    assert spectrum.n_train == 60
+    residuals = np.zeros(60)
+    residuals[7] = residual * epsilon
+    planted = eqx.tree_at(lambda s: s.residuals, spectrum, residuals)
+    assert planted.zero_floor == pytest.approx(
+        in_epsilons * epsilon * planted.lambda_max, rel=1e-12, abs=0
+    )

@@ -378,3 +378,66 @@ def test_bounds_lower_for_every_platform():
         return bounds_module._bounds(*of_the_basis, tail=tail, moment=moment)
 
     assert_lowers(bounds, (basis.eigenvectors, basis.defects, partition), tail, moment)
+
+
+def test_the_weight_of_a_certificate_is_at_least_all_weights_stated():
+    basis = tail_basis(spectrum_of(np.diag([2.0, 1.0])))
+    labels = np.array([[1.0], [-1.0]])
+    rounded_up = 0.2 * (1 + 0.9e-12)  # growth that is taken for rounding
+    certificate = certify_pattern(
+        basis, RunState(labels, labels), weights=[0.2, rounded_up], learning_rate=0.5
+    )
+    assert certificate.issued
+    assert float(certificate._tail.weight) >= rounded_up > 0.2
+
+
+def test_bounds_hold_where_they_are_tight():
+    """One slow and one fast mode, and a weight that drops to 0: nearly nothing to spare."""
+    rate, weights = 1.0, np.array([0.2, 0.2, 0.2, 0.0])
+    kernel, noisy = np.diag([0.9, 0.05]), np.array([[-1.0], [-1.0]])
+    clean = np.ones((2, 1))
+    basis = tail_basis(spectrum_of(kernel))
+    initial = clean * 0.9
+    run = self_distilled(
+        kernel,
+        noisy,
+        lambda step: weights[min(step, 3)],
+        rate=rate,
+        steps=range(40),
+        initial=initial,
+    )
+    certificate = certify_pattern(
+        basis, RunState(initial, noisy), weights=weights, learning_rate=rate, pattern=clean
+    )
+    assert certificate.issued, certificate.reason
+    nearest = 0.0
+    for step, outputs in run.items():
+        distance = np.linalg.norm(outputs - clean) / np.sqrt(2)
+        assert distance <= certificate.distance_bound(step)
+        assert margins(outputs, clean).min() >= certificate.margin_bound(step)
+        nearest = max(nearest, distance / certificate.distance_bound(step))
+    assert nearest > 0.7
+
+
+def test_error_and_noise_of_a_group_of_modes_add_up_by_their_squares():
+    """In one mode of a group there may be all error, in another all noise."""
+    pair = bounds_module.Partition(
+        group=jnp.array([0, 0]),
+        alone=jnp.array([False, False]),
+        size=jnp.array([2.0, 0.0]),
+        angle=jnp.zeros(2),
+        lowest=jnp.array([0.5, 0.0]),
+        highest=jnp.array([0.5, 0.0]),
+    )
+    tail = bounds_module.Tail(
+        error=jnp.zeros((2, 1)),
+        noise=jnp.zeros((2, 1)),
+        weight=jnp.array(0.8),
+        learning_rate=jnp.array(1.0),
+        step_rounding=jnp.array(0.0),
+    )
+    now = bounds_module.Moment(jnp.array(0.0), jnp.array(0.0), jnp.array(0.8))
+    error, noise = jnp.array([[0.3], [0.0]]), jnp.array([[0.5], [0.0]])
+    bound = bounds_module._group_bounds(pair, error, noise, tail=tail, moment=now)
+    # While e keeps its 0.3 in one mode, another takes up to α·0.5 = 0.4 of noise.
+    np.testing.assert_allclose(bound[0, 0], 0.5, rtol=1e-14)

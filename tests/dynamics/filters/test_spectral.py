@@ -146,3 +146,11 @@ def test_responses_keep_their_precision_and_lower_for_every_platform(rule, dtype
     for part in jax.eval_shape(respond, rule, eigenvalues, steps):
         assert part.dtype == dtype
     assert_lowers(respond, rule, eigenvalues, steps)
+
+
+@pytest.mark.parametrize("rate", [1e-14, 1e-18, 1e-30, 1e-200])
+def test_sums_over_very_long_times_at_very_small_rates_are_not_their_limit(rate):
+    """Σ_{s<t} (1 − x)ˢ and (1 − e^{−xt})/x at xt = 1, far below where 1 − x rounds to 1."""
+    expected = -np.expm1(-1.0) / rate
+    assert float(geometric_sum(rate, 1 / rate)) == pytest.approx(expected, rel=1e-12)
+    assert float(exponential_mean(rate, 1 / rate)) == pytest.approx(expected, rel=1e-12)

@@ -171,3 +171,29 @@ def test_bad_arguments_are_refused(digits):
         default_schedule(problem_of(spectrum, noisy), folds=301)
     with pytest.raises(ValueError, match="noisy must have one row"):
         default_schedule(problem_of(spectrum, noisy[1:]))
+
+
+@pytest.mark.parametrize("lost_in", [1, 2, 3, 4, None])
+def test_rounds_are_counted_to_the_last_that_keeps_all_classes(lost_in, monkeypatch):
+    """Labels change up to round 3; a class is lost in one round, or never."""
+    changed = np.array([0.5, 0.0, 0.1, 0.0, 0.0])
+    shares = np.full((6, 2), 0.5)
+    if lost_in is not None:
+        shares[lost_in] = [1.0, 0.0]
+    for name in ("make_frame", "by_epoch", "outputs_by_round"):
+        monkeypatch.setattr(module, name, lambda *arguments: None)
+    monkeypatch.setattr(module, "_patterns", lambda outputs: (changed, shares))
+    monkeypatch.setattr(module, "_least_shares", lambda noisy, noise: np.array([0.2, 0.2]))
+    monkeypatch.setattr(module, "_MOST_ROUNDS", 5)
+    spectrum = spectrum_of(kernel_with(np.array([1.0, 0.5])))
+    noise = module.estimate_noise(spectrum, np.array([[1.0], [-1.0]]))
+    supervision = module._supervision(noise, 3)
+    found, why, notes = module._count_rounds(
+        spectrum, supervision, jnp.array([[1.0], [-1.0]]), noise
+    )
+    if lost_in in (None, 4):  # by then nothing changes any more
+        assert (found, notes) == (3, ())
+    else:
+        assert found == lost_in - 1
+        assert notes == (f"collapse: round {lost_in} loses the classes [1]",)
+        assert "before a class was lost" in why

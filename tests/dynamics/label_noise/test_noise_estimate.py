@@ -152,3 +152,16 @@ def test_bad_arguments_are_refused():
         estimate_noise(spectrum, np.where(noisy > 0, np.nan, noisy))
     with pytest.raises(ValueError, match="steps must be a whole number, at least 1"):
         leave_one_out(spectrum, noisy, steps=0)
+
+
+def test_steps_that_the_rows_cannot_tell_apart_are_those_within_a_standard_error_over_rows():
+    """400 rows that differ by ±1: means within √2/20 ≈ 0.07 of the best are as good as it."""
+    signs = np.where(np.random.default_rng(0).random((5, 400)) < 0.5, 1.0, -1.0)
+    signs -= signs.mean(axis=1, keepdims=True)
+    for behind, middle in (
+        ([0.0, 0.05, 0.05, 0.3, 0.3], 1),
+        ([0.3, 0.3, 0.3, 0.0, 0.05], 3),
+        ([0.3, 0.3, 0.0, 0.3, 0.01], 2),  # alike, but beyond one that is not
+    ):
+        rows = signs - np.array(behind)[:, None]
+        assert noise_estimate._middle_of_the_best(rows) == middle

@@ -9,12 +9,15 @@ import pytest
 
 from ntk_air._base.memory import MemoryBudgetError
 from ntk_air.data import SymmetricNoise, load_dataset
+from ntk_air.dynamics.supervision import Hard, Power, Supervision
 from ntk_air.kernels.empirical import EmpiricalNTK
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.tiles.tile_folder import DiskSpaceError
 from ntk_air.lab.jobs.estimate import describe, estimate, memory_shares, require_fit
 from ntk_air.lab.jobs.job import Job, label_matrices
+from ntk_air.lab.jobs.run import JobRun
 from ntk_air.lab.measuring import StageMeter, resident_bytes
+from ntk_air.lab.run_folder import RunDescription, RunFolder
 from ntk_air.networks.models.dense import DenseNetwork
 from tests.helpers.type_checks import without_type_checks
 
@@ -153,3 +156,36 @@ def test_the_meter_sees_time_and_memory():
     measured = meter.measured["large"]
     assert 0.01 < measured["seconds"] < 60
     assert 2e8 < measured["peak_bytes"] - before < 3e8
+
+
+def test_an_interrupted_descent_goes_on_from_its_last_checkpoint(dataset, tmp_path):
+    job = a_job(dataset, tmp_path, operator="dense")
+    operator = job.build(max_memory_bytes=2**28)
+    largest = float(np.linalg.eigvalsh(np.asarray(operator.matrix))[-1])
+    taught = Supervision(Hard(), Power(1.5), warm_up=5)
+    times = np.arange(0.0, 41.0, 4)
+
+    def descend(run, progress):
+        job_run = JobRun(job, run, operator_bytes=2**28, space_bytes=2**28, progress=progress)
+        return job_run.descent(operator, taught, times=times, largest_eigenvalue=largest)
+
+    whole = descend(run_folder(tmp_path / "whole"), lambda *done: None)
+    seen = []
+
+    def interrupt(name, done, total):
+        seen.append(done)
+        if done >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        descend(run_folder(tmp_path / "run"), interrupt)
+    assert seen[0] == 0
+    again = []
+    resumed = descend(run_folder(tmp_path / "run"), lambda name, done, total: again.append(done))
+    assert again[0] > 15
+    for name, curve in whole.curves().items():
+        np.testing.assert_array_equal(resumed.curves()[name], curve)
+
+
+def run_folder(path):
+    return RunFolder(path, RunDescription("demo", {}, "abc"))

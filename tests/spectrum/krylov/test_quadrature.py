@@ -1,5 +1,6 @@
 """Decays and energies by label quadrature, against a dense decomposition at every time."""
 
+import dataclasses
 import functools
 import json
 
@@ -267,3 +268,24 @@ def test_labels_in_the_null_space_never_move():
 def test_the_spectral_norm_is_the_largest_singular_value():
     matrix = np.random.default_rng(0).standard_normal((7, 7))
     assert spectral_norm(matrix) == pytest.approx(np.linalg.norm(matrix, 2))
+
+
+@pytest.mark.parametrize("dynamics", ["descent", "flow"])
+def test_the_allowance_for_scaling_covers_what_scaling_moves(dynamics):
+    """Eigenvalues divided by 1 + 2ηδ have decays that differ by up to 2ηδ·max x·e⁻ˣ."""
+    matrix = matrix_of("step")
+    values, _ = spectrum_of(matrix)
+    measure = label_quadrature(ProductOnly(matrix), labels_of(60), 5).measures()["signal"]
+    rate = 1 / values[-1]
+    measure = dataclasses.replace(measure, uncertainty=0.01 / rate)
+    scaled = values / (1 + 2 * rate * measure.uncertainty)
+    steps = np.arange(1.0, 200)
+
+    def decays(eigenvalues):
+        share = rate * eigenvalues[None, :]
+        per_step = np.exp(-share) if dynamics == "flow" else np.maximum(1 - share, 0)
+        return per_step ** steps[:, None]
+
+    moved = np.abs(decays(values) - decays(scaled)).max()
+    assert moved > 0.001
+    assert moved <= measure._rounding(rate)

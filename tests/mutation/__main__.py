@@ -1,0 +1,128 @@
+"""Plant each bug of the lists in a copy of the package and see whether its tests notice.
+
+``python -m tests.mutation``: all of them; ``--only dynamics air-3`` those whose names begin so.
+The copy is in a temporary folder, so that nothing of the checkout changes. Prints each survivor and
+the score: the share noticed of all but those that are equivalent, which give their reason.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+import tyro
+
+from tests.mutation.mutants import ROOT, Mutant, mutants
+
+_LEFT_OUT = shutil.ignore_patterns(
+    *(".git", ".venv*", ".tools", "figures", "runs", ".pytest_cache", "__pycache__", "uv.lock")
+)
+_FAILED = 1
+"""What pytest ends with where a test failed; an import that fails ends with 2 or 4."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What to plant."""
+
+    only: tuple[str, ...] = ()
+    """Beginnings of names; by default all."""
+    jobs: int = 2
+    """Bugs planted at a time, each in a copy of its own."""
+    at_least: float = 0.9
+    """Score below which the exit status is 1."""
+    timeout_s: float = 300.0
+    """Seconds after which tests that do not end have noticed."""
+    out: Path | None = None
+    """JSON file for the outcomes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant."""
+
+    name: str
+    noticed: bool
+    by: str
+    seconds: float
+
+
+def main(config: Config) -> int:
+    """Plant, test, print; return the exit status."""
+    chosen = [each for each in mutants() if each.name.startswith(config.only or ("",))]
+    counted = [each for each in chosen if not each.survives]
+    with tempfile.TemporaryDirectory() as folder:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(config.jobs):
+            copies.put(_copied(Path(folder) / str(number)))
+        with ThreadPoolExecutor(config.jobs) as workers:
+            outcomes = list(workers.map(lambda each: _tried(each, copies, config), counted))
+    noticed = sum(outcome.noticed for outcome in outcomes)
+    score = noticed / max(len(outcomes), 1)
+    print(
+        f"{noticed} of {len(outcomes)} noticed ({score:.1%}), {len(chosen) - len(counted)} others:"
+    )
+    for mutant in chosen:
+        if mutant.survives:
+            print(f"  {mutant.name} {mutant.file}: {mutant.survives}")
+    if config.out is not None:
+        rows = [dataclasses.asdict(outcome) for outcome in outcomes]
+        config.out.write_text(json.dumps({"score": score, "outcomes": rows}, indent=1) + "\n")
+    return 0 if score >= config.at_least else 1
+
+
+def _copied(folder: Path) -> Path:
+    shutil.copytree(ROOT, folder, ignore=_LEFT_OUT)
+    (folder / "figures").symlink_to(ROOT / "figures")
+    return folder
+
+
+def _tried(mutant: Mutant, copies: "SimpleQueue[Path]", config: Config) -> Outcome:
+    copy = copies.get()
+    path = copy / "ntk_air" / mutant.file
+    source = path.read_text(encoding="utf-8")
+    started = time.monotonic()
+    try:
+        path.write_text(mutant.planted_in(source), encoding="utf-8")
+        noticed, by = _tested(mutant, copy, config.timeout_s)
+    finally:
+        path.write_text(source, encoding="utf-8")
+        copies.put(copy)
+    outcome = Outcome(mutant.name, noticed, by, round(time.monotonic() - started, 1))
+    word = "noticed " if noticed else "SURVIVES"
+    print(f"{word} {mutant.name} {mutant.file} {outcome.seconds:.0f} s {by}", flush=True)
+    return outcome
+
+
+def _tested(mutant: Mutant, copy: Path, timeout_s: float) -> tuple[bool, str]:
+    """Whether a test failed, and which."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", *mutant.mirrored_tests()]
+    try:
+        ended = subprocess.run(
+            command,
+            cwd=copy,
+            env=os.environ | {"PYTHONPATH": str(copy)},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return True, "they do not end"
+    if ended.returncode == 0:
+        return False, ""
+    if ended.returncode != _FAILED:
+        raise RuntimeError(f"{mutant.name}: pytest ended with {ended.returncode}\n{ended.stdout}")
+    failed = [line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return True, failed[0][:150] if failed else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(Config, description=__doc__)))
