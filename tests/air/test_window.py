@@ -75,12 +75,13 @@ def test_windows_that_begin_at_once_or_never_end():
         air.air_window(spectrum, first, second, (0.5, -0.1))
 
 
-def test_a_window_whose_ends_fall_on_whole_steps_holds_them():
-    spectrum = decompose(np.diag([1.0, 0.5]))
+@pytest.mark.parametrize("rate", [0.5, 0.1])
+def test_a_window_whose_ends_fall_on_whole_steps_holds_them(rate):
+    spectrum = decompose(np.diag([1.0, rate]))
     signal, noise = np.array([[1.0], [0.0]]), np.array([[0.0], [1.0]])
     for n in range(1, 12):
-        # A mode of ηλ = 1 is there after one step; one of ηλ = ½ has (1 − 2⁻ⁿ)² after n.
-        window = air.air_window(spectrum, signal, noise, (0.1, (1 - 0.5**n) ** 2))
+        # A mode of ηλ = 1 is there after one step; one of ηλ = x has (1 − (1 − x)ⁿ)² after n.
+        window = air.air_window(spectrum, signal, noise, (0.1, (1 - (1 - rate) ** n) ** 2))
         assert window.steps == (1, n)
 
 
