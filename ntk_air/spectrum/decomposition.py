@@ -303,7 +303,7 @@ def _checked_spectrum(
     values, given = np.asarray(eigenvalues), scaled_back(eigenvalues, exponent)
     if values[0] <= 0:
         raise ValueError(f"kernel must have a positive eigenvalue; the largest is {given[0]:.3g}")
-    _check_representable(float(given[0]), float(np.ldexp(trace, exponent)), precision)
+    _check_representable(float(given[0]), float(scaled_back(trace, exponent)), precision)
     residuals, orthogonality_error = _defects(
         product(operator, eigenvectors), eigenvalues, eigenvectors
     )
@@ -330,7 +330,7 @@ def _checked_spectrum(
         eigenvalues=eigenvalues if exponent == 0 else jnp.asarray(given),
         eigenvectors=eigenvectors,
         residuals=residuals,
-        trace=float(np.ldexp(trace, exponent)),
+        trace=float(scaled_back(trace, exponent)),
         symmetry_error=symmetry_error,
         orthogonality_error=orthogonality_error,
         n_negative=int(np.sum(values < 0)),

@@ -41,10 +41,10 @@ def scaled_down(operator: KernelOperator, exponent: int) -> KernelOperator:
     return _ScaledKernel(operator, exponent)
 
 
-def scaled_back(values: Float[AnyArray, "..."], exponent: int) -> Float[np.ndarray, "..."]:
+def scaled_back(values: Float[AnyArray, "..."] | float, exponent: int) -> Float[np.ndarray, "..."]:
     """Values·2ᵉ, infinite where that overflows."""
     with np.errstate(over="ignore", under="ignore"):
-        return np.ldexp(np.asarray(values), exponent)
+        return np.asarray(np.ldexp(np.asarray(values), exponent))
 
 
 @jax.jit
@@ -52,11 +52,10 @@ def _largest(entries: Float[Array, "..."]) -> Float[Array, ""]:
     return jnp.maximum(jnp.max(entries), -jnp.min(entries))
 
 
-@eqx.filter_jit
 def _times_power_of_two(values: Float[Array, "..."], exponent: int) -> Float[Array, "..."]:
-    # In two steps, each of which is a normal number.
+    # In two steps, each of a normal number; in one program XLA would make one of them.
     half = exponent // 2
-    return values * 2.0**half * 2.0 ** (exponent - half)
+    return (values * 2.0**half) * 2.0 ** (exponent - half)
 
 
 class _ScaledKernel(KernelOperator):
@@ -77,7 +76,10 @@ class _ScaledKernel(KernelOperator):
 
     def matvec(self, vectors: Float[AnyArray, "n k"]) -> Float[Array, "n k"]:
         """The product Θ·vectors/2ᵉ."""
-        return _times_power_of_two(jnp.asarray(self.operator.matvec(vectors)), -self.exponent)
+        # Half of it before the product, whose terms would leave the range as well.
+        half = self.exponent // 2
+        products = self.operator.matvec(jnp.asarray(vectors) * 2.0**-half)
+        return jnp.asarray(products) * 2.0 ** (half - self.exponent)
 
     def to_dense(self) -> Float[Array, "n n"]:
         """The whole matrix, scaled."""

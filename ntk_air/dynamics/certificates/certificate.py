@@ -260,14 +260,14 @@ def _checked_weights(
     """Bounds on the weights as a function of t − T, and what is seen to be wrong with them."""
     if callable(weights):
         ahead = np.unique(np.round(np.append(np.arange(1000.0), np.geomspace(1e3, 1e9, 200))))
-        bound, seen = _allowing_for_rounding(weights), np.asarray(weights(np.append(ahead, np.inf)))
+        seen = np.asarray(weights(np.append(ahead, np.inf)))
     else:
         seen = np.atleast_1d(np.asarray(weights))
-        bound = _listed(seen)
     numbers = seen.ndim == 1 and len(seen) > 0 and seen.dtype.kind in "fiu"
     if not numbers or not ((seen >= 0) & (seen <= 1)).all():
         got = shown(seen if seen.size != 1 else seen.item())
         raise ValueError(f"weights must be one or a vector of values in [0, 1]; got {got}")
+    bound = _allowing_for_rounding(weights) if callable(weights) else _listed(seen)
     # Not neighbours alone: steps too small to be told from rounding add up.
     least = np.minimum.accumulate(seen)[:-1]
     rising = np.flatnonzero(seen[1:] > least * (1 + _ROUNDED_WEIGHT))

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 
 from ntk_air.dynamics.label_noise import noise_estimate
 from ntk_air.dynamics.label_noise.flip_likelihood import class_shares, fit_flips
@@ -16,6 +17,8 @@ from tests.dynamics.reference import (
     step_by_step,
 )
 from tests.helpers.lowering import assert_lowers
+from tests.helpers.problems import random_orthogonal
+from tests.helpers.type_checks import without_type_checks
 
 N = 24
 
@@ -118,6 +121,69 @@ def test_random_labels_are_noise_alone():
     random = np.random.default_rng(5).integers(0, 3, 300)
     estimate = estimate_noise(spectrum, one_hot(random, 3))
     assert estimate.log_likelihood - estimate.chance_log_likelihood < 0.03
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("size", [2.0, 1e-3])
+def test_of_an_isotropic_kernel_no_label_says_anything_of_another(n_classes, size):
+    """Equal eigenvalues are found up to rounding, in any basis: the answer is exact."""
+    n, rng = 60, np.random.default_rng(3)
+    basis = random_orthogonal(n, 4)
+    spectrum = spectrum_of(size * basis @ basis.T)
+    labels = coded(rng.integers(0, n_classes, n), n_classes)
+    for steps in (1, 2, 7, 1000, 2**20):
+        assert np.abs(leave_one_out(spectrum, labels, steps=steps)).max() < 1e-12
+    slow = leave_one_out(spectrum, labels, steps=5, learning_rate=0.3 / size)
+    assert np.abs(slow).max() < 1e-12
+    found = estimate_noise(spectrum, labels)
+    assert not found.has_signal
+    assert found.log_likelihood < -np.log(n_classes) + 1e-9
+    assert f"of {n} of {n} labels no other label says anything" in found.notes
+
+
+@pytest.mark.parametrize("own", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("steps", [1, 6, 500])
+def test_an_input_like_no_other_has_no_prediction_and_disturbs_none(own, steps):
+    """Its K_ii is anything beside λ₁ of the rest, so that G_ii is 1 to rounding, or 1."""
+    rest = kernel_with(SPECTRA["power_law"](N))
+    largest = np.linalg.eigvalsh(rest)[-1]
+    kernel = scipy.linalg.block_diag(rest, [[own * largest]])
+    spectrum, noisy = spectrum_of(kernel), noisy_problem(N + 1, 3)[1]
+    outputs = np.asarray(leave_one_out(spectrum, noisy, steps=steps))
+    assert np.abs(outputs[N]).max() < 1e-12
+    rate = spectrum.default_learning_rate
+    alone = leave_one_out(spectrum_of(rest), noisy[:N], steps=steps, learning_rate=rate)
+    np.testing.assert_allclose(outputs[:N], alone, rtol=1e-7, atol=1e-9)
+
+
+def test_after_any_number_of_steps_the_slowest_mode_is_left():
+    """All of (1 − ηλ)ᵗ underflow; their ratio does not: f_i = y_i − (v·y)/v_i of the last mode."""
+    kernel = kernel_with(np.array([1.0, 0.9, 0.8, 0.5]))
+    spectrum, noisy = spectrum_of(kernel), noisy_problem(4, 3)[1]
+    last = np.asarray(spectrum.eigenvectors)[:, -1:]
+    wanted = noisy - (last.T @ noisy) / last
+    found = leave_one_out(spectrum, noisy, steps=2**20)
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda y: y[:, 0], "one row for each of 24 inputs"),
+        (lambda y: np.where(np.arange(N)[:, None] == 3, 0.0, y), "in the target coding"),
+        (lambda y: y + 0.5, "in the target coding"),
+        (lambda y: y.tolist(), "an array of NumPy or JAX; got a list"),
+        (lambda y: y + 0j, "got dtype complex128"),
+    ],
+)
+@pytest.mark.parametrize("n_out", [1, 3])
+def test_labels_that_are_not_coded_as_documented_are_refused(spoil, message, n_out):
+    spectrum = spectrum_of(kernel_with(SPECTRA["power_law"](N)))
+    labels = spoil(noisy_problem(N, n_out)[1])
+    with without_type_checks(), pytest.raises(ValueError, match=f"noisy must .*{message}"):
+        estimate_noise(spectrum, labels)
+    with without_type_checks(), pytest.raises(ValueError, match=f"noisy must .*{message}"):
+        leave_one_out(spectrum, labels, steps=1)
 
 
 def test_class_shares_count_hard_labels():
