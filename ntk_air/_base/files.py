@@ -97,8 +97,8 @@ def write_arrays(path: Path, arrays: "Mapping[str, AnyArray]") -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; the error of a damaged one names the file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        content = json.loads(path.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold a JSON object; got {type(content).__name__}")

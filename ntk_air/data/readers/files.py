@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,12 @@ Found = TypeVar("Found")
 ENVIRONMENT_VARIABLE = "NTK_AIR_DATA"
 
 _CHUNK_BYTES = 2**20
+
+_DAMAGES = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, OverflowError),
+)
+"""What the standard library raises for a zip archive that is cut or changed."""
 
 
 @runtime_checkable
@@ -90,16 +97,17 @@ def opened_zip(path: Path, max_bytes: int) -> Iterator[zipfile.ZipFile]:
 
     Damage found while the archive is open is raised as ``DataFileError``.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            total = sum(member.file_size for member in archive.infolist())
-            if total > max_bytes:
-                raise DataFileError(
-                    f"{path} unpacks to {total} bytes; at most {max_bytes} are expected"
-                )
-            yield archive
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise DataFileError(f"{path} is damaged or no zip archive: {error}") from error
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                total = sum(member.file_size for member in archive.infolist())
+                if total > max_bytes:
+                    raise DataFileError(
+                        f"{path} unpacks to {total} bytes; at most {max_bytes} are expected"
+                    )
+                yield archive
+        except _DAMAGES as error:
+            raise DataFileError(f"{path} is damaged or no zip archive: {error}") from error
 
 
 def search_roots(data_dir: str | os.PathLike[str] | None) -> list[Path]:
