@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 
 import ntk_air as na
+from ntk_air._base.checks import check_at_least, check_positive, check_whole_number
 from ntk_air._base.progress import Progress
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig
 from ntk_air.lab.harness import Computed, Experiment, header, make_run_problem
@@ -39,6 +40,13 @@ class Config(ExperimentConfig):
     """Of the weight on the noisy labels, (1 + t/warm_up)^−exponent after the warm-up."""
     temperature: float = 0.3
     """Of the sharpened labels, in label units."""
+
+    def __post_init__(self):
+        for name in ("steps", "plain_steps", "warm_up"):
+            if getattr(self, name) is not None:
+                check_whole_number(name, getattr(self, name), minimum=1)
+        check_at_least("exponent", self.exponent, 0)
+        check_positive("temperature", self.temperature)
 
     def smoke(self) -> "Config":
         """Few inputs and steps."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import ntk_air as na
+from ntk_air._base.checks import check_whole_number
 from ntk_air._base.progress import Progress
 from ntk_air.lab.config import ExperimentConfig
 from ntk_air.lab.harness import Computed, Experiment, header, make_run_problem
@@ -30,6 +31,10 @@ class Config(ExperimentConfig):
     """The longest that teachers are trained and students watched."""
     decay_steps: int = 200
     """Of the weight (1 + t/decay_steps)^−1.5 in self-distillation with the identity."""
+
+    def __post_init__(self):
+        check_whole_number("steps", self.steps, minimum=1)
+        check_whole_number("decay_steps", self.decay_steps, minimum=1)
 
     def smoke(self) -> "Config":
         """Few inputs and steps."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ntk_air as na
+from ntk_air._base.checks import check_fraction
 from ntk_air._base.progress import Progress
 from ntk_air.lab.config import ExperimentConfig
 from ntk_air.lab.harness import Computed, Experiment, header, make_run_problem
@@ -30,6 +31,9 @@ class Config(ExperimentConfig):
 
     delta: float = 0.2
     """The AIR window holds the times with 1 − δ of the signal and at most δ of the noise."""
+
+    def __post_init__(self):
+        check_fraction("delta", self.delta)
 
     def smoke(self) -> "Config":
         """A small subset and two seeds."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import ntk_air as na
-from ntk_air._base.checks import check_at_least, check_choice
+from ntk_air._base.checks import check_at_least, check_choice, check_positive, check_whole_number
 from ntk_air._base.progress import Progress
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig
 from ntk_air.lab.harness import Computed, Experiment, header, make_run_problem
@@ -47,13 +47,16 @@ class Config(ExperimentConfig):
     """Temperature of the sharpened labels, in label units."""
 
     def __post_init__(self):
-
         if self.kernel.kernel != "dense":
             raise ValueError(
                 f"kernel must be 'dense', the networks' limit; got {self.kernel.kernel!r}"
             )
-        check_at_least("warm_up", self.warm_up, 2)
-        check_at_least("steps", self.steps, self.warm_up + 1)
+        check_whole_number("warm_up", self.warm_up, minimum=2)
+        check_whole_number("steps", self.steps, minimum=self.warm_up + 1)
+        check_at_least("exponent", self.exponent, 0)
+        check_positive("temperature", self.temperature)
+        for width in self.widths:
+            check_whole_number("widths", width, minimum=1)
         for kind in self.kinds:
             check_choice("kinds", kind, KINDS)
         if len(set(self.widths)) < 2:

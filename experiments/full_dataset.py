@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import ntk_air as na
-from ntk_air._base.checks import check_at_least, check_choice
+from ntk_air._base.checks import check_choice, check_positive, check_whole_number
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
 from ntk_air.lab.config import ExperimentConfig, OperatorKind, RunConfig
@@ -59,7 +59,9 @@ class Config(ExperimentConfig):
         from ntk_air.lab.jobs.job import OPERATORS
 
         check_choice("operator", self.operator, OPERATORS)
-        check_at_least("distill_steps", self.distill_steps, 0)
+        for name, minimum in (("top_k", 0), ("n_products", 1), ("block", 1), ("distill_steps", 0)):
+            check_whole_number(name, getattr(self, name), minimum=minimum)
+        check_positive("accuracy", self.accuracy)
         if self.distributed and self.operator != "sharded":
             raise ValueError(
                 "distributed is for operator='sharded', whose rows are spread over the processes; "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import ntk_air as na
-from ntk_air._base.checks import check_at_least, check_choice
+from ntk_air._base.checks import check_choice, check_fractions, check_whole_number
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
 from ntk_air.lab.config import ExperimentConfig, NoiseConfig, RunConfig
@@ -57,8 +57,10 @@ class Config(ExperimentConfig):
         from ntk_air.networks.studies.noisy_comparison import LITERATURE
 
         check_choice("kernel", self.kernel.kernel, ("dense",))
-        check_at_least("network_width", self.network_width, 1)
-        check_at_least("round_passes", self.round_passes, 1)
+        check_fractions("noise_rates", self.noise_rates)
+        check_fractions("pair_rates", self.pair_rates)
+        for name in ("network_width", "network_epochs", "batch_size", "round_passes"):
+            check_whole_number(name, getattr(self, name), minimum=1)
         for name in self.methods:
             check_choice("methods", name, LITERATURE)
 

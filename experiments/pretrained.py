@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 import ntk_air as na
-from ntk_air._base.checks import check_at_least, check_positive
+from ntk_air._base.checks import check_positive, check_whole_number
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
 from ntk_air.lab.config import DataConfig, ExperimentConfig, KernelConfig, NoiseConfig, RunConfig
@@ -64,9 +64,9 @@ class Config(ExperimentConfig):
                 "kernel must be empirical, empirical_convolutional or empirical_residual, of a "
                 f"network that can be trained; got {self.kernel.kernel!r}"
             )
-        check_at_least("batch_size", self.batch_size, 1)
+        check_whole_number("batch_size", self.batch_size, minimum=1)
         check_positive("learning_rate", self.learning_rate)
-        check_at_least("pretrain_n", self.pretrain_n, self.batch_size)
+        check_whole_number("pretrain_n", self.pretrain_n, minimum=self.batch_size)
         if self.epochs[:1] != (0,) or any(np.diff(self.epochs) <= 0):
             raise ValueError(f"epochs must ascend from 0; got {self.epochs}")
 

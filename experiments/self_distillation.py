@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import ntk_air as na
+from ntk_air._base.checks import check_at_least, check_fractions, check_whole_number
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
 from ntk_air.lab.config import ExperimentConfig
@@ -44,6 +45,16 @@ class Config(ExperimentConfig):
     """Classes of the phase diagram."""
     phase_points: int = 50
     """Points in each of its 8 clusters."""
+
+    def __post_init__(self):
+        check_fractions("noise_rates", self.noise_rates)
+        check_fractions("phase_rates", self.phase_rates)
+        for spread in self.phase_spreads:
+            check_at_least("phase_spreads", spread, 0)
+        if self.phase_rates and not self.phase_spreads:
+            raise ValueError("phase_spreads must not be empty beside phase_rates; got ()")
+        check_whole_number("phase_classes", self.phase_classes, minimum=2)
+        check_whole_number("phase_points", self.phase_points, minimum=1)
 
     def smoke(self) -> "Config":
         """A small subset, two rates, two seeds and a coarse phase diagram."""

@@ -5,9 +5,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ntk_air._base.checks import check_choice
+from ntk_air._base.checks import check_choice, check_whole_number
 from ntk_air.data import synthetic
 from ntk_air.data.dataset import Dataset
+from ntk_air.data.options import check_option
 from ntk_air.data.readers import cifar, embedded, idx, own_files, text
 from ntk_air.data.splits import RawSet, Sample, assemble
 
@@ -70,7 +71,8 @@ def load_dataset(
         The data set; its ``with_label_noise`` adds noise.
 
     Raises:
-        ValueError: an unknown name or option, more examples than there are.
+        ValueError: an unknown name or option, an option of another type, a folder for a set that
+            is read from none, more examples than there are.
         DatasetNotFoundError: no file found; says where it looked and how to get it.
         DataFileError: a damaged file, or one that is not what its name says.
         ModuleNotFoundError: a set whose package is not installed; names the extra.
@@ -83,18 +85,29 @@ def load_dataset(
     (300, 64)
     """
     check_choice("name", name, dataset_names())
-    known = dataset_options(name)
+    known = option_types(name)
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(
             f"options of the data set {name!r} must be among {list(known)}; got {unknown}"
         )
+    for option, value in options.items():
+        check_option(option, value, known[option])
+    for size, value, minimum in (("n_train", n_train, 1), ("n_test", n_test, 0)):
+        if value is not None:
+            check_whole_number(size, value, minimum=minimum)
     sample = Sample(n_train, n_test, seed)
+    entry = (_READERS | _GENERATORS)[name]
+    if "data_dir" in inspect.signature(entry).parameters:
+        options["data_dir"] = data_dir
+    elif data_dir is not None:
+        raise ValueError(
+            f"data_dir must be left out for {name!r}, which is not looked for in folders; "
+            f"got {os.fspath(data_dir)!r}"
+        )
     if name in _GENERATORS:
         return _GENERATORS[name](sample, **options)
     reader = _READERS[name]
-    if "data_dir" in inspect.signature(reader).parameters:
-        options["data_dir"] = data_dir
     if "path" in known and "path" not in options:
         raise ValueError(f"path must name the file of the data set {name!r}; got none")
     return assemble(name, reader(**options), sample)
@@ -102,6 +115,15 @@ def load_dataset(
 
 def dataset_options(name: str) -> tuple[str, ...]:
     """The names of the options that a data set takes besides sizes, seed and folder."""
-    entry = (_READERS | _GENERATORS)[name]
-    parameters = inspect.signature(entry).parameters
-    return tuple(key for key in parameters if key not in ("sample", "data_dir"))
+    return tuple(option_types(name))
+
+
+def option_types(name: str) -> dict[str, Any]:
+    """The annotations of the options that a data set takes, by name."""
+    check_choice("name", name, dataset_names())
+    parameters = inspect.signature((_READERS | _GENERATORS)[name]).parameters
+    return {
+        key: parameter.annotation
+        for key, parameter in parameters.items()
+        if key not in ("sample", "data_dir")
+    }

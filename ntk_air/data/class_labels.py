@@ -1,13 +1,14 @@
 """Class labels as a data set takes them: clean and noisy ones, and what made the noise."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from ntk_air.data.inputs import frozen
+from ntk_air.data.inputs import DataWarning, frozen
 from ntk_air.data.labels import check_class_labels, integer_labels
 from ntk_air.data.noise import LabelNoise
 
@@ -56,6 +57,8 @@ def checked_labels(
     if given.noisy is not None:
         noisy = frozen_indices("noisy_labels", given.noisy, "inputs", n_train)
     names = _named_classes(given.class_names, clean, test_labels)
+    if given.class_names is None:
+        warn_of_unseen(names, clean)
     check_class_labels("clean_labels", clean, len(names))
     check_class_labels("noisy_labels", noisy, len(names))
     check_class_labels("test_labels", test_labels, len(names))
@@ -75,6 +78,18 @@ def frozen_indices(name: str, labels: Any, owner: str, length: int) -> Int[np.nd
             f"{name} must have one entry for each of the {length} {owner}; got {len(given)}"
         )
     return frozen(given, given.astype(np.int64, copy=False))
+
+
+def warn_of_unseen(class_names: Sequence[str], clean: Int[np.ndarray, " n_train"]) -> None:
+    """Warn of classes that the training labels do not hold, though others do."""
+    unseen = sorted(set(range(len(class_names))) - set(clean.tolist()))
+    if unseen:
+        shown = ", ".join(repr(class_names[index]) for index in unseen[:5])
+        warnings.warn(
+            f"labels have classes without a single training example: {shown}",
+            DataWarning,
+            stacklevel=2,
+        )
 
 
 def _named_classes(names: Sequence[str] | None, *labels: np.ndarray) -> tuple[str, ...]:

@@ -7,13 +7,13 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 
-from ntk_air._base.checks import check_at_least
+from ntk_air._base.checks import check_whole_number
 from ntk_air._base.typing import Targets, TestTargets
 from ntk_air.data.class_labels import ClassLabels, checked_labels, frozen_indices
 from ntk_air.data.draws import choose
 from ntk_air.data.inputs import checked_inputs, frozen_numbers
 from ntk_air.data.labels import encode_labels, encode_probabilities, n_outputs
-from ntk_air.data.noise import LabelNoise, average_by_class
+from ntk_air.data.noise import LabelNoise, average_by_class, check_probabilities
 
 _SMALLEST_NORM = 1e-140
 
@@ -100,6 +100,7 @@ class Dataset(eqx.Module):
                 f"the labels' probabilities must have shape {(n_train, self.n_classes)}, "
                 f"a row for each input; got {self.noise_probabilities.shape}"
             )
+        check_probabilities("the labels' probabilities", self.noise_probabilities)
 
     @property
     def n_train(self) -> int:
@@ -181,6 +182,8 @@ class Dataset(eqx.Module):
             noise: rule to draw by; an exact one holds within each group where there are any.
             seed: seed of the draw, at least 0.
         """
+        if not isinstance(noise, LabelNoise):
+            raise ValueError(f"noise must be a LabelNoise; got {type(noise).__name__}")
         noisy = noise.apply(
             self.clean_labels, self.inputs, self.n_classes, seed, groups=self.groups
         )
@@ -256,8 +259,8 @@ class Dataset(eqx.Module):
                 "inputs must be images, shape (n, height, width, channels), to be resized; "
                 f"got shape {self.inputs.shape}"
             )
-        check_at_least("height", height, 1)
-        check_at_least("width", width, 1)
+        check_whole_number("height", height, minimum=1)
+        check_whole_number("width", width, minimum=1)
         return self._with(
             inputs=_resized(self.inputs, height, width),
             test_inputs=_resized(self.test_inputs, height, width),
@@ -288,7 +291,8 @@ class Dataset(eqx.Module):
 
 
 def _unit_rows(name: str, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    norms = np.linalg.norm(rows, axis=1)
+    with np.errstate(over="ignore"):
+        norms = np.linalg.norm(rows, axis=1)
     odd = ~((norms > _SMALLEST_NORM) & (norms < np.inf))
     if odd.any():  # squares of such numbers overflow or vanish
         exponents = np.frexp(np.abs(rows[odd]).max(axis=1, initial=0))[1]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtri
 
-from ntk_air._base.checks import check_at_least
+from ntk_air._base.checks import check_whole_number
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
@@ -21,7 +21,7 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
 
     Raises ``ValueError`` for a negative seed.
     """
-    check_at_least("seed", seed, 0)
+    check_whole_number("seed", seed, minimum=0)
     stream = zlib.crc32(purpose.encode())
     sequence = np.random.SeedSequence(entropy=int(seed), spawn_key=(stream,))
     return np.random.Generator(np.random.PCG64(sequence))
@@ -89,9 +89,11 @@ def choose(
 
     Raises ``ValueError`` naming ``name`` for a size below ``minimum`` or above what there is.
     """
-    if size is None or size == len(strata):
+    if size is None:
         return np.arange(len(strata))
-    check_at_least(name, size, minimum)
+    check_whole_number(name, size, minimum=minimum)
+    if size == len(strata):
+        return np.arange(size)
     if size > len(strata):
         raise ValueError(f"{name} must be at most {len(strata)}, what there is; got {size}")
     return stratified_choice(strata, size, generator(seed, name))

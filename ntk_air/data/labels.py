@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, Integer
 
 from ntk_air._base.arrays import real_array
-from ntk_air._base.checks import check_at_least, check_finite
+from ntk_air._base.checks import check_finite, check_whole_number
 from ntk_air._base.typing import AnyArray
 
 
@@ -34,7 +34,7 @@ def integer_labels(name: str, given: Any) -> Integer[np.ndarray, " n"]:
 
 def check_class_labels(name: str, given: Any, n_classes: int) -> Integer[np.ndarray, " n"]:
     """The vector of integers that was given, all in 0 … n_classes − 1, at least two classes."""
-    check_at_least("n_classes", n_classes, 2)
+    check_whole_number("n_classes", n_classes, minimum=2)
     labels = integer_labels(name, given)
     outside = np.flatnonzero((labels < 0) | (labels >= n_classes))
     if len(outside):

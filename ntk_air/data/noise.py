@@ -69,6 +69,10 @@ class ClassConditionalNoise(LabelNoise):
 
     exact: bool = eqx.field(static=True, default=False, kw_only=True)
 
+    def __check_init__(self):
+        if not isinstance(self.exact, bool):
+            raise ValueError(f"exact must be True or False; got {self.exact!r}")
+
     @abc.abstractmethod
     def transition_matrix(self, n_classes: int) -> Float[np.ndarray, "n_classes n_classes"]:
         """T[a, b] = P(ỹ = b | y = a); each row sums to one."""
@@ -322,14 +326,19 @@ def check_transition_matrix(name: str, given: object) -> Float[np.ndarray, "rows
     matrix = np.array(exact_float64(name, np.asarray(real_array(name, given))))
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
         raise ValueError(f"{name} must have shape (C, C) with C ≥ 2; got shape {matrix.shape}")
-    check_finite(name, matrix)
-    if (matrix < 0).any():
-        raise ValueError(f"{name} must hold probabilities; got the entry {matrix.min()}")
-    sums = matrix.sum(axis=1)
+    check_probabilities(name, matrix)
+    return matrix
+
+
+def check_probabilities(name: str, rows: Float[np.ndarray, "n n_classes"]) -> None:
+    """Require probabilities whose rows sum to one within 1e-9."""
+    check_finite(name, rows)
+    if (rows < 0).any():
+        raise ValueError(f"{name} must hold probabilities; got the entry {rows.min()}")
+    sums = rows.sum(axis=1)
     worst = int(np.abs(sums - 1).argmax())
     if abs(sums[worst] - 1) > 1e-9:
         raise ValueError(f"{name} must have rows that sum to 1; row {worst} sums to {sums[worst]}")
-    return matrix
 
 
 def require_size(

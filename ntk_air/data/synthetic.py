@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Float, Int
 
-from ntk_air._base.checks import check_at_least, check_choice
+from ntk_air._base.checks import check_at_least, check_choice, check_whole_number
 from ntk_air.data.class_labels import ClassLabels
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.draws import generator, normal_numbers
@@ -40,13 +40,13 @@ def clusters(
     Raises:
         ValueError: sizes that are not multiples of K, or arguments out of range.
     """
-    check_at_least("n_classes", n_classes, 2)
-    check_at_least("n_clusters", n_clusters, n_classes)
-    check_at_least("dimension", dimension, 2)
+    check_whole_number("n_classes", n_classes, minimum=2)
+    check_whole_number("n_clusters", n_clusters, minimum=n_classes)
+    check_whole_number("dimension", dimension, minimum=2)
     check_at_least("spread", spread, 0)
     n_train, n_test, seed = _sizes(sample, 50 * n_clusters)
     for name, size, minimum in (("n_train", n_train, 1), ("n_test", n_test, 0)):
-        check_at_least(name, size, minimum)
+        check_whole_number(name, size, minimum=minimum)
         if size % n_clusters:
             raise ValueError(f"{name} must be a multiple of n_clusters, {n_clusters}; got {size}")
     rng = generator(seed, "clusters")
@@ -93,13 +93,12 @@ def circle(
         ValueError: a frequency outside 1 … n_train/2, an unknown spacing.
     """
     n_train, n_test, seed = _sizes(sample, 256)
-    check_at_least("n_train", n_train, 3)
-    check_at_least("n_test", n_test, 0)
+    check_whole_number("n_train", n_train, minimum=3)
+    check_whole_number("n_test", n_test, minimum=0)
     check_choice("spacing", spacing, ("equispaced", "random"))
-    if not 1 <= frequency < n_train / 2:
-        raise ValueError(
-            f"frequency must be at least 1 and below n_train / 2 = {n_train / 2}; got {frequency}"
-        )
+    check_whole_number("frequency", frequency, minimum=1)
+    if not frequency < n_train / 2:
+        raise ValueError(f"frequency must be below n_train / 2 = {n_train / 2}; got {frequency}")
     rng = generator(seed, "circle")
     turns, test_turns = rng.random(n_train), rng.random(n_test)
     labels = _half_turns(frequency * turns)
@@ -137,10 +136,11 @@ def sphere(
         ValueError: arguments out of range.
     """
     n_train, n_test, seed = _sizes(sample, 512)
-    check_at_least("n_train", n_train, 1)
-    check_at_least("n_test", n_test, 0)
-    check_at_least("dimension", dimension, 2)
-    if not 1 <= degree <= dimension:
+    check_whole_number("n_train", n_train, minimum=1)
+    check_whole_number("n_test", n_test, minimum=0)
+    check_whole_number("dimension", dimension, minimum=2)
+    check_whole_number("degree", degree, minimum=1)
+    if degree > dimension:
         raise ValueError(f"degree must lie in 1 … dimension = {dimension}; got {degree}")
     rng = generator(seed, "sphere")
     inputs = _uniform_on_sphere(rng, n_train, dimension)

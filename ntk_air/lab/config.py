@@ -9,7 +9,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from ntk_air._base.checks import check_at_least, check_choice, check_fraction
+from ntk_air._base.checks import check_choice, check_fraction, check_seed, check_whole_number
 from ntk_air._base.precision import Precision
 from ntk_air.lab.kernel_config import KernelConfig
 
@@ -38,19 +38,24 @@ class DataConfig:
     n_test: int | None = None
     """Held-out inputs; all that the data set has by default."""
     dataset_option: tuple[str, ...] = ()
-    """Further options of the data set as NAME=VALUE, such as annotation=worse_label."""
+    """Further options of the data set as NAME=VALUE, such as annotation=worse_label; whether
+    something is done, as standardise=yes or standardise=no."""
 
     def load(self, *, seed: int) -> "Dataset":
         """Load the data set; ``seed`` chooses the subset, or draws a synthetic set."""
-        from ntk_air.data.catalogue import load_dataset
+        from ntk_air.data.catalogue import load_dataset, option_types
+        from ntk_air.data.options import options_from_text
 
+        options = options_from_text(
+            "dataset_option", self.dataset_option, option_types(self.dataset)
+        )
         return load_dataset(
             self.dataset,
             data_dir=self.data_dir,
             n_train=self.n_train,
             n_test=self.n_test,
             seed=seed,
-            **dict(_parsed(option) for option in self.dataset_option),
+            **options,
         )
 
     def run_name(self) -> str:
@@ -128,8 +133,8 @@ class RunConfig:
     """Compute anew, replacing what the folder holds of this experiment."""
 
     def __post_init__(self):
-        check_at_least("seed", self.seed, 0)
-        check_at_least("seeds", self.seeds, 1)
+        check_seed("seed", self.seed)
+        check_whole_number("seeds", self.seeds, minimum=1)
 
     def noise_seeds(self) -> list[int]:
         """The seeds of the label noise."""
@@ -138,18 +143,6 @@ class RunConfig:
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same."""
         return {name: getattr(self, name) for name in ("seed", "seeds", "precision", "smoke")}
-
-
-def _parsed(option: str) -> tuple[str, Any]:
-    name, separator, value = option.partition("=")
-    if not separator or not name:
-        raise ValueError(f"dataset_option must be NAME=VALUE; got {option!r}")
-    for convert in (int, float):
-        try:
-            return name.replace("-", "_"), convert(value)
-        except ValueError:
-            continue
-    return name.replace("-", "_"), {"true": True, "false": False}.get(value.lower(), value)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -261,9 +261,9 @@ def test_bad_arguments_are_refused(changes, message):
     ("sizes", "message"),
     [
         ({"n_train": 31}, "n_train must be at most 30, what there is; got 31"),
-        ({"n_train": 0}, "n_train must be a finite number, at least 1; got 0"),
+        ({"n_train": 0}, "n_train must be a whole number, at least 1; got 0"),
         ({"n_test": 10}, "n_test must be at most 9"),
-        ({"n_train": 3, "seed": -1}, "seed must be a finite number, at least 0; got -1"),
+        ({"n_train": 3, "seed": -1}, "seed must be a whole number, at least 0; got -1"),
     ],
 )
 def test_bad_parts_are_refused(sizes, message):

@@ -34,7 +34,7 @@ def test_two_purposes_of_one_seed_do_not_share_a_stream():
 
 
 def test_negative_seeds_are_refused():
-    with pytest.raises(ValueError, match="seed must be a finite number, at least 0; got -1"):
+    with pytest.raises(ValueError, match="seed must be a whole number, at least 0; got -1"):
         generator(-1, "label noise")
 
 
@@ -97,5 +97,5 @@ def test_a_stratified_choice_keeps_the_shares(sizes, fraction, seed):
 def test_choosing_more_than_there_is_is_refused():
     with pytest.raises(ValueError, match="n_train must be at most 3, what there is; got 4"):
         choose("n_train", np.zeros(3, np.int64), 4, seed=0)
-    with pytest.raises(ValueError, match="n_train must be a finite number, at least 1; got 0"):
+    with pytest.raises(ValueError, match="n_train must be a whole number, at least 1; got 0"):
         choose("n_train", np.zeros(3, np.int64), 0, seed=0, minimum=1)

@@ -35,7 +35,7 @@ def test_ties_decode_to_the_smallest_class():
     [
         (np.array([0, 3]), 3, r"labels must lie in 0 … 2; got 3 at position 1"),
         (np.array([-1, 0]), 2, r"labels must lie in 0 … 1; got -1 at position 0"),
-        (np.array([0, 0]), 1, r"n_classes must be a finite number, at least 2; got 1"),
+        (np.array([0, 0]), 1, r"n_classes must be a whole number, at least 2; got 1"),
     ],
 )
 def test_labels_out_of_range_are_refused(labels, n_classes, message):

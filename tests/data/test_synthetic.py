@@ -106,7 +106,7 @@ def test_the_seed_decides_the_points(name):
         ("clusters", {"n_classes": 1}, "n_classes must be .* at least 2; got 1"),
         ("clusters", {"dimension": 1}, "dimension must be .* at least 2; got 1"),
         ("clusters", {"spread": -0.1}, "spread must be .* at least 0; got -0.1"),
-        ("circle", {"frequency": 0}, r"frequency must be at least 1 and below .* got 0"),
+        ("circle", {"frequency": 0}, r"frequency must be a whole number, at least 1; got 0"),
         ("circle", {"n_train": 10, "frequency": 5}, r"below n_train / 2 = 5.0; got 5"),
         ("circle", {"spacing": "even"}, "spacing must be one of 'equispaced', 'random'"),
         ("sphere", {"degree": 4}, r"degree must lie in 1 … dimension = 3; got 4"),

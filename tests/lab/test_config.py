@@ -23,6 +23,26 @@ def test_options_of_a_data_set_are_read_as_numbers_and_words():
     assert len(np.unique(np.asarray(dataset.groups))) == 3
 
 
+def test_columns_and_files_may_be_called_by_numbers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{i}.5,{3 * i},{i % 2}\n" for i in range(10))
+    Path("2024").write_text("0,1,2\n" + rows)
+    for column, inputs in (("2", [0.5, 0]), ("1", None)):
+        options = ("path=2024", f"label_column={column}")
+        dataset = DataConfig("csv", dataset_option=options, n_test=0).load(seed=0)
+        assert dataset.n_classes == (2 if column == "2" else 10)
+        assert inputs is None or dataset.inputs[0].tolist() == inputs
+
+
+@pytest.mark.parametrize(("word", "is_done"), [("no", False), ("0", False), ("yes", True)])
+def test_whether_something_is_done_is_said_in_words(tmp_path, word, is_done):
+    path = tmp_path / "t.csv"
+    path.write_text("a,label\n" + "".join(f"{i}.5,{i % 2}\n" for i in range(10)))
+    options = (f"path={path}", f"standardise={word}")
+    dataset = DataConfig("csv", dataset_option=options, n_test=0).load(seed=0)
+    assert dataset.inputs.mean() == pytest.approx(0 if is_done else 5)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -56,8 +76,22 @@ def test_options_of_a_data_set_are_read_as_numbers_and_words():
             lambda: KernelConfig().network(DataConfig(n_train=20).load(seed=0)),
             "kernel must be one of empirical, .* to have a network; got 'dense'",
         ),
-        (lambda: RunConfig(seeds=0), "seeds must be a finite number, at least 1; got 0"),
+        (lambda: RunConfig(seeds=0), "seeds must be a whole number, at least 1; got 0"),
+        (lambda: RunConfig(seed=-1), "seed must be a whole number, at least 0; got -1"),
         (lambda: DataConfig(dataset_option=("spread",)).load(seed=0), "must be NAME=VALUE"),
+        (
+            lambda: DataConfig("clusters", dataset_option=("spread=no",)).load(seed=0),
+            "dataset_option spread must be a number; got 'no'",
+        ),
+        (
+            lambda: DataConfig("clusters", dataset_option=("n_train=3",)).load(seed=0),
+            r"dataset_option must be among \['n_clusters', .*; got 'n_train=3'",
+        ),
+        (
+            lambda: DataConfig("digits", data_dir=Path("x")).load(seed=0),
+            "data_dir must be left out for 'digits'",
+        ),
+        (lambda: DataConfig("nothing").load(seed=0), "name must be one of 'digits', .*'nothing'"),
     ],
 )
 def test_bad_options_are_refused(make, message):

@@ -9,6 +9,7 @@ import numpy as np
 
 from ntk_air._base.arrays import real_array
 from ntk_air._base.checks import check_finite
+from ntk_air.data.class_labels import warn_of_unseen
 from ntk_air.data.noise import HumanNoise
 from ntk_air.data.readers.class_values import class_indices
 from ntk_air.data.readers.files import DataFileError, naming, short
@@ -63,6 +64,7 @@ def read_npz(path: Path, class_names: tuple[str, ...] | None = None) -> RawSet:
         texts = {key: _texts(path, key, array) for key, array in given.items()}
         _check_one_type(path, given)
         labels, class_names = class_indices(texts, lambda key, i: f"{path}: {key}, row {i}")
+        warn_of_unseen(class_names, labels["labels"])
     else:
         labels = {
             key: _indices(path, key, array, class_names=class_names) for key, array in given.items()
@@ -105,6 +107,7 @@ def csv_table(
     labels, class_names = class_indices(
         texts, lambda key, row: table.place(label_columns[key], row)
     )
+    warn_of_unseen(class_names, labels["labels"])
     columns = [column for column in table.header if column not in label_columns.values()]
     if not columns:
         raise DataFileError(f"{path} must have columns of inputs; got {table.header} alone")

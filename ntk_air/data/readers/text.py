@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from ntk_air._base.checks import check_at_least, check_choice
+from ntk_air._base.checks import check_choice, check_whole_number
 from ntk_air.data.readers.files import (
     DataFileError,
     find,
@@ -98,7 +98,7 @@ def counts_of_tokens(tokens: Tokens = "words", n_tokens: int = 1000) -> Scaling:
         ValueError: an unknown kind of token, a vocabulary without tokens.
     """
     check_choice("tokens", tokens, ("words", "characters"))
-    check_at_least("n_tokens", n_tokens, 1)
+    check_whole_number("n_tokens", n_tokens, minimum=1)
     options = _WORDS if tokens == "words" else _CHARACTERS
 
     def scaling(part: np.ndarray, training_part: np.ndarray) -> np.ndarray:

@@ -1,12 +1,16 @@
 """A user's own .npz and .csv files."""
 
 import gzip
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
 
-from ntk_air.data import DataFileError, load_dataset
+from ntk_air.data import DataFileError, DataWarning, load_dataset
 from tests.data.writers import random_bytes
+
+HELD_OUT = {"test_inputs": np.full((3, 2), 20.0), "test_labels": np.arange(3) % 2}
 
 
 def _npz(path, **changes):
@@ -69,11 +73,80 @@ def test_npz_class_names_fix_the_number_of_classes(tmp_path):
         ({"noisy_labels": np.arange(19) % 2}, "as many noisy_labels as labels; got 19 and 20"),
         ({"class_names": np.array(["x"])}, "labels must be integers in 0 … 0"),
         ({"labels": np.array([{}] * 20)}, "is no readable .npz file of plain arrays"),
+        ({"labels": np.arange(20) % 2 == 0}, "labels must be a vector of .* and type bool"),
+        (
+            {"labels": (np.arange(20) % 2).astype("m8[s]")},
+            r"labels must be a vector .* timedelta64",
+        ),
+        (
+            {"labels": np.array(["1", "1.0"] * 10)},
+            "labels, row 1 must write its class .* got '1.0'",
+        ),
+        ({"labels": np.array(["a", ""] * 10)}, "labels, row 1 must hold a label; got ''"),
+        ({"labels": np.array([b"a", b"\xff"] * 10)}, "labels is not text in UTF-8"),
+        ({"noisy_labels": np.array(["0", "1"] * 10)}, "labels that are all integers or all text"),
+        (
+            {"class_names": np.array(["x", "y"]), "noisy_labels": np.arange(20) % 3},
+            "noisy_labels must be integers in 0 … 1; got 2 in row 2",
+        ),
+        (
+            {"class_names": np.array(["x", "y"]), "labels": np.array(["x", "y"] * 10)},
+            "labels must be a vector of integers in 0 … 1, which class_names name",
+        ),
+        ({"class_names": np.array("xy")}, r"class_names must be a vector of .* got shape \(\)"),
+        ({"class_names": np.array([0.5, 1])}, "class_names must be a vector of .* type float64"),
+        ({"x_train": np.ones((20, 2))}, "must hold each array once; got 'inputs' twice"),
+        ({"noisy_label": np.arange(20) % 2}, "must hold none but the arrays .* got 'noisy_label'"),
+        ({"inputs": np.ones((20, 2)) * 1j}, "inputs must hold real numbers; got dtype complex128"),
+        ({"inputs": np.ones((20, 2), bool)}, "inputs must hold real numbers; got dtype bool"),
+        ({"inputs": np.ones((20, 2)).astype("M8[s]")}, "inputs must hold .* got dtype datetime64"),
+        (
+            {"inputs": np.array([["1", "2"]] * 20)},
+            "inputs must hold .* text is not read as numbers",
+        ),
+        ({"inputs": np.array([[1.0, np.nan]] * 20)}, "inputs must be finite; .* in 20 rows: 0, 1"),
+        ({"inputs": np.array([[1, 2**53 + 1]] * 20)}, "inputs must hold .* got 9007199254740993"),
+        ({"inputs": np.array(1.0)}, r"inputs must have shape \(n, \*features\); got a single"),
+        (
+            {"inputs": np.full((20, 3, 3, 1), 255.0)},
+            r"inputs must be images with pixels in \[0, 1\]",
+        ),
+        ({"inputs": np.zeros((20, 3, 8, 8), np.uint8)}, "inputs must be images .* channels first"),
+        (
+            {"inputs": np.ones((20, 2), np.uint8)} | HELD_OUT,
+            "inputs and test_inputs of one type; got uint8 and float64",
+        ),
+        (
+            HELD_OUT | {"test_inputs": np.full((3, 2), 5100.0)},
+            "test_inputs must be on the scale of inputs; got rows of norm 7.21e[+]03",
+        ),
     ],
 )
 def test_wrong_npz_files_are_named(tmp_path, changes, message):
     path = _npz(tmp_path / "mine.npz", **changes)
     with pytest.raises(DataFileError, match=f"mine.npz.*{message}"):
+        load_dataset("npz", path=path)
+
+
+def test_npz_labels_of_bytes_and_of_other_integers_are_what_they_say(tmp_path):
+    names = np.array([b"no", b"yes"])[np.arange(20) % 2]
+    assert load_dataset("npz", path=_npz(tmp_path / "a.npz", labels=names)).class_names == (
+        "no",
+        "yes",
+    )
+    unsigned = (np.arange(20) % 2).astype(np.uint64)
+    path = _npz(tmp_path / "b.npz", noisy_labels=unsigned + np.uint64(2**64 - 2))
+    with pytest.warns(DataWarning, match="'18446744073709551614'"):
+        data = load_dataset("npz", path=path)
+    assert data.class_names == ("0", "1", "18446744073709551614", "18446744073709551615")
+
+
+def test_an_array_that_is_twice_in_the_archive_is_refused(tmp_path):
+    path = _npz(tmp_path / "a.npz")
+    with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        archive.writestr("inputs.npy", archive.read("inputs.npy"))
+    with pytest.raises(DataFileError, match=r"a.npz must hold each array once; got 'inputs' twice"):
         load_dataset("npz", path=path)
 
 
