@@ -77,7 +77,7 @@ def test_whether_something_is_done_is_said_in_words(tmp_path, word, is_done):
             "kernel must be one of empirical, .* to have a network; got 'dense'",
         ),
         (lambda: RunConfig(seeds=0), "seeds must be a whole number, at least 1; got 0"),
-        (lambda: RunConfig(seed=-1), "seed must be a whole number, at least 0; got -1"),
+        (lambda: RunConfig(seed=-1), "seed must be a whole number, from 0 to .*; got -1"),
         (lambda: DataConfig(dataset_option=("spread",)).load(seed=0), "must be NAME=VALUE"),
         (
             lambda: DataConfig("clusters", dataset_option=("spread=no",)).load(seed=0),
