@@ -8,12 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_whole_number
+from ntk_air._base.checks import check_positive, check_whole_number
 from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
+from ntk_air.kernels.infinite.activations.callables import (
+    check_elementwise,
+    check_finite_at,
+    check_moments,
+    check_smooth,
+)
 from ntk_air.kernels.infinite.activations.dual import Activation, Dual, dual_from_products
 from ntk_air.kernels.infinite.elementwise import Elementwise, safe_sqrt
 from ntk_air.kernels.infinite.gaussian_pair import GaussianPair
+
+USUAL_TOLERANCE = 1e-3
+"""By how much Hermite coefficients of φ and φ' may miss each other."""
 
 _MOST_NODES = 256
 _POWERS_AT_ONCE = 16
@@ -33,29 +42,40 @@ class QuadratureActivation(Activation):
     function that is analytic near the real axis converges exponentially in √n_nodes; one with a
     kink only as a power, so use the closed forms for those.
 
+    Whether it converged is checked at unit variance: coefficients of φ and φ' must fit each other
+    to a ``tolerance``. Kernels are then off by about its square.
+
     Attributes:
         function: φ; JAX code, applied element by element. A new function object is compiled anew.
         n_nodes: the number of nodes.
 
     Raises:
-        ValueError: ``n_nodes`` is not in 2 … 256, or φ or φ' is not finite at a node.
+        ValueError: ``n_nodes`` is not in 2 … 256; φ mixes the entries of an array or changes its
+            shape or dtype, is zero, not finite at a node, or without finite moments; a kink or a
+            step that the quadrature sees.
     """
 
     function: Callable[[Array], Array]
     n_nodes: int
 
-    def __init__(self, function: Callable[[Array], Array], *, n_nodes: int = 128):
+    def __init__(
+        self,
+        function: Callable[[Array], Array],
+        *,
+        n_nodes: int = 128,
+        tolerance: float = USUAL_TOLERANCE,
+    ):
         self.function = function
         self.n_nodes = check_whole_number("n_nodes", n_nodes, minimum=2, maximum=_MOST_NODES)
+        check_positive("tolerance", tolerance)
         nodes, _ = _nodes_and_projection(self.n_nodes)
         with jax.ensure_compile_time_eval():
-            values = np.stack([np.asarray(f) for f in self._with_derivative(jnp.asarray(nodes))])
-        if not np.isfinite(values).all():
-            bad = nodes[~np.isfinite(values).all(axis=0)]
-            raise ValueError(
-                "activation must be finite with a finite derivative at the nodes of the "
-                f"quadrature; it is not at {', '.join(f'{node:.4g}' for node in bad[:5])}"
-            )
+            check_elementwise(function, nodes)
+            values, slopes = self._with_derivative(jnp.asarray(nodes))
+            check_finite_at(nodes, np.asarray(values), np.asarray(slopes))
+            check_moments(function)
+            values, slopes = self._coefficients(jnp.ones(()))
+            check_smooth(np.asarray(values), np.asarray(slopes), tolerance)
 
     def __call__(self, x: AnyArray) -> Array:
         """φ(x), element by element."""
