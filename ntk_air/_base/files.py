@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 _DAMAGES = (
-    *(ValueError, EOFError, KeyError, AttributeError, NotImplementedError, RuntimeError),
+    *(ValueError, TypeError, EOFError, KeyError, AttributeError, NotImplementedError, RuntimeError),
     *(OSError, OverflowError, MemoryError, zipfile.BadZipFile, zlib.error, struct.error),
 )
 """What NumPy raises for an ``.npz`` that is cut, changed or something else."""

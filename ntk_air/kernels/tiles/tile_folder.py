@@ -54,9 +54,10 @@ def open_folder(
             files.write_json(folder / MANIFEST, manifest)
         else:
             _check_format(folder, found.get("format"))
-            _check_same(folder, found.get("content", {}), content)
-            grid = TileGrid(grid.n, int(found["tile"]))
+            _check_same(folder, found.get("content"), content)
+            grid = TileGrid(grid.n, _tile_length(folder, found.get("tile")))
             manifest = _manifest(content, grid, dtype)
+            _check_same(folder, found, manifest)
     return TileFiles(folder, _fingerprint(manifest), grid, dtype)
 
 
@@ -157,7 +158,17 @@ def _check_format(folder: Path, found: object) -> None:
     )
 
 
-def _check_same(folder: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+def _tile_length(folder: Path, found: object) -> int:
+    if type(found) is not int or found < 1:
+        raise ValueError(
+            f"{folder / MANIFEST} is damaged: tile must be a number of rows, at least 1; got "
+            f"{found!r}; remove the folder, and its tiles are computed anew"
+        )
+    return found
+
+
+def _check_same(folder: Path, found: object, asked: Mapping[str, Any]) -> None:
+    found = found if isinstance(found, Mapping) else {}
     changed = [
         f"{key}: {found.get(key)!r} there, {asked.get(key)!r} asked for"
         for key in sorted(found.keys() | asked.keys())
