@@ -1,20 +1,20 @@
 """Every experiment as a user runs it: in a small version, again, and with bad input.
 
-The first call starts the script; where no new process adds anything, calls are made in this one.
+The first call is the script's, all of them in one other process, one in a process of its own; where
+neither adds anything, calls are made in this one.
 """
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from ntk_air.lab.catalogue import experiments, load_experiment
 from ntk_air.lab.harness import report_of
+from tests.helpers.scripts import ROOT, Scripts
 
-ROOT = Path(__file__).parents[2]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
 
 HEAVY = ("jax", "equinox", "scipy", "sklearn", "matplotlib", "optax", "rich")
@@ -39,10 +39,16 @@ def run(name, *arguments):
     return load_experiment(name).main(arguments, program=f"experiments/{name}.py")
 
 
+@pytest.fixture(scope="module")
+def scripts():
+    with Scripts(os.environ) as process:
+        yield process
+
+
 @pytest.fixture(scope="module", params=EXPERIMENTS)
-def smoke(request, tmp_path_factory):
+def smoke(request, scripts, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param) / "run"
-    done = start(ROOT / "experiments" / f"{request.param}.py", "--smoke", "--out", folder)
+    done = scripts.run(f"experiments/{request.param}.py", "--smoke", "--out", folder)
     assert done.returncode == 0, done.stderr
     return request.param, folder, done
 

@@ -20,8 +20,8 @@ import tyro
 
 from ntk_air._base import files
 from ntk_air.lab.catalogue import load_experiment
+from tests.helpers.scripts import ROOT, Scripts
 
-ROOT = Path(__file__).parents[2]
 MANIFESTS = {
     str(path.parent.relative_to(ROOT)): json.loads(path.read_text(encoding="utf-8"))
     for path in sorted((ROOT / "figures").rglob("manifest.json"))
@@ -86,25 +86,22 @@ def test_a_command_asks_for_the_run_that_its_folder_holds(folder):
     assert files.jsonable(config.identity()) == by_default | saved
 
 
+@pytest.fixture(scope="module")
+def scripts():
+    # Compiled as for a user: the tests' own options round otherwise.
+    own = ("XLA_FLAGS", "JAX_DISABLE_MOST_OPTIMIZATIONS")
+    with Scripts({name: value for name, value in os.environ.items() if name not in own}) as process:
+        yield process
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["convergence", "early_stopping", "eigen_spectrum"])
-def test_a_command_still_gives_the_committed_numbers(name, tmp_path):
+def test_a_command_still_gives_the_committed_numbers(name, scripts, tmp_path):
     manifest = RUNS[f"figures/{name}"]
     assert manifest["wall_time_seconds"] < 60
     script, *arguments = shlex.split(manifest["command"])
-    # Compiled as for a user: the tests' own options round otherwise.
-    own = ("XLA_FLAGS", "JAX_DISABLE_MOST_OPTIMIZATIONS")
-    environment = {name: value for name, value in os.environ.items() if name not in own}
     arguments[arguments.index("--out") + 1] = str(tmp_path / "run")
-    done = subprocess.run(
-        [sys.executable, script, *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = scripts.run(script, *arguments)
     assert done.returncode == 0, done.stderr
     found = files.read_json(tmp_path / "run" / "results.json")
     assert_agree(found, files.read_json(ROOT / "figures" / name / "results.json"))
