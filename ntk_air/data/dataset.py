@@ -11,7 +11,7 @@ from ntk_air._base.checks import check_whole_number
 from ntk_air._base.typing import Targets, TestTargets
 from ntk_air.data.class_labels import ClassLabels, checked_labels, frozen_indices
 from ntk_air.data.draws import choose
-from ntk_air.data.inputs import checked_inputs, frozen_numbers
+from ntk_air.data.inputs import CheckedInputs, checked_inputs, frozen_numbers
 from ntk_air.data.labels import encode_labels, encode_probabilities, n_outputs
 from ntk_air.data.noise import LabelNoise, average_by_class, check_probabilities
 
@@ -285,9 +285,9 @@ class Dataset(eqx.Module):
             probabilities=fields["noise_probabilities"],
             class_names=fields["class_names"],
         )
-        test = (fields["test_inputs"], fields["test_labels"])
+        inputs = CheckedInputs(fields["inputs"], fields["test_inputs"])
         unchanged = {name: fields[name] for name in ("name", "source", "groups")}
-        return Dataset(fields["inputs"], labels, test=test, **unchanged)
+        return Dataset(inputs, labels, test=(None, fields["test_labels"]), **unchanged)
 
 
 def _unit_rows(name: str, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:

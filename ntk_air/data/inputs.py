@@ -12,11 +12,20 @@ from ntk_air._base.checks import check_finite, check_inputs, check_same_features
 _APART = 1000.0
 _OTHER_SCALE = 50.0
 _PIXEL_BOUND = 2.0  # some ways to resize overshoot 1
-_PIXEL_RANGE = 100.0
+_LARGEST_PIXEL = 50.0  # of standardised images
 
 
 class DataWarning(UserWarning):
     """Something about a data set that is allowed and seldom meant."""
+
+
+class CheckedInputs:
+    """Inputs of both parts that have been checked, or were made of such: not to be checked anew."""
+
+    def __init__(self, train: np.ndarray, test: np.ndarray):
+        self.parts = train, test
+        for part in self.parts:
+            part.flags.writeable = False
 
 
 def frozen_numbers(name: str, array: Any) -> Float[np.ndarray, "..."]:
@@ -41,10 +50,14 @@ def checked_inputs(
 ) -> tuple[Float[np.ndarray, "n *features"], Float[np.ndarray, "n_test *features"]]:
     """Training and held-out inputs, the first of the pair ``test``, as frozen arrays.
 
+    ``CheckedInputs`` are taken as they are, whatever ``test`` holds.
+
     Raises:
         ValueError: what is no finite real number, uint8, images that are not in [0, 1] or not
             (n, height, width, channels), parts of other features or scales.
     """
+    if isinstance(inputs, CheckedInputs):
+        return inputs.parts
     train = _part("inputs", inputs)
     check_inputs("inputs", train)
     held_out = np.zeros((0, *train.shape[1:])) if test is None else test[0]
@@ -79,7 +92,7 @@ def _check_images(name: str, images: Float[np.ndarray, "..."]) -> None:
             "which has its channels first: np.moveaxis(images, 1, -1) has them last"
         )
     low, high = float(images.min()), float(images.max())
-    if (low >= 0 and high > _PIXEL_BOUND) or high - low > _PIXEL_RANGE:
+    if (low >= 0 and high > _PIXEL_BOUND) or max(high, -low) > _LARGEST_PIXEL:
         raise ValueError(
             f"{name} must be images with pixels in [0, 1], or standardised; got pixels from {low} "
             f"to {high}: divide them by the largest possible one"

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
-from ntk_air._base.checks import check_at_least, check_choice
+from ntk_air._base.checks import check_at_least, check_choice, check_positive, check_whole_number
 
 if TYPE_CHECKING:
     from ntk_air._base.precision import Precision
@@ -55,11 +55,18 @@ class KernelConfig:
                 f"activation must be 'relu' for stax architectures; got {self.activation!r}"
             )
         if self.width is not None:
-            check_at_least("width", self.width, 1)
+            check_whole_number("width", self.width, minimum=1)
             if not self.is_finite:
                 raise ValueError(
                     f"width belongs to kernel='empirical'; got {self.width} for {self.kernel!r}"
                 )
+        if self.depth is not None:
+            check_whole_number("depth", self.depth, minimum=1)
+        for block in self.blocks or ():
+            check_whole_number("blocks", block, minimum=1)
+        if self.weight_variance is not None:
+            check_positive("weight_variance", self.weight_variance)
+        check_at_least("bias_variance", self.bias_variance, 0)
         if self.parametrisation != "ntk" and not self.is_finite:
             raise ValueError(
                 f"parametrisation must be 'ntk' at infinite width; got {self.parametrisation!r} "
@@ -87,11 +94,14 @@ class KernelConfig:
         kernel, *parts = text.split(":")
         options: dict[str, Any] = {}
         for part in parts:
-            if part.isdigit():
-                options["depth"] = int(part)
+            if part.isascii() and part.isdigit():
+                name, value = "depth", int(part)
             else:
                 is_scale = part in ("ntk", "standard")
-                options["parametrisation" if is_scale else "activation"] = part
+                name, value = "parametrisation" if is_scale else "activation", part
+            if name in options:
+                raise ValueError(f"kernel must name its {name} once; got {text!r}")
+            options[name] = value
         return cls(kernel, **options)
 
     @property

@@ -68,6 +68,12 @@ def test_whether_something_is_done_is_said_in_words(tmp_path, word, is_done):
             ),
             "dataset must hold images .* for kernel='convolutional'; got 'circle' with inputs",
         ),
+        (lambda: KernelConfig(depth=0), "depth must be a whole number, at least 1; got 0"),
+        (lambda: KernelConfig("convolutional", blocks=(2, 0)), "blocks must be a whole number"),
+        (lambda: KernelConfig(weight_variance=-1.0), "weight_variance must be a finite number"),
+        (lambda: KernelConfig(bias_variance=float("nan")), "bias_variance must be a finite"),
+        (lambda: KernelConfig.from_text("dense:erf:relu"), "name its activation once; got 'dense"),
+        (lambda: KernelConfig.from_text("dense:3:2"), "name its depth once; got 'dense:3:2'"),
         (
             lambda: KernelConfig(parametrisation="standard"),
             "parametrisation must be 'ntk' at infinite width; got 'standard' for 'dense'",

@@ -17,8 +17,8 @@ from ntk_air.data.readers.files import DataFileError, opened, read_bounded
 _MAX_BYTES = 2**31
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d+\.?0*", re.ASCII)
-_PLAIN = r"[+-]?(?:\d{1,15}(?:\.\d{0,99})?|\.\d{1,99})"  # float64 holds all of these
-_PLAIN_ROW = re.compile(f"{_PLAIN}(?:,{_PLAIN})*", re.ASCII)
+_ORDINARY = re.compile("[0-9eE.,+-]*")  # of these, float() reads decimal numbers alone
+_MAY_VANISH = re.compile("[eE]|0{300}")
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,23 @@ class Table:
         indices = [self.header.index(column) for column in columns]
         table = np.empty((len(self.rows), len(indices)))
         for number, row in enumerate(self.rows):
-            texts = [row[index] for index in indices]
-            joined = ",".join(texts)
-            if joined.count(",") >= len(texts) or not _PLAIN_ROW.fullmatch(joined):
-                for column, text in zip(columns, texts, strict=True):
-                    _check_number(text, self.place(column, number))
-            table[number] = [float(text) for text in texts]
+            table[number] = self._row([row[index] for index in indices], columns, number)
+        for number, place in np.argwhere(~(np.abs(table) < 2**53)).tolist():
+            _check_number(self.rows[number][indices[place]], self.place(columns[place], number))
         return table
+
+    def _row(self, texts: list[str], columns: Sequence[str], number: int) -> list[float]:
+        """A row of numbers, looked at cell by cell only where it may hold anything else."""
+        together = ",".join(texts)
+        try:
+            values = list(map(float, texts)) if _ORDINARY.fullmatch(together) else None
+        except ValueError:
+            values = None
+        if values is None or (0 in values and _MAY_VANISH.search(together)):
+            for column, text in zip(columns, texts, strict=True):
+                _check_number(text, self.place(column, number))
+            values = [float(text) for text in texts]
+        return values
 
 
 def read_table(path: Path) -> Table:
@@ -74,10 +84,13 @@ def read_table(path: Path) -> Table:
             rows within the table, rows of other lengths than the header, columns without a name
             or of one name.
     """
-    rows = _rows(path, _text(path))
+    text = _text(path)
+    rows = _rows(path, text)
     if len(rows) < 2:
         raise DataFileError(f"{path} must hold a header and at least one row; got {len(rows)} rows")
-    header, *body = ([cell.strip(" \t") for cell in row] for row in rows)
+    if any(space in text for space in " \t"):
+        rows = [[cell.strip(" \t") for cell in row] for row in rows]
+    header, *body = rows
     for number, row in enumerate(body, start=2):
         if len(row) != len(header):
             raise DataFileError(
