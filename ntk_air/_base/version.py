@@ -9,3 +9,8 @@ def package_version() -> str:
         return version("ntk-air")
     except PackageNotFoundError:
         return "0+unknown"
+
+
+def computed_with() -> str:
+    """JAX's versions: what is half done with one is not finished with another."""
+    return ", ".join(f"{name} {version(name)}" for name in ("jax", "jaxlib"))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_air._base import files
+from ntk_air._base.version import computed_with
 from ntk_air.dynamics.run.metrics import HeldOutMetrics, TrainMetrics
 from ntk_air.dynamics.run.trajectory import FinalState, StoredPredictions, Trajectory
 from ntk_air.dynamics.stepwise.stepping import SimulationState
@@ -51,7 +52,7 @@ class SimulationFile:
         arrays |= {
             "times": trajectory.times,
             "learning_rate": np.asarray(trajectory.learning_rate),
-            "words": np.array([self.belongs_to, trajectory.rule]),
+            "words": np.array([self.belongs_to, trajectory.rule, computed_with()]),
         }
         files.write_arrays(self.path, arrays)
 
@@ -59,7 +60,7 @@ class SimulationFile:
         """The trajectory kept, to go on from; ``None`` where there is none.
 
         Raises:
-            ValueError: the file is of another run, or is damaged.
+            ValueError: the file is of another run, was made with another JAX, or is damaged.
         """
         if not self.path.exists():
             return None
@@ -67,11 +68,17 @@ class SimulationFile:
             arrays = files.read_arrays(self.path)
         except ValueError as error:
             raise ValueError(f"{error}: no checkpoint of a simulation; remove it") from error
-        belongs_to, rule = (str(word) for word in arrays.get("words", ("", "")))
+        belongs_to, rule, *made_with = (str(word) for word in arrays.get("words", ("", "")))
         if belongs_to != self.belongs_to:
             raise ValueError(
                 f"checkpoint must be of this very run, {self.belongs_to!r}; {self.path} holds one "
                 f"of {belongs_to!r}: choose another file, or remove it"
+            )
+        if made_with and made_with != [computed_with()]:
+            raise ValueError(
+                f"checkpoint must be made with {computed_with()}; {self.path} was begun with "
+                f"{made_with[0]}: finish it there, or remove the file "
+                "to begin anew"
             )
         on_device = {name: jnp.asarray(v) for name, v in _part("state", arrays).items()}
         state = self._made(SimulationState, on_device)
@@ -84,7 +91,9 @@ class SimulationFile:
             stored=self._made(StoredPredictions, stored) if stored else None,
             learning_rate=float(arrays["learning_rate"]),
             rule=rule,
-            notes=("restored from a checkpoint",),
+            notes=(
+                "restored from a checkpoint" + ("" if made_with else " that names no JAX version"),
+            ),
         )
 
     def _made(self, kind: type[Part], values: dict[str, Any]) -> Part:

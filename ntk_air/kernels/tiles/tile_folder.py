@@ -15,10 +15,12 @@ import numpy as np
 from ntk_air._base import files
 from ntk_air._base.memory import format_bytes
 from ntk_air._base.progress import Progress
+from ntk_air._base.version import computed_with
 from ntk_air.kernels.tiles.grid import TileGrid, TilePair, TileSource
 from ntk_air.kernels.tiles.tile_files import TileFiles, aligned_bytes
 
 MANIFEST = "manifest.json"
+_MADE_WITH = "made_with"
 FORMAT = "ntk_air tiles 2"
 _FORMAT_OF_0_1 = "ntk_air tiles 1"
 _MANIFEST_LOCK, _BUILDERS_LOCK = ".manifest.lock", ".builders.lock"
@@ -51,13 +53,13 @@ def open_folder(
         found = _read_manifest(folder)
         if found is None:
             manifest = _manifest(content, grid, dtype)
-            files.write_json(folder / MANIFEST, manifest)
+            files.write_json(folder / MANIFEST, manifest | {_MADE_WITH: computed_with()})
         else:
             _check_format(folder, found.get("format"))
             _check_same(folder, found.get("content"), content)
             grid = TileGrid(grid.n, _tile_length(folder, found.get("tile")))
             manifest = _manifest(content, grid, dtype)
-            _check_same(folder, found, manifest)
+            _check_same(folder, found, manifest | {_MADE_WITH: found.get(_MADE_WITH)})
     return TileFiles(folder, _fingerprint(manifest), grid, dtype)
 
 
@@ -70,7 +72,7 @@ def complete(tiles: TileFiles, source: TileSource, *, progress: Progress) -> Non
     Raises:
         DiskSpaceError: what is missing does not fit; what is there is kept.
         ValueError: a kernel whose values are of the wrong shape or precision, not finite, or not
-            symmetric.
+            symmetric; tiles that are missing where the others were computed with another JAX.
     """
     buffer = aligned_bytes(tiles.largest_bytes)
     with _among_builders(tiles.folder) as first:
@@ -79,7 +81,9 @@ def complete(tiles: TileFiles, source: TileSource, *, progress: Progress) -> Non
             if not tiles.is_sound(pair, buffer):
                 missing.append(pair)
             progress("checking tiles", done, tiles.grid.n_tiles)
-        _require_space(tiles, missing)
+        if missing:
+            _require_same_jax(tiles, len(missing))
+            _require_space(tiles, missing)
         for done, pair in enumerate(missing if first else reversed(missing), start=1):
             if not tiles.is_sound(pair, buffer):
                 _write(tiles, pair, source.compute(pair))
@@ -99,6 +103,17 @@ def _write(tiles: TileFiles, pair: TilePair, tile: np.ndarray) -> None:
             f"{tiles.folder} has no room for more tiles ({error.strerror}): all that were written "
             f"are kept; free {format_bytes(left)} and build again to go on",
         ) from error
+
+
+def _require_same_jax(tiles: TileFiles, n_missing: int) -> None:
+    """Refuse to finish with one JAX what was begun with another: whole folders are read by any."""
+    made_with = files.read_json(tiles.folder / MANIFEST).get(_MADE_WITH)
+    if made_with != computed_with():
+        raise ValueError(
+            f"folder must be finished with the JAX that it was begun with; {tiles.folder} lacks "
+            f"{n_missing} tiles, the others were computed with {made_with}, and here is "
+            f"{computed_with()}: finish it there, or choose another folder"
+        )
 
 
 def _require_space(tiles: TileFiles, missing: list[TilePair]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ntk_air._base.checks import check_whole_number
 from ntk_air._base.kinds import kind_of
+from ntk_air._base.version import computed_with
 from ntk_air.dynamics.run.metrics import HeldOutMetrics, TrainMetrics
 from ntk_air.dynamics.run.trajectory import FinalState, StoredPredictions, Trajectory
 from ntk_air.networks.training.train_step import TrainingSetup, TrainingState
@@ -71,6 +72,7 @@ class Checkpoints:
         description = {
             "format": _FORMAT,
             "identity": identity,
+            "made_with": computed_with(),
             "held_out": trajectory.held_out is not None,
             "stored": trajectory.stored is not None,
             "shapes": {name: (leaf.shape, str(leaf.dtype)) for name, leaf in leaves.items()},
@@ -96,7 +98,8 @@ class Checkpoints:
             identity: hash of all that decides the run.
 
         Raises:
-            ValueError: the folder holds another run, or one in another release's format.
+            ValueError: the folder holds another run, one in another release's format, or one
+                begun with another JAX.
         """
         if not self.folder.is_dir():
             return None
@@ -117,6 +120,12 @@ class Checkpoints:
                 raise ValueError(
                     f"checkpoints must be a folder of this very run; {self.folder} holds another: "
                     "choose another folder, or remove it"
+                )
+            if (made_with := description.get("made_with")) != computed_with():
+                raise ValueError(
+                    f"checkpoints must be made with {computed_with()}; {self.folder} holds some "
+                    f"made with {made_with}: finish the run there, or remove the folder to train "
+                    "anew"
                 )
             shapes = description["shapes"]
             kept = {name: 0 for name, (shape, _) in shapes.items() if 0 not in shape}

@@ -19,6 +19,7 @@ import numpy as np
 
 from ntk_air._base import files
 from ntk_air._base.typing import AnyArray
+from ntk_air._base.version import computed_with
 
 Record = dict[str, np.ndarray]
 
@@ -51,12 +52,13 @@ class Checkpoint:
             start: Block of vectors that it starts from.
 
         Raises:
-            ValueError: the folder belongs to another computation.
+            ValueError: the folder belongs to another computation, or was begun with another JAX.
         """
         identity = {
             "belongs_to": self._belongs_to,
             "computation": json.loads(json.dumps(computation)),
             "start": hashlib.sha256(np.ascontiguousarray(start).data).hexdigest(),
+            "made_with": computed_with(),
         }
         path = self.folder / _IDENTITY
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -64,9 +66,12 @@ class Checkpoint:
             found = files.read_json(path)
             changed = sorted(key for key, value in identity.items() if found.get(key) != value)
             if changed:
+                made_with = found.get("made_with")
+                versions = f" (there {made_with})" if "made_with" in changed else ""
                 raise ValueError(
                     f"checkpoint must belong to this computation; {self.folder} holds one that "
-                    f"differs in {', '.join(changed)}: remove the folder or choose another"
+                    f"differs in {', '.join(changed)}{versions}: remove the folder or choose "
+                    "another"
                 )
         else:
             files.write_json(path, identity)

@@ -119,8 +119,20 @@ def test_a_file_of_another_run_is_refused(problem, dense, tmp_path):
     with pytest.raises(ValueError, match=r"checkpoint must be of this very run, 'that run'; .*"):
         SimulationFile(path, belongs_to="that run").load()
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ValueError, match="is no checkpoint of a simulation, or is damaged"):
+    with pytest.raises(
+        ValueError, match=r"run\.npz is damaged.*no checkpoint of a simulation; remove it"
+    ):
         SimulationFile(path, belongs_to="this run").load()
+
+
+def test_a_file_made_with_another_jax_is_refused_and_kept(dense, tmp_path, monkeypatch):
+    file = SimulationFile(tmp_path / "run.npz", belongs_to="this run")
+    file.save(dense)
+    assert file.load().notes == ("restored from a checkpoint",)
+    monkeypatch.setattr("ntk_air.dynamics.stepwise.checkpoints.computed_with", lambda: "jax 99")
+    with pytest.raises(ValueError, match=r"must be made with jax 99; .* was begun with jax 0\."):
+        file.load()
+    assert file.path.exists()
 
 
 OF_0_1 = {
@@ -157,6 +169,7 @@ def test_a_file_written_by_0_1_opens(dense, tmp_path):
     written_by_0_1(tmp_path / "run.npz", dense)
     found = SimulationFile(tmp_path / "run.npz", belongs_to="this run").load()
     assert found.rule == dense.rule
+    assert found.notes == ("restored from a checkpoint that names no JAX version",)
     wanted = (dense.final.resume, dense.train, dense.held_out, dense.stored)
     got = (found.final.resume, found.train, found.held_out, found.stored)
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):

@@ -167,6 +167,24 @@ def test_damage_is_seen_by_products_and_mended_by_a_build(tmp_path, damage):
     assert content(folder) == before
 
 
+def test_whole_tiles_are_read_with_any_jax_but_finished_with_their_own(tmp_path, monkeypatch):
+    folder = tmp_path / "tiles"
+    expected = build(folder).matvec(VECTORS)
+    before = content(folder)
+    monkeypatch.setattr("ntk_air.kernels.tiles.tile_folder.computed_with", lambda: "jax 99")
+    np.testing.assert_array_equal(build(folder).matvec(VECTORS), expected)
+    lost = folder / "000001" / "000003.tile"
+    lost.unlink()
+    with pytest.raises(
+        ValueError, match=r"lacks 1 tiles, .* jax 0\..*, and here is jax 99: finish"
+    ):
+        build(folder)
+    assert content(folder) == {path: held for path, held in before.items() if folder / path != lost}
+    monkeypatch.undo()
+    build(folder)
+    assert content(folder) == before
+
+
 def test_leftovers_of_killed_processes_are_removed(tmp_path):
     build(tmp_path)
     leftover = tmp_path / "000001" / ".000003-abc.tile"

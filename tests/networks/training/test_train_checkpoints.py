@@ -55,3 +55,16 @@ def test_a_folder_of_0_1_is_refused_with_the_reason(tmp_path, description):
         manager.save(5, args=ocp.args.Composite(description=ocp.args.JsonSave(description)))
     with pytest.raises(ValueError, match=r"such as 0\.1, which knew a run by names of its code"):
         Checkpoints(folder).restore(start(training()), "the run's")
+
+
+def test_a_folder_made_with_another_jax_is_refused_and_kept(tmp_path):
+    folder = tmp_path / "kept"
+    description = {"format": "ntk_air training 2", "identity": "the run's", "made_with": "jax 99"}
+    with ocp.CheckpointManager(folder) as manager:
+        manager.save(5, args=ocp.args.Composite(description=ocp.args.JsonSave(description)))
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(
+        ValueError, match=r"made with jax 0\..*; .*kept holds some made with jax 99"
+    ):
+        Checkpoints(folder).restore(start(training()), "the run's")
+    assert sorted(folder.rglob("*")) == before

@@ -1,0 +1,56 @@
+"""Checkpoints of a Krylov space: a chain of records, each of one computation on one JAX."""
+
+import numpy as np
+import pytest
+
+from ntk_air.spectrum.krylov.checkpoint import Checkpoint
+
+START = np.ones((4, 1))
+
+
+def record(number):
+    return {"x": np.full(3, float(number))}
+
+
+def opened(folder):
+    checkpoint = Checkpoint(folder, belongs_to="kernel")
+    return checkpoint, [float(found["x"][0]) for found in checkpoint.open({"n": 4}, START)]
+
+
+def test_records_are_found_again_from_the_last_generation_on(tmp_path):
+    checkpoint, found = opened(tmp_path)
+    assert found == []
+    for generation in range(3):
+        checkpoint.begin(record(10 * generation))
+        for number in range(1, 3):
+            checkpoint.append(record(10 * generation + number))
+    assert len(list(tmp_path.glob("*.record"))) == 3
+    again, found = opened(tmp_path)
+    assert found == [20, 21, 22]
+    again.append(record(23))
+    assert opened(tmp_path)[1] == [20, 21, 22, 23]
+
+
+@pytest.mark.parametrize("turns", ["abababab", "aabbabba", "abbbaaab", "aaaabbbb"])
+def test_two_writers_of_one_computation_lose_nothing(tmp_path, turns):
+    """Each writes the same records, at its own pace: what is kept is always whole."""
+    writers = {name: (opened(tmp_path)[0], iter(range(4))) for name in "ab"}
+    furthest = -1
+    for name in turns:
+        checkpoint, numbers = writers[name]
+        number = next(numbers)
+        (checkpoint.append if number % 2 else checkpoint.begin)(record(number))
+        furthest = max(furthest, number)
+        found = opened(tmp_path)[1]
+        assert found[-1] == furthest
+        assert found == list(range(furthest - furthest % 2, furthest + 1))
+
+
+def test_a_computation_of_another_jax_is_refused_and_kept(tmp_path, monkeypatch):
+    checkpoint, _ = opened(tmp_path)
+    checkpoint.begin(record(0))
+    monkeypatch.setattr("ntk_air.spectrum.krylov.checkpoint.computed_with", lambda: "jax 99")
+    with pytest.raises(ValueError, match=r"differs in made_with \(there jax 0\.[\d.]+, jaxlib"):
+        opened(tmp_path)
+    monkeypatch.undo()
+    assert opened(tmp_path)[1] == [0]
