@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -212,7 +213,7 @@ def check_run(path, chosen, finished):
             return again.results, again.arrays
         return again.stage("first", lambda: {"x": np.arange(4.0)})
 
-    found = read(load, chosen)
+    found: Any = read(load, chosen)
     if found is not None and chosen.suffix == ".npz":
         arrays = found[1] if finished else found
         expected = {"curve": np.arange(3.0)} if finished else {"x": np.arange(4.0)}
