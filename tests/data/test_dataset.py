@@ -150,7 +150,10 @@ def test_arrays_are_frozen_and_do_not_follow_the_caller_s():
     fields["inputs"][0] = 99
     fields["clean_labels"][0] = 2
     assert data.content_hash == before
-    for array in (data.inputs, data.clean_labels, data.test_inputs, data.noise_probabilities):
+    arrays = [data.inputs, data.clean_labels, data.test_inputs, data.noise_probabilities]
+    for part in (data.subset(n_train=9, n_test=3), data.normalised(), data.resized(1, 1)):
+        arrays += [part.inputs, part.test_inputs, part.clean_labels]
+    for array in arrays:
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
     with pytest.raises(AttributeError):

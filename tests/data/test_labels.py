@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ntk_air.data.labels import decode_targets, encode_labels
+from tests.helpers.type_checks import without_type_checks
 
 
 def test_two_classes_have_one_output_with_class_1_positive():
@@ -35,14 +36,28 @@ def test_ties_decode_to_the_smallest_class():
     [
         (np.array([0, 3]), 3, r"labels must lie in 0 … 2; got 3 at position 1"),
         (np.array([-1, 0]), 2, r"labels must lie in 0 … 1; got -1 at position 0"),
+        (np.array([0, 1]), 2.5, r"n_classes must be a whole number, at least 2; got 2.5"),
+        (np.ma.array([0, 1], mask=[False, True]), 2, "labels must have all its values"),
+        (np.array([0.0, 1.0]), 2, "labels must be a vector of integer class indices"),
+        (np.array([0, 1], np.dtype("m8[s]")), 2, "labels must hold real numbers; got dtype timed"),
         (np.array([0, 0]), 1, r"n_classes must be a whole number, at least 2; got 1"),
     ],
 )
 def test_labels_out_of_range_are_refused(labels, n_classes, message):
-    with pytest.raises(ValueError, match=message):
+    with without_type_checks(), pytest.raises(ValueError, match=message):
         encode_labels(labels, n_classes)
 
 
-def test_targets_that_are_not_finite_are_refused():
-    with pytest.raises(ValueError, match="targets must be finite; got NaN or infinity in 1 rows"):
-        decode_targets(np.array([[1.0], [np.nan]]))
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (np.array([[1.0], [np.nan]]), "targets must be finite; got NaN or infinity in 1 rows"),
+        (np.array([1.0, -1.0]), r"targets must have shape \(n, n_out\); got \(2,\)"),
+        (np.zeros((2, 0)), r"targets must have shape \(n, n_out\); got \(2, 0\)"),
+        (np.array([[1j]]), "targets must hold real numbers; got dtype complex128"),
+        (np.ma.array([[1.0]], mask=[[True]]), "targets must have all its values"),
+    ],
+)
+def test_targets_that_are_none_are_refused(targets, message):
+    with without_type_checks(), pytest.raises(ValueError, match=message):
+        decode_targets(targets)

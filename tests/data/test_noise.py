@@ -218,6 +218,21 @@ def test_a_seed_gives_the_same_labels_on_every_platform(noise, digest):
         (lambda: TransitionNoise([[1.5, -0.5], [0, 1]]), "matrix must hold probabilities; .*-0.5"),
         (lambda: TransitionNoise([[0.5, 0.5], [0.5, 0.4]]), "sum to 1; row 1 sums to 0.9"),
         (lambda: TransitionNoise([[np.nan, 1], [0, 1]]), "matrix must be finite"),
+        (lambda: SymmetricNoise("0.3"), "rate must be a number; got '0.3'"),
+        (lambda: PairFlipNoise(True), "rate must be a number; got True"),
+        (lambda: InstanceDependentNoise(0.2, spread="0.1"), "spread must be a number; got '0.1'"),
+        (lambda: InstanceDependentNoise(0.2, rule_seed=0.5), "rule_seed must be a whole number"),
+        (lambda: SymmetricNoise(0.3, exact="no"), "exact must be True or False; got 'no'"),
+        (lambda: TransitionNoise(MATRIX, exact=0), "exact must be True or False; got 0"),
+        (lambda: TransitionNoise(np.eye(2) * 1j), "matrix must hold real numbers; got .*complex"),
+        (lambda: TransitionNoise([["1", "0"], ["0", "1"]]), "matrix must hold .* text is not read"),
+        (lambda: HumanNoise(np.ones((2, 2)), np.array([1, 1]), "a"), "row 0 sums to 2.0"),
+        (lambda: HumanNoise(np.eye(2), np.array([1, -1]), "a"), r"class_counts must be 2 whole"),
+        (lambda: HumanNoise(np.eye(2), np.array([1, 1, 1]), "a"), r"class_counts must be 2 whole"),
+        (
+            lambda: SymmetricNoise(0.3).apply(np.ma.array([0, 1], mask=[True, False]), [], 2, 0),
+            "labels must have all its values",
+        ),
         (
             lambda: TransitionNoise(MATRIX).apply(np.array([0, 1]), _inputs(2), 2, 0),
             "as many rows as there are classes, 2; got 3",
@@ -233,5 +248,5 @@ def test_a_seed_gives_the_same_labels_on_every_platform(noise, digest):
     ],
 )
 def test_bad_arguments_are_refused(make, message):
-    with pytest.raises(ValueError, match=message):
+    with without_type_checks(), pytest.raises(ValueError, match=message):
         make()
