@@ -29,8 +29,9 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
 
 def normal_numbers(rng: np.random.Generator, shape: tuple[int, ...]) -> Float[np.ndarray, "*shape"]:
     """Standard normal numbers, by inversion."""
-    # random() may be exactly 0, whose inverse is −∞: half a step up is inside for every draw.
-    return ndtri(rng.random(shape) + 2.0**-54)
+    # random() may be exactly 0, whose inverse is −∞. Half a step up is above it, but takes the last
+    # number below 1 to 1 itself by rounding.
+    return ndtri(np.minimum(rng.random(shape) + 2.0**-54, 1 - 2.0**-53))
 
 
 def shuffled(items: Int[np.ndarray, " n"], rng: np.random.Generator) -> Int[np.ndarray, " n"]:

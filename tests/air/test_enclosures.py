@@ -93,3 +93,13 @@ def test_a_share_is_off_by_twice_the_error_at_a_time_and_once_that_at_double_the
     monkeypatch.setattr(type(measure), "estimate_error", estimate_error)
     found = enclosures._share_error(measure, times, 1.0, "descent")
     np.testing.assert_allclose(found, [0.23, 1.0], rtol=1e-15)
+
+
+def test_the_least_area_of_known_points_is_that_under_their_polygon_or_staircase():
+    height, position = np.array([0.0, 0.3, 0.8, 0.9]), np.array([0.0, 0.1, 0.4, 0.7])
+    rises = np.diff(position)
+    beyond = 0.9 * (1 - 0.7)  # the curve never falls
+    joined = enclosures._least(height, position, np.full(3, True))
+    assert joined == pytest.approx(np.trapezoid(height, position) + beyond, rel=1e-14)
+    stepped = enclosures._least(height, position, np.full(3, False))
+    assert stepped == pytest.approx(height[:-1] @ rises + beyond, rel=1e-14)

@@ -18,6 +18,7 @@ from ntk_air.claims import (
     claim,
     verify,
 )
+from ntk_air.claims.self_distillation import with_wrong_majority
 from ntk_air.data import SymmetricNoise, load_dataset
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.problem import make_problem
@@ -143,3 +144,8 @@ def test_claims_of_finite_width_need_the_networks_limit(digits):
     (verdict,) = verify(digits.with_kernel(np.eye(60)), ["7a"])
     assert verdict.status == "does not apply"
     assert "not that of a dense ReLU network" in verdict.reason
+
+
+@pytest.mark.parametrize("rate", [0.6, 0.7])
+def test_a_wrong_majority_is_exactly_its_share(rate, clusters):
+    assert with_wrong_majority(clusters, rate).dataset.noise_fraction == rate

@@ -79,6 +79,16 @@ def test_normal_numbers_are_normal():
     assert stats.kstest(numbers, "norm").pvalue > 1e-3
 
 
+@pytest.mark.parametrize(("drawn", "sign"), [(0.0, -1), (1 - 2.0**-53, 1)])
+def test_the_least_and_the_largest_draw_give_finite_normal_numbers(drawn, sign):
+    class Drawn(np.random.Generator):
+        def random(self, size=None):
+            return np.full(size, drawn)
+
+    (number,) = normal_numbers(Drawn(np.random.PCG64(0)), (1,))
+    assert 8 < sign * number < 9
+
+
 @given(
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6),
     fraction=st.floats(0.01, 1),

@@ -77,12 +77,21 @@ def test_the_finish_is_the_limit_of_a_new_student(n_out):
     np.testing.assert_allclose(
         followed.train.rms_distance[-1], np.linalg.norm(predictions - clean) / np.sqrt(N)
     )
+    held_off = np.linalg.norm(held_out.predictions(dual) - held_out.targets) / np.sqrt(N_TEST)
+    np.testing.assert_allclose(followed.held_out.rms_distance[-1], held_off, rtol=1e-7)
     np.testing.assert_allclose(
         np.asarray(followed.final.held_out_predictions),
         held_out.predictions(dual),
         rtol=1e-7,
         atol=1e-7,
     )
+
+
+@pytest.mark.parametrize("n_rounds", [0, 1, 3])
+def test_the_finish_begins_where_the_last_round_ends(n_rounds):
+    for supervision in SUPERVISIONS.values():
+        rounds = Rounds(supervision, n_rounds, finish=Hard())
+        assert rounds.n_steps == rounds.times()[-2]
 
 
 def test_modes_without_eigenvalue_stay_where_the_student_began():

@@ -22,8 +22,8 @@ import tyro
 from tests.mutation.mutants import ROOT, Mutant, mutants
 
 _LEFT_OUT = shutil.ignore_patterns(
-    *(".git", ".venv*", ".tools", "figures", "runs", ".pytest_cache", "__pycache__", "uv.lock")
-)
+    *(".git", ".venv*", ".tools", "figures", "runs", "__pycache__", "uv.lock")
+)  # not pytest's cache, by which what no bug changes need not be compiled again
 _FAILED = 1
 """What pytest ends with where a test failed; an import that fails ends with 2 or 4."""
 

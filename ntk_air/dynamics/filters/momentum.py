@@ -112,7 +112,7 @@ def _impulse(
     # Real: powers of the larger root times a geometric sum of the ratio of the roots.
     larger = jnp.where(linear >= 0, roots.slow, roots.fast)
     ratio_rate = roots.gap / jnp.where(larger == 1, 1, jnp.abs(1 - larger))
-    real = decay(larger, before) * geometric_sum(jnp.where(larger == 1, 1.0, ratio_rate), steps)
+    real = decay(larger, before) * geometric_sum(ratio_rate, steps)
     # Complex: √β e^{±iθ}; θ is taken from the nearer end of [0, π], with the sign put back.
     angle = jnp.arctan2(roots.gap, jnp.abs(linear))
     sine = jnp.sin(angle)

@@ -158,6 +158,16 @@ def test_plain_steps_go_on_from_jumps():
         np.testing.assert_allclose(mixed.curves()[name], curve, rtol=1e-9, atol=1e-11, err_msg=name)
 
 
+@pytest.mark.parametrize("teacher", [sv.LastEpoch(9), sv.Restart(4)])
+def test_an_epoch_that_was_left_half_way_ends_on_the_clock(teacher):
+    """Epochs begin at the end of the warm-up and every E steps from there."""
+    supervision = sv.Supervision(sv.Hard(), sv.Constant(0.5), teacher, warm_up=5)
+    starts = 5 + teacher.steps_per_epoch() * np.arange(10)
+    for step in range(30):
+        expected = starts[starts > step][0]
+        assert modes.next_epoch(supervision, jnp.asarray(step)) == expected
+
+
 def test_infinity_is_reached_once_the_labels_are_final():
     kernel = kernel_with(SPECTRA["rank_deficient"](N))
     _, clean, noisy, initial = supervised.a_problem(3, n=N, flipped=0.1)

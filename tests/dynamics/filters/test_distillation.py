@@ -96,3 +96,19 @@ def test_weight_one_is_plain_descent_for_every_identity_rule():
 def test_bad_arguments_are_refused_by_name(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        LastEpochTeacher(1.0, epoch_steps=8, weight=0.25),
+        RestartedStudent(1.0, epoch_steps=8, weight=0.25),
+        DistillationRounds(DESCENT, round_steps=8),
+        StoppedTeacher(DESCENT, teacher_steps=8),
+    ],
+    ids=lambda rule: type(rule).__name__,
+)
+def test_what_is_retrieved_and_what_is_left_make_one(rule):
+    steps = np.array([0.0, 1, 7, 8, 9, 16, 29])
+    response = rule.response(EIGENVALUES, steps[:, None])
+    np.testing.assert_allclose(response.residual + EIGENVALUES * response.dual, 1, rtol=1e-13)

@@ -11,6 +11,7 @@ from ntk_air.dynamics.closed_form.exact import ClosedForm
 from ntk_air.dynamics.filters.spectral import GradientDescent
 from ntk_air.dynamics.label_noise import default_schedule as module
 from ntk_air.dynamics.label_noise.default_schedule import default_schedule
+from ntk_air.dynamics.label_noise.flip_likelihood import FlipFit
 from ntk_air.dynamics.rounds import ByRounds, Rounds, by_epoch, last_outputs, make_frame
 from ntk_air.dynamics.supervision import Restart, Sharpened, Supervision
 from ntk_air.kernels.infinite.dense import DenseNTK
@@ -197,3 +198,19 @@ def test_rounds_are_counted_to_the_last_that_keeps_all_classes(lost_in, monkeypa
         assert found == lost_in - 1
         assert notes == (f"collapse: round {lost_in} loses the classes [1]",)
         assert "before a class was lost" in why
+
+
+def test_one_epoch_length_that_beats_plain_descent_is_enough(monkeypatch):
+    classes = np.arange(60) % 3
+    points = np.eye(3)[classes] + 0.05 * np.random.default_rng(0).normal(size=(60, 3))
+    spectrum = spectrum_of(points @ points.T + 1e-3 * np.eye(60))
+    fit, judged = FlipFit(0.1, 0.0, 0.0, 0.0, ()), iter([-3.0, -1.0, -3.0, -3.0, -3.0])
+
+    def judge(*_, n_rounds):
+        return eqx.tree_at(lambda f: f.log_likelihood, fit, next(judged) if n_rounds else -2.0)
+
+    monkeypatch.setattr(module, "_judge", judge)
+    monkeypatch.setattr(module, "_count_rounds", lambda *_: (7, "why", ()))
+    schedule = default_schedule(problem_of(spectrum, one_hot(classes, 3)))
+    assert schedule.rounds.n_rounds == 7
+    assert schedule.rounds.epoch_length == schedule.epoch_lengths[1]

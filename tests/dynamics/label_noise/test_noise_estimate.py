@@ -231,3 +231,13 @@ def test_steps_that_the_rows_cannot_tell_apart_are_those_within_a_standard_error
     ):
         rows = signs - np.array(behind)[:, None]
         assert noise_estimate._middle_of_the_best(rows) == middle
+
+
+def test_the_standard_error_is_that_of_a_sample():
+    """Of two paired differences it is half of what they are apart.
+
+    Those of −0.1 and 1 have mean 0.45 and standard error 0.55; of a population it would be 0.39.
+    """
+    rows = np.array([[0.0, 0.0], [0.1, -1.0], [0.1, -1.0]])
+    assert noise_estimate._middle_of_the_best(rows) == 1
+    assert noise_estimate._middle_of_the_best(rows - [[0.0], [0.11], [0.11]]) == 0

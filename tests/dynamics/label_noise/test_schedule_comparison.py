@@ -75,6 +75,10 @@ def test_stops_are_points_of_plain_descent(problem, comparison):
         run = solve(solved, Descent(), [score.steps], ClosedForm())
         np.testing.assert_allclose(score.test_accuracy, run.held_out.accuracy[0])
         np.testing.assert_allclose(score.rms_distance, run.train.rms_distance[0])
+    early = comparison.scores["leave_one_out"].steps
+    # The nearest in ratio of steps that are a factor 2^¼ apart, or one step where they are whole.
+    warm_up = comparison.schedule.noise.steps
+    assert abs(np.log2(early / warm_up)) <= 1 / 8 or abs(early - warm_up) <= 0.5
     others = [comparison.scores[name] for name in ("memorised", "validation", "leave_one_out")]
     best, closest = comparison.scores["oracle"], comparison.scores["closest"]
     assert best.test_accuracy >= max(score.test_accuracy for score in [closest, *others])
