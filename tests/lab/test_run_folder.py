@@ -172,6 +172,13 @@ def test_stages_of_other_code_or_another_jax_are_neither_mixed_nor_lost(
     assert open_run(tmp_path / "run").stage("first", dict)["x"] == 1.0
 
 
+def test_a_run_begun_elsewhere_that_finished_nothing_begins_anew_here(tmp_path, monkeypatch):
+    open_run(tmp_path / "run").begin()
+    monkeypatch.setattr("ntk_air.lab.run_folder.source_state", lambda: OTHER_CODE)
+    finish(open_run(tmp_path / "run"))
+    assert open_run(tmp_path / "run").made_elsewhere() == []
+
+
 def test_a_run_that_is_refused_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="too large"), open_run(tmp_path / "a" / "b" / "run"):
         raise ValueError("too large")

@@ -108,6 +108,20 @@ def test_an_interrupted_build_goes_on(tmp_path, after):
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
+def test_what_another_process_has_finished_meanwhile_is_kept(tmp_path):
+    build(tmp_path / "other")
+
+    class Overtaken(MatrixKernel):
+        def __call__(self, x1, x2=None):
+            shutil.copytree(tmp_path / "other", tmp_path / "one", dirs_exist_ok=True)
+            return super().__call__(x1, x2)
+
+    kernel = Overtaken(MATRIX)
+    build(tmp_path / "one", kernel)
+    assert len(kernel.asked) == 1
+    assert content(tmp_path / "one") == content(tmp_path / "other")
+
+
 def flip_a_bit(path):
     damaged = bytearray(path.read_bytes())
     damaged[HEADER_BYTES + 400] ^= 1

@@ -1,5 +1,6 @@
 """Checkpoints of training across releases: known by names that last, or refused with the reason."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,6 +47,22 @@ def test_a_run_is_known_by_kinds_not_by_where_code_stands(monkeypatch):
     monkeypatch.setattr(linear, "__qualname__", "renamed")
     monkeypatch.setattr(linear, "__module__", "ntk_air.moved")
     assert identity() == before
+
+
+def test_whatever_decides_a_run_or_its_records_makes_it_another():
+    setup = training()
+    records = {"times": [0, 1], "stored": [], "labels": np.zeros((2, 3))}
+    runs = [
+        (setup, "a rule", records),
+        (setup, "another rule", records),
+        (setup, "a rule", records | {"times": [0, 2]}),
+        (setup, "a rule", records | {"stored": [0]}),
+        (setup, "a rule", records | {"stored": [0, 1]}),
+        (setup, "a rule", records | {"labels": np.ones((2, 3))}),
+        (setup, "a rule", records | {"labels": np.zeros((3, 2))}),
+        (eqx.tree_at(lambda s: s.noisy, setup, setup.noisy + 1), "a rule", records),
+    ]
+    assert len({identity_of(one, rule, **asked) for one, rule, asked in runs}) == len(runs)
 
 
 @pytest.mark.parametrize("description", [{"identity": "the run's"}, {"format": "another"}])

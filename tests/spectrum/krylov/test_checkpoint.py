@@ -31,6 +31,22 @@ def test_records_are_found_again_from_the_last_generation_on(tmp_path):
     assert opened(tmp_path)[1] == [20, 21, 22, 23]
 
 
+def test_a_generation_that_has_begun_counts_before_the_one_it_follows(tmp_path):
+    """A kill between its first record and the removal of the old ones leaves both."""
+    checkpoint, _ = opened(tmp_path)
+    checkpoint.begin(record(0))
+    checkpoint.append(record(1))
+    old = {path: path.read_bytes() for path in tmp_path.glob("*.record")}
+    checkpoint.begin(record(2))
+    for path, content in old.items():
+        path.write_bytes(content)
+    again, found = opened(tmp_path)
+    assert found == [2]
+    again.begin(record(4))
+    assert opened(tmp_path)[1] == [4]
+    assert len(list(tmp_path.glob("*.record"))) == 1
+
+
 @pytest.mark.parametrize("turns", ["abababab", "aabbabba", "abbbaaab", "aaaabbbb"])
 def test_two_writers_of_one_computation_lose_nothing(tmp_path, turns):
     """Each writes the same records, at its own pace: what is kept is always whole."""
