@@ -122,7 +122,7 @@ from ntk_air.networks.models.dense import DenseNetwork
 network = DenseNetwork((300, 300), n_out=3)
 params = network.init(jax.random.key(0), 50)
 random = np.random.default_rng(0)
-x, vectors = random.standard_normal((400, 50)), random.standard_normal((400, 40))
+x, vectors = random.standard_normal((150, 50)), random.standard_normal((150, 20))
 bounded, free = (
     matrix_free_kernel(network.apply, params, x, max_memory_bytes=bound)
     for bound in ({bound}, None)
