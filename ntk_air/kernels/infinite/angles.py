@@ -8,6 +8,9 @@ from ntk_air.kernels.infinite.elementwise import safe_divide, safe_sqrt
 
 _REFINED_AT_ONCE = 32
 
+_LEAST_RESOLVED = 1e-3
+"""The 1 − |cos θ| that a matrix product in float64 gives to 10⁻¹² of its size."""
+
 
 def angle_gaps(
     x1: Float[Array, "n1 d"], x2: Float[Array, "n2 d"], *, symmetric: bool = False
@@ -15,8 +18,8 @@ def angle_gaps(
     """1 − cos θ and 1 + cos θ between the rows of ``x1`` and of ``x2``.
 
     One matrix product of unit vectors serves the pairs at a fair angle. Pairs closer than
-    1 − |cos θ| = ε^(1/4) are computed again from the difference of their rows, so that θ is
-    accurate to ε·‖x1 − x2‖/‖x2‖ where they nearly coincide and to ε everywhere. That costs
+    1 − |cos θ| = ε^(1/4), or 10⁻³, are computed again from the difference of their rows, so that
+    θ is accurate to ε·‖x1 − x2‖/‖x2‖ where they nearly coincide and to ε everywhere. That costs
     O(d) for each such pair. Rows of zeros are at a right angle to everything.
 
     Args:
@@ -63,7 +66,7 @@ def _at_least_tiny(x):
 def _refine(folded, x1, x2, *, symmetric):
     """Compute again, row by row, the pairs whose angle the matrix product could not resolve."""
     n1, n2 = folded.shape
-    threshold = float(jnp.finfo(folded.dtype).eps) ** 0.25
+    threshold = max(float(jnp.finfo(folded.dtype).eps) ** 0.25, _LEAST_RESOLVED)
     at_once = min(_REFINED_AT_ONCE, n2)
 
     def refine_row(row, folded):

@@ -22,6 +22,7 @@ from ntk_air._base.checks import (
 from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.by_name import Activation, ActivationLike, as_activation
+from ntk_air.kernels.infinite.activations.piecewise_linear import PiecewiseLinear
 from ntk_air.kernels.infinite.image_matrix import cross_matrix, pairs_at_once, self_kernels
 from ntk_air.kernels.infinite.matrices import (
     as_kernel_inputs,
@@ -35,6 +36,9 @@ _MYRTLE_BLOCKS = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
 
 _HELD_PAIRS = 16
 """Arrays of numbers at all pairs of positions that XLA holds at the peak."""
+
+_HELD_FOR_SIGNS = 8
+"""… and more of them where covariances have two signs."""
 
 _HELD_IMAGES = 6
 """Copies of the images and of the moments at their positions."""
@@ -201,7 +205,7 @@ class ConvolutionalNTK(eqx.Module):
         check_choice("kernel", kernel, ("ntk", "nngp"))
         images = self._as_images("x", x)
         diagonal = _diagonal(self._recipe(kernel), self._variances(images.dtype), images)
-        check_no_overflow("x", diagonal)
+        check_no_overflow("x", diagonal, depth=self._depth)
         return diagonal
 
     def tile_bytes(self, x1: jax.ShapeDtypeStruct, x2: jax.ShapeDtypeStruct) -> int:
@@ -215,7 +219,7 @@ class ConvolutionalNTK(eqx.Module):
         n_positions = math.prod(x1.shape[1:3])
         at_once = pairs_at_once(x2.shape, itemsize)
         per_image = n_positions * (x1.shape[3] + 2 * sum(self.blocks) + 1)
-        numbers = _HELD_PAIRS * at_once * n_positions**2
+        numbers = (_HELD_PAIRS + _HELD_FOR_SIGNS * self._with_signs) * at_once * n_positions**2
         numbers += _HELD_IMAGES * (len(x1) + len(x2) + 2 * at_once) * per_image
         numbers += at_once * n_positions * 4 * self.activation.numbers_per_input()
         numbers += _HELD_MATRICES * len(x1) * (len(x2) + at_once)
@@ -226,12 +230,12 @@ class ConvolutionalNTK(eqx.Module):
         recipe, variances = self._recipe(kernel), self._variances(images.dtype)
         if x2 is None:
             diagonal = _diagonal(recipe, variances, images)
-            check_no_overflow("x1", diagonal)
+            check_no_overflow("x1", diagonal, depth=self._depth)
             return mirrored(_upper_matrix(recipe, variances, images), diagonal)
         check_same_features("x1", x1, "x2", x2)
         check_same_dtype("x1", x1, "x2", x2)
         matrix = _cross_matrix(recipe, variances, images, self._as_images("x2", x2))
-        check_no_overflow("x1 and x2", row_means(matrix))
+        check_no_overflow("x1 and x2", row_means(matrix), depth=self._depth)
         return matrix
 
     def _as_images(self, name: str, x: AnyArray) -> Float[Array, "n height width channels"]:
@@ -248,7 +252,23 @@ class ConvolutionalNTK(eqx.Module):
         return as_kernel_inputs(name, x)
 
     def _recipe(self, kernel):
-        return Recipe(self.activation, self.blocks, self.bias_variance > 0, kernel)
+        return Recipe(
+            self.activation, self.blocks, self.bias_variance > 0, kernel, self._with_signs
+        )
+
+    @property
+    def _depth(self) -> int:
+        """Weight layers, the dense one at the end included."""
+        return sum(self.blocks) + 1
+
+    @property
+    def _with_signs(self) -> bool:
+        """Whether covariances can be negative behind an activation."""
+        slopes = self.activation
+        return not (
+            isinstance(slopes, PiecewiseLinear)
+            and slopes.negative_slope * slopes.positive_slope <= 0
+        )
 
     def _variances(self, dtype):
         return jnp.asarray([self.weight_variance, self.bias_variance], dtype)

@@ -1,10 +1,11 @@
 """Infinitely wide fully connected networks: NTK and NNGP in closed form."""
 
 import math
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -19,7 +20,7 @@ from ntk_air._base.checks import (
 from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.by_name import Activation, ActivationLike, as_activation
-from ntk_air.kernels.infinite.angles import angle_gaps
+from ntk_air.kernels.infinite.conditioning import check_depth, check_pairs, fitted
 from ntk_air.kernels.infinite.gaussian_pair import GaussianPair
 from ntk_air.kernels.infinite.matrices import (
     as_kernel_inputs,
@@ -27,14 +28,18 @@ from ntk_air.kernels.infinite.matrices import (
     mirrored,
     row_means,
 )
+from ntk_air.kernels.infinite.recursion import (
+    BiasInitialisation,
+    Recipe,
+    input_pair,
+    last_layer,
+)
 
 _HELD_MATRICES = 10
 """Arrays of the kernel's shape that XLA holds at the peak, the result included."""
 
 _HELD_INPUTS = 2
 """Arrays of the inputs' shape: unit rows, and a copy of the inputs."""
-
-BiasInitialisation: TypeAlias = Literal["normal", "zeros"]
 
 _Inputs1 = Float[AnyArray, "n1 *features1"]
 _Inputs2 = Float[AnyArray, "n2 *features2"]
@@ -127,7 +132,9 @@ class DenseNTK(eqx.Module):
 
         Raises:
             ValueError: Inputs that are empty, not finite, not of one floating dtype, or whose
-                features differ; inputs so large that the kernel overflows.
+                features differ; inputs so large that the kernel overflows; a depth, or inputs
+                that nearly coincide, by which roundings grow beyond 10⁻⁵ of a value in float32 and
+                10⁻¹² in float64; an activation that its quadrature does not resolve.
         """
         return self._matrix("ntk", x1, x2)
 
@@ -140,7 +147,9 @@ class DenseNTK(eqx.Module):
 
         Raises:
             ValueError: Inputs that are empty, not finite, not of one floating dtype, or whose
-                features differ; inputs so large that the kernel overflows.
+                features differ; inputs so large that the kernel overflows; a depth, or inputs
+                that nearly coincide, by which roundings grow beyond 10⁻⁵ of a value in float32 and
+                10⁻¹² in float64; an activation that its quadrature does not resolve.
         """
         return self._matrix("nngp", x1, x2)
 
@@ -150,8 +159,9 @@ class DenseNTK(eqx.Module):
         """The kernel of each input with itself, in O(n)."""
         check_choice("kernel", kernel, ("ntk", "nngp"))
         rows = _as_rows("x", x)
-        diagonal = _diagonal(self._recipe(kernel), self._variances(rows.dtype), rows)
-        check_no_overflow("x", diagonal)
+        recipe, variances, _ = self._checked("x", kernel, rows)
+        diagonal = _diagonal(recipe, variances, rows)
+        check_no_overflow("x", diagonal, depth=self.depth)
         return diagonal
 
     def tile_bytes(self, x1: jax.ShapeDtypeStruct, x2: jax.ShapeDtypeStruct) -> int:
@@ -162,38 +172,46 @@ class DenseNTK(eqx.Module):
             x2: Shape and dtype of the second inputs.
         """
         n_rows, n_features = len(x1) + len(x2), math.prod(x1.shape[1:])
-        numbers = _HELD_MATRICES * len(x1) * len(x2)
+        per_pair = _HELD_MATRICES + self.activation.numbers_per_pair()
+        numbers = per_pair * len(x1) * len(x2)
         numbers += n_rows * (_HELD_INPUTS * n_features + self.activation.numbers_per_input())
         return numbers * jnp.dtype(x1.dtype).itemsize
 
     def _matrix(self, kernel, x1, x2):
         rows1 = _as_rows("x1", x1)
-        recipe, variances = self._recipe(kernel), self._variances(rows1.dtype)
         if x2 is None:
+            recipe, variances, spread = self._checked("x1", kernel, rows1)
             diagonal = _diagonal(recipe, variances, rows1)
-            check_no_overflow("x1", diagonal)
+            check_no_overflow("x1", diagonal, depth=self.depth)
+            check_pairs("x1", recipe, variances, (rows1, rows1), spread=spread)
             return mirrored(_upper_matrix(recipe, variances, rows1), diagonal)
         check_same_features("x1", x1, "x2", x2)
         check_same_dtype("x1", x1, "x2", x2)
-        matrix, row_sums = _cross_matrix(recipe, variances, rows1, _as_rows("x2", x2))
-        check_no_overflow("x1 and x2", row_sums)
+        rows2 = _as_rows("x2", x2)
+        recipe, variances, spread = self._checked("x1 and x2", kernel, rows1, rows2)
+        matrix, row_sums = _cross_matrix(recipe, variances, rows1, rows2)
+        check_no_overflow("x1 and x2", row_sums, depth=self.depth)
+        check_pairs("x1 and x2", recipe, variances, (rows1, rows2), spread=spread)
         return matrix
+
+    def _checked(self, names: str, kernel, *rows):
+        """The recipe and its variances, and by how much its layers take near inputs apart."""
+        recipe, variances = self._recipe(kernel), self._variances(rows[0].dtype)
+        if any(isinstance(part, jax.core.Tracer) for part in rows):
+            return recipe, variances, 0.0
+        spread = 0.0
+        for part in rows:
+            recipe, probed = fitted(recipe, variances, part)
+            check_depth(names, recipe, variances, self.weight_variance, probed=probed)
+            spread = spread if probed is None else max(spread, float(probed.spread))
+        return recipe, variances, spread
 
     def _recipe(self, kernel):
         biases = self.bias_initialisation if self.bias_variance > 0 else None
-        return _Recipe(self.activation, self.depth, biases, kernel)
+        return Recipe(self.activation, self.depth, biases, kernel)
 
     def _variances(self, dtype):
         return jnp.asarray([self.weight_variance, self.bias_variance], dtype)
-
-
-class _Recipe(NamedTuple):
-    """What of an architecture makes a new program; the variances do not."""
-
-    activation: Activation
-    depth: int
-    biases: BiasInitialisation | None
-    kernel: str
 
 
 def _as_rows(name: str, x: AnyArray) -> Float[Array, "n d"]:
@@ -204,42 +222,18 @@ def _as_rows(name: str, x: AnyArray) -> Float[Array, "n d"]:
 
 @eqx.filter_jit
 def _cross_matrix(recipe, variances, x1, x2):
-    matrix = _propagate(recipe, variances, _input_pair(x1, x2, symmetric=False), x1.shape[1])
+    pair = input_pair(x1, x2, symmetric=False)
+    matrix = last_layer(recipe, variances, pair, x1.shape[1]).kernel(recipe)
     return matrix, row_means(matrix)
 
 
 @eqx.filter_jit
 def _upper_matrix(recipe, variances, x):
-    return _propagate(recipe, variances, _input_pair(x, x, symmetric=True), x.shape[1])
+    pair = input_pair(x, x, symmetric=True)
+    return last_layer(recipe, variances, pair, x.shape[1]).kernel(recipe)
 
 
 @eqx.filter_jit
 def _diagonal(recipe, variances, x):
     pair = GaussianPair.identical(jnp.sum(x * x, axis=1))
-    return _propagate(recipe, variances, pair, x.shape[1])
-
-
-def _input_pair(x1, x2, *, symmetric):
-    """The inner products of inputs, not yet divided by the number of features."""
-    norm1, norm2 = jnp.sum(x1 * x1, axis=1), jnp.sum(x2 * x2, axis=1)
-    return GaussianPair(norm1[:, None], norm2, *angle_gaps(x1, x2, symmetric=symmetric))
-
-
-def _propagate(recipe, variances, pair, n_features):
-    """The recursion in ``DenseNTK``, element by element."""
-    weight, bias = variances
-    drawn = bias if recipe.biases == "normal" else None
-    added = bias if recipe.biases == "zeros" else 0.0
-    pair = pair.affine(weight / n_features, drawn)
-
-    def next_layer(state, _):
-        pair, ntk = state
-        dual = recipe.activation.dual(pair)
-        pair = dual.post.affine(weight, drawn)
-        return (pair, pair.covariance + added + weight * dual.derivative_product * ntk), None
-
-    # A loop, not one program for all layers: that would hold arrays for each of them.
-    (pair, ntk), _ = jax.lax.scan(
-        next_layer, (pair, pair.covariance + added), length=recipe.depth - 1
-    )
-    return ntk if recipe.kernel == "ntk" else pair.covariance
+    return last_layer(recipe, variances, pair, x.shape[1]).kernel(recipe)

@@ -2,14 +2,16 @@
 
 A covariance matrix ((q11, q12), (q12, q22)) forgets the angle θ between nearly parallel inputs:
 cos θ = q12/√(q11·q22) rounds at ε, so θ is lost below √ε (3e-4 in float32), and a ReLU kernel,
-which has a cusp at θ = 0, is wrong by as much. Here the pair is (q11, q22, 1 − cos θ, 1 + cos θ),
-each accurate relative to its own size, and no step between layers subtracts nearly equal numbers.
+which has a cusp at θ = 0, is wrong by as much; where layers take near inputs apart, as wide weights
+and an activation that saturates do, each multiplies what was lost. Here the pair is
+(q11, q22, cos θ, 1 − |cos θ|), each accurate relative to its own size, and no step between layers
+subtracts nearly equal numbers.
 """
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ntk_air.kernels.infinite.elementwise import Elementwise, safe_divide, safe_sqrt
 from ntk_air.kernels.infinite.folded_angles import angle_of_gap
@@ -18,27 +20,47 @@ from ntk_air.kernels.infinite.folded_angles import angle_of_gap
 class GaussianPair(eqx.Module):
     """The law of (u, v), centred and jointly Gaussian, for each pair of inputs.
 
-    The fields broadcast against each other: (n1, 1), (1, n2), (n1, n2), (n1, n2) for a kernel
-    matrix, or four arrays of one shape.
+    The fields broadcast against each other: (n1, 1), (1, n2) and three of (n1, n2) for a kernel
+    matrix, or five arrays of one shape.
 
     Attributes:
         variance1: E[u²].
         variance2: E[v²].
-        one_minus_cosine: 1 − cos θ, where cos θ is the correlation of u and v.
-        one_plus_cosine: 1 + cos θ.
+        cosine: cos θ, the correlation of u and v, accurate relative to its size.
+        folded_gap: 1 − |cos θ|, accurate relative to its size.
+        same_variance: where the variances are one number, however each was rounded.
     """
 
     variance1: Elementwise
     variance2: Elementwise
-    one_minus_cosine: Elementwise
-    one_plus_cosine: Elementwise
+    cosine: Elementwise
+    folded_gap: Elementwise
+    same_variance: Bool[Array, "*#pairs"]
 
     @classmethod
     def identical(cls, variance: Float[Array, "*shape"]) -> "GaussianPair":
         """The pair (u, u): an angle of exactly zero."""
         # Behind a barrier: folding the recursion at a constant 0 keeps XLA busy, and it says so.
         zero = jax.lax.optimization_barrier(jnp.zeros_like(variance))
-        return cls(variance, variance, zero, zero + 2)
+        return cls(variance, variance, zero + 1, zero, zero == 0)
+
+    @classmethod
+    def from_gaps(
+        cls,
+        variance1: Elementwise,
+        variance2: Elementwise,
+        one_minus_cosine: Elementwise,
+        one_plus_cosine: Elementwise,
+    ) -> "GaussianPair":
+        """The pair with 1 − cos θ and 1 + cos θ given: a cosine near 0 is accurate to ε."""
+        acute = one_minus_cosine < 1
+        return cls(
+            variance1,
+            variance2,
+            jnp.where(acute, 1 - one_minus_cosine, one_plus_cosine - 1),
+            jnp.where(acute, one_minus_cosine, one_plus_cosine),
+            variance1 == variance2,
+        )
 
     @classmethod
     def from_covariance(
@@ -47,7 +69,19 @@ class GaussianPair(eqx.Module):
         """The pair with a given covariance: angles below √ε are already lost in q12."""
         scale = safe_sqrt(q11) * safe_sqrt(q22)
         cosine = jnp.clip(safe_divide(q12, scale), -1, 1)
-        return cls(q11, q22, 1 - cosine, 1 + cosine)
+        return cls(q11, q22, cosine, 1 - jnp.abs(cosine), q11 == q22)
+
+    def followed_by(
+        self,
+        variances: tuple[Elementwise, Elementwise],
+        cosine: Elementwise,
+        folded_gap: Elementwise,
+    ) -> "GaussianPair":
+        """The pair of another layer: equal variances stay equal, and large cosines are 1 − gap."""
+        folded_gap = jnp.clip(folded_gap, 0, 1)
+        by_gap = jnp.copysign(1 - folded_gap, cosine)
+        cosine = jnp.where(folded_gap < 0.5, by_gap, cosine)
+        return GaussianPair(*variances, cosine, folded_gap, self.same_variance)
 
     @property
     def scale(self) -> Elementwise:
@@ -55,20 +89,19 @@ class GaussianPair(eqx.Module):
         return safe_sqrt(self.variance1) * safe_sqrt(self.variance2)
 
     @property
-    def cosine(self) -> Elementwise:
-        """The correlation of u and v."""
-        acute = self.one_minus_cosine < 1
-        return jnp.where(acute, 1 - self.one_minus_cosine, self.one_plus_cosine - 1)
+    def one_minus_cosine(self) -> Elementwise:
+        """1 − cos θ."""
+        return jnp.where(self.cosine >= 0, self.folded_gap, 1 - self.cosine)
 
     @property
-    def sine(self) -> Elementwise:
-        """Sin θ, at least 0."""
-        return safe_sqrt(self.one_minus_cosine * self.one_plus_cosine)
+    def one_plus_cosine(self) -> Elementwise:
+        """1 + cos θ."""
+        return jnp.where(self.cosine >= 0, 1 + self.cosine, self.folded_gap)
 
     @property
-    def folded_gap(self) -> Elementwise:
-        """1 − |cos θ|."""
-        return jnp.minimum(self.one_minus_cosine, self.one_plus_cosine)
+    def sine_squared(self) -> Elementwise:
+        """sin² θ."""
+        return self.folded_gap * (2 - self.folded_gap)
 
     @property
     def folded_angle(self) -> Elementwise:
@@ -78,8 +111,7 @@ class GaussianPair(eqx.Module):
     @property
     def angle(self) -> Elementwise:
         """θ in radians, from 0 to π."""
-        acute = self.one_minus_cosine <= self.one_plus_cosine
-        return jnp.where(acute, self.folded_angle, jnp.pi - self.folded_angle)
+        return jnp.where(self.cosine >= 0, self.folded_angle, jnp.pi - self.folded_angle)
 
     @property
     def covariance(self) -> Elementwise:
@@ -89,7 +121,7 @@ class GaussianPair(eqx.Module):
     @property
     def determinant(self) -> Elementwise:
         """q11·q22 − q12²."""
-        return self.variance1 * self.variance2 * (self.one_minus_cosine * self.one_plus_cosine)
+        return self.variance1 * self.variance2 * self.sine_squared
 
     @property
     def squared_distance(self) -> Elementwise:
@@ -102,12 +134,18 @@ class GaussianPair(eqx.Module):
         return self._norm_gap + 2 * self.scale * self.one_plus_cosine
 
     @property
+    def variance_difference(self) -> Elementwise:
+        """q11 − q22."""
+        return jnp.where(self.same_variance, 0, self.variance1 - self.variance2)
+
+    @property
     def _norm_gap(self) -> Elementwise:
         """(√q11 − √q22)²."""
-        return (safe_sqrt(self.variance1) - safe_sqrt(self.variance2)) ** 2
+        difference = safe_sqrt(self.variance1) - safe_sqrt(self.variance2)
+        return jnp.where(self.same_variance, 0, difference) ** 2
 
     def affine(
-        self, weight_variance: Float[Array, ""], bias_variance: Float[Array, ""] | None
+        self, weight_variance: Elementwise, bias_variance: Elementwise | None
     ) -> "GaussianPair":
         """The pair behind a dense layer: q → weight_variance · q + bias_variance in all entries.
 
@@ -116,16 +154,18 @@ class GaussianPair(eqx.Module):
         """
         variance1 = weight_variance * self.variance1
         variance2 = weight_variance * self.variance2
-        scaled = GaussianPair(variance1, variance2, self.one_minus_cosine, self.one_plus_cosine)
+        scaled = GaussianPair(
+            variance1, variance2, self.cosine, self.folded_gap, self.same_variance
+        )
         if bias_variance is None:
             return scaled
         b = bias_variance
         before = scaled.scale
         after = safe_sqrt(variance1 + b) * safe_sqrt(variance2 + b)
         grown = safe_divide(b * scaled._norm_gap, after + before + b)
-        return GaussianPair(
-            variance1 + b,
-            variance2 + b,
-            safe_divide(before * self.one_minus_cosine + grown, after),
-            safe_divide((after - before + b) + before * self.one_plus_cosine, after),
-        )
+        cosine = safe_divide(before * self.cosine + b, after)
+        minus = safe_divide(before * self.one_minus_cosine + grown, after)
+        added = b * (1 + safe_divide(variance1 + variance2 + b, after + before))
+        plus = safe_divide(added + before * self.one_plus_cosine, after)
+        gap = jnp.where(cosine >= 0, minus, plus)
+        return scaled.followed_by((variance1 + b, variance2 + b), cosine, gap)

@@ -26,7 +26,7 @@ def as_kernel_inputs(name: str, x: AnyArray) -> Float[Array, "n *features"]:
     return as_precision(x, precision, what=f"the kernel of {name}, which is float64,")
 
 
-def check_no_overflow(name: str, values: Float[Array, " n"]) -> None:
+def check_no_overflow(name: str, values: Float[Array, " n"], *, depth: int) -> None:
     """Refuse inputs so large that their kernel is not finite, by one value for each row."""
     if isinstance(values, jax.core.Tracer):
         return
@@ -34,8 +34,9 @@ def check_no_overflow(name: str, values: Float[Array, " n"]) -> None:
     if not finite.all():
         first = int(np.flatnonzero(~finite)[0])
         raise ValueError(
-            f"{name} must be small enough for the kernel to be finite in {values.dtype}; got "
-            f"overflow in {(~finite).sum()} of {len(finite)} rows, the first of them row {first}"
+            f"{name} must be small enough for the kernel of depth {depth} to be finite in "
+            f"{values.dtype}; got overflow in {(~finite).sum()} of {len(finite)} rows, the first "
+            f"of them row {first}"
         )
 
 

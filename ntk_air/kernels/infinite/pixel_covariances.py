@@ -7,11 +7,13 @@ come last: shifts of positions then move whole rows of numbers, whatever the siz
 What is carried is not the covariance q12 of two positions but G = √(q11·q22) − q12 ≥ 0, the gap
 that it leaves to its largest value. Convolutions add gaps and differences of norms, all of them
 squares, so that patches that are parallel, as in skies and margins, keep small angles accurate;
-the arccosine of a rounded correlation would lose half the digits there. Opposite patches, of
-which there are none behind a ReLU, do lose them: 1 + cos θ is 2 − (1 − cos θ).
+the arccosine of a rounded correlation would lose half the digits there. Opposite patches keep
+theirs by √(q11·q22) + q12 in the same way; behind a ReLU there are none, and it is left out.
 """
 
+import functools
 import itertools
+import operator
 from typing import NamedTuple
 
 import equinox as eqx
@@ -39,6 +41,7 @@ class Recipe(NamedTuple):
     blocks: tuple[int, ...]
     has_biases: bool
     kernel: str
+    with_signs: bool
 
 
 class BlockMoments(eqx.Module):
@@ -74,11 +77,13 @@ class PositionPairs(eqx.Module):
 
     Attributes:
         gap: √(q11·q22) − q12.
+        signed: q12 and √(q11·q22) + q12; None behind what is of one sign.
         ntk: q12 and the tangent kernel of what lies before, together; None where only the
             covariance is asked for.
     """
 
     gap: _Pairs
+    signed: tuple[_Pairs, _Pairs] | None
     ntk: _Pairs | None
 
 
@@ -96,7 +101,7 @@ def image_moments(
         before, behind, last = _moments_of_block(recipe, variances, moment, n_convolutions)
         moments = BlockMoments(before, behind, last, None)
         if block < n_pooled:
-            own = input_pairs(x, x, with_ntk=False) if own is None else own
+            own = input_pairs(recipe, x, x, with_ntk=False) if own is None else own
             own = through_block(recipe, variances, own, (moments, moments))
             within = _same_position(_window_means(own.gap, (0, 1, 2, 3)))
             moments = BlockMoments(before, behind, last, within)
@@ -114,18 +119,21 @@ def kernel_of_pairs(
 ) -> Float[Array, " n"]:
     """The kernel between each first and its second image; one first image stands for all."""
     (x1, moments1), (x2, moments2) = first, second
-    pairs = input_pairs(x1, x2, with_ntk=recipe.kernel == "ntk")
+    pairs = input_pairs(recipe, x1, x2, with_ntk=recipe.kernel == "ntk")
     for of_first, of_second in zip(moments1, moments2, strict=True):
         pairs = through_block(recipe, variances, pairs, (of_first, of_second))
         if of_first.within is not None:
             pairs = pooled(pairs, of_first, of_second)
-    outputs = _scale(moments1[-1].last, moments2[-1].last) - pairs.gap
+    outputs = pairs.ntk
+    if outputs is None:
+        scale = _scale(moments1[-1].last, moments2[-1].last)
+        outputs = scale - pairs.gap if pairs.signed is None else pairs.signed[0]
     weight, bias = variances
-    return weight * jnp.mean(outputs if pairs.ntk is None else pairs.ntk, axis=(0, 1, 2, 3)) + bias
+    return weight * jnp.mean(outputs, axis=(0, 1, 2, 3)) + bias
 
 
 def input_pairs(
-    x1: Float[Array, "h w c n1"], x2: Float[Array, "h w c n2"], *, with_ntk: bool
+    recipe: Recipe, x1: Float[Array, "h w c n1"], x2: Float[Array, "h w c n2"], *, with_ntk: bool
 ) -> PositionPairs:
     """The pairs of pixels: √(q11·q22)/2 · ‖x/‖x‖ − x'/‖x'‖‖² is their gap."""
     moment1, moment2 = _mean_square(x1), _mean_square(x2)
@@ -134,15 +142,20 @@ def input_pairs(
         scaled = safe_divide(x, safe_sqrt(moment * x.shape[2])[:, :, None])
         return jnp.moveaxis(scaled, 2, 0)
 
-    def add_channel(total: Array, channel: tuple[Array, Array]) -> tuple[Array, None]:
-        u, v = channel
-        return total + (_first(u) - _second(v)) ** 2, None
+    def add_channel(totals: list[Array], channel: tuple[Array, Array]) -> tuple[list[Array], None]:
+        u, v = (_first(channel[0]), _second(channel[1]))
+        added = [(u - v) ** 2] if len(totals) == 1 else [(u - v) ** 2, u * v, (u + v) ** 2]
+        return [total + more for total, more in zip(totals, added, strict=True)], None
 
     scale = _scale(moment1, moment2)
     channels = directions(x1, moment1), directions(x2, moment2)
-    distance, _ = jax.lax.scan(add_channel, jnp.zeros_like(scale), channels)
+    start = [jnp.zeros_like(scale)] * (3 if recipe.with_signs else 1)
+    (distance, *more), _ = jax.lax.scan(add_channel, start, channels)
     gap = scale * distance / 2
-    return PositionPairs(gap, scale - gap if with_ntk else None)
+    if not recipe.with_signs:
+        return PositionPairs(gap, None, scale - gap if with_ntk else None)
+    product = scale * more[0]
+    return PositionPairs(gap, (product, scale * more[1] / 2), product if with_ntk else None)
 
 
 def through_block(
@@ -163,15 +176,17 @@ def through_block(
     ) -> tuple[PositionPairs, None]:
         before1, behind1, before2, behind2 = layer
         images = (before1, behind1), (before2, behind2)
-        angle, ntk = _convolved(recipe, variances, pairs, images)
-        dual = recipe.activation.dual(
-            GaussianPair(_first(behind1), _second(behind2), angle, 2 - angle)
-        )
-        scale = dual.post.scale
-        gap = scale * dual.post.one_minus_cosine
+        pair, ntk = _convolved(recipe, variances, pairs, images)
+        dual = recipe.activation.dual(pair)
+        scale, post = dual.post.scale, dual.post
+        gap, signed = scale * post.one_minus_cosine, None
+        product = scale - gap
+        if recipe.with_signs:
+            product = post.covariance
+            signed = product, scale * post.one_plus_cosine
         if ntk is not None:
-            ntk = (scale - gap) + ntk * dual.derivative_product
-        return PositionPairs(gap, ntk), None
+            ntk = product + ntk * dual.derivative_product
+        return PositionPairs(gap, signed, ntk), None
 
     first, second = moments
     layers = (first.before, first.behind, second.before, second.behind)
@@ -205,14 +220,21 @@ def pooled(pairs: PositionPairs, moments1: BlockMoments, moments2: BlockMoments)
 
     norm1, inverse1, ratio1, within1 = in_units(moments1)
     norm2, inverse2, ratio2, within2 = in_units(moments2)
-    across = _window_means(pairs.gap, (0, 1, 2, 3)) * _first(inverse1) * _second(inverse2)
     inside = (_first(within1) + _second(within2)) / 2
-    angle = across + (_first(ratio1) - _second(ratio2)) ** 2 / 2 - inside
-    rounding = _ROUNDINGS * float(jnp.finfo(angle.dtype).eps) * (1 + inside)
-    angle = jnp.where(angle > rounding, angle, 0)
-    gap = _first(norm1) * _second(norm2) * angle
+    apart = (_first(ratio1) - _second(ratio2)) ** 2 / 2
+
+    def gap_of(before: Array) -> Array:
+        across = _window_means(before, (0, 1, 2, 3)) * _first(inverse1) * _second(inverse2)
+        angle = across + apart - inside
+        rounding = _ROUNDINGS * float(jnp.finfo(angle.dtype).eps) * (1 + inside)
+        return _first(norm1) * _second(norm2) * jnp.where(angle > rounding, angle, 0)
+
+    signed = None
+    if pairs.signed is not None:
+        product, opposite = pairs.signed
+        signed = _window_means(product, (0, 1, 2, 3)), gap_of(opposite)
     ntk = None if pairs.ntk is None else _window_means(pairs.ntk, (0, 1, 2, 3))
-    return PositionPairs(gap, ntk)
+    return PositionPairs(gap_of(pairs.gap), signed, ntk)
 
 
 def _convolved(
@@ -220,12 +242,13 @@ def _convolved(
     variances: Array,
     pairs: PositionPairs,
     images: tuple[tuple[_Image, _Image], tuple[_Image, _Image]],
-) -> tuple[_Pairs, _Pairs | None]:
-    """1 − cos θ and the tangent kernel behind a convolution, before its activation.
+) -> tuple[GaussianPair, _Pairs | None]:
+    """The pairs of positions and their tangent kernel behind a convolution, before its activation.
 
     With a_δ = √(σ_w²/9)·√q11(p + δ)/√q11'(p) and b_δ likewise of the second image, q' behind the
     convolution, 1 − cos θ = σ_w²/9 · Σ_δ G(p + δ, p' + δ)/√(q11'q22') + ½ Σ_δ (a_δ − b_δ)²: a_δ
-    and b_δ are unit vectors. The biases are one more component. Outside the image all is 0.
+    and b_δ are unit vectors. The biases are one more component. Outside the image all is 0. For
+    1 + cos θ the second vector is turned round, but for its bias.
     """
     weight, bias = variances
     share = weight / 9
@@ -238,13 +261,31 @@ def _convolved(
         return [norm * inverse for norm in norms], inverse
 
     (units1, inverse1), (units2, inverse2) = (components(*image) for image in images)
-    differences = zip(units1, units2, strict=True)
-    mismatch = sum((_first(a) - _second(b)) ** 2 for a, b in differences) / 2
-    gaps = sum(_neighbours(pairs.gap, (0, 2), (1, 3)))
-    angle = jnp.minimum(gaps * (share * _first(inverse1) * _second(inverse2)) + mismatch, 2)
+    weights = share * _first(inverse1) * _second(inverse2)
+
+    def convolved(x: Array) -> Array:
+        return _total(_neighbours(x, (0, 2), (1, 3)))
+
+    def mismatch(sign: int) -> Array:
+        turned = [sign * unit for unit in units2[9:]]
+        differences = zip(units1, units2[:9] + turned, strict=True)
+        return _total([(_first(a) - _second(b)) ** 2 for a, b in differences]) / 2
+
+    minus = jnp.minimum(convolved(pairs.gap) * weights + mismatch(1), 2)
+    behind1, behind2 = _first(images[0][1]), _second(images[1][1])
+    if pairs.signed is None:
+        pair = GaussianPair.from_gaps(behind1, behind2, minus, 2 - minus)
+    else:
+        product, opposite = (convolved(x) * weights for x in pairs.signed)
+        biases = zip(units1[9:], units2[9:], strict=True)
+        product += sum(_first(a) * _second(b) for a, b in biases)
+        cosine = jnp.clip(product, -1, 1)
+        gap = jnp.where(cosine >= 0, minus, opposite + mismatch(-1))
+        pair = GaussianPair(behind1, behind2, cosine, cosine * 0, behind1 == behind2)
+        pair = pair.followed_by((behind1, behind2), cosine, gap)
     if pairs.ntk is None:
-        return angle, None
-    return angle, share * sum(_neighbours(pairs.ntk, (0, 2), (1, 3))) + bias
+        return pair, None
+    return pair, share * convolved(pairs.ntk) + bias
 
 
 def _moments_of_block(
@@ -259,6 +300,10 @@ def _moments_of_block(
 
     last, (before, behind) = jax.lax.scan(next_layer, moment, length=n_convolutions)
     return before, behind, last
+
+
+def _total(parts: list[Array]) -> Array:
+    return functools.reduce(operator.add, parts)
 
 
 def _mean_square(x: Float[Array, "h w c n"]) -> _Image:

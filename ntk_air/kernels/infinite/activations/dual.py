@@ -12,8 +12,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntk_air._base.typing import AnyArray
-from ntk_air.kernels.infinite.elementwise import Elementwise
+from ntk_air.kernels.infinite.elementwise import Elementwise, safe_divide, safe_sqrt
 from ntk_air.kernels.infinite.gaussian_pair import GaussianPair
+
+_NEAR = 0.25
+"""The 1 − |cos θ| below which it is computed apart from the cosine."""
 
 
 class Dual(eqx.Module):
@@ -47,6 +50,18 @@ class Activation(eqx.Module):
         """How many numbers the dual holds for each single input, beside those for pairs."""
         return 0
 
+    def numbers_per_pair(self) -> int:
+        """How many numbers the dual holds for each pair, beside those of a ReLU's."""
+        return 6
+
+    def resolving(self, variance: Float[Array, ""]) -> "Activation":
+        """The activation to use where pre-activations have variances up to this one.
+
+        Raises:
+            ValueError: there is none whose expectations are accurate there.
+        """
+        return self
+
     def kappa(
         self,
         q11: Float[AnyArray, "*shape"],
@@ -72,11 +87,23 @@ def _dual(activation: Activation, q11: AnyArray, q12: AnyArray, q22: AnyArray) -
     return activation.dual(GaussianPair.from_covariance(*covariance))
 
 
-def dual_from_products(
-    product: Elementwise, variance1: Elementwise, variance2: Elementwise, derivative: Elementwise
+def smooth_dual(
+    pair: GaussianPair,
+    product: Elementwise,
+    moments: tuple[Elementwise, Elementwise],
+    *,
+    near_gap: Elementwise,
+    derivative: Elementwise,
 ) -> Dual:
-    """The dual of a smooth activation from E[φ(u)φ(v)], E[φ(u)²], E[φ(v)²] and κ̇.
+    """The dual of a smooth activation from E[φ(u)φ(v)], (E[φ(u)²], E[φ(v)²]) and κ̇.
 
-    Here 1 − cos θ is a difference and rounds at ε: a smooth κ does not amplify that.
+    A cosine near ±1 rounds at ε, so 1 − |cos θ| there is ``near_gap``: accurate relative to its
+    size where the moments are of one order. Elsewhere it may be anything.
     """
-    return Dual(GaussianPair.from_covariance(variance1, product, variance2), derivative)
+    moment1, moment2 = moments
+    cosine = jnp.clip(safe_divide(product, safe_sqrt(moment1) * safe_sqrt(moment2)), -1, 1)
+    gap = 1 - jnp.abs(cosine)
+    alike = jnp.abs(moment1 - moment2) <= (moment1 + moment2) / 2
+    near = alike & (gap < _NEAR) & (moment1 > 0)
+    gap = jnp.where(near, jnp.clip(near_gap, 0, 1), gap)
+    return Dual(pair.followed_by(moments, cosine, gap), derivative)

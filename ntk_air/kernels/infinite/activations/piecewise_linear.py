@@ -39,6 +39,10 @@ class PiecewiseLinear(Activation):
         """E[φ(z)²] for z ~ N(0, 1)."""
         return (self.positive_slope**2 + self.negative_slope**2) / 2
 
+    def numbers_per_pair(self) -> int:
+        """How many numbers the dual holds for each pair, beside those of a ReLU's."""
+        return 0
+
     def dual(self, pair: GaussianPair) -> Dual:
         """κ and κ̇ for each Gaussian pair."""
         odd = ((self.positive_slope + self.negative_slope) / 2) ** 2
@@ -47,12 +51,14 @@ class PiecewiseLinear(Activation):
         # |u||v| forgets signs, so its 1 − cosine is that of the folded angle, and small with it.
         sine_minus_angle_cosine = sine_minus_angle_cosine_of_gap(pair.folded_gap)
         even_gap = pair.folded_gap - (2 / jnp.pi) * sine_minus_angle_cosine
-        post = GaussianPair(
-            total * pair.variance1,
-            total * pair.variance2,
-            (odd / total) * pair.one_minus_cosine + (even / total) * even_gap,
-            (odd / total) * pair.one_plus_cosine + (even / total) * (2 - even_gap),
-        )
+        minus = (odd / total) * pair.one_minus_cosine + (even / total) * even_gap
+        plus = (odd / total) * pair.one_plus_cosine + (even / total) * (2 - even_gap)
+        # What A and B leave of a line, and nothing for ReLU at obtuse angles, by no difference.
+        line = jnp.where(pair.cosine >= 0, even + odd, even - odd) / total
+        bend = (even / total) * (2 / jnp.pi) * sine_minus_angle_cosine
+        cosine = line * jnp.abs(pair.cosine) + bend
+        gap = jnp.where(cosine >= 0, minus, plus)
+        post = pair.followed_by((total * pair.variance1, total * pair.variance2), cosine, gap)
         return Dual(post, odd + even * (1 - (2 / jnp.pi) * pair.angle))
 
 

@@ -102,7 +102,7 @@ def test_tiny_variances_keep_their_digits(name):
     """κ/√(κ11·κ22) tends to the correlation or to 1; a difference of near-equals would not."""
     activation = ACTIVATIONS[name][0]
     q = 1e-9
-    pair = GaussianPair(*(jnp.asarray(v, jnp.float32) for v in (q, q, 0.25, 1.75)))
+    pair = GaussianPair.from_gaps(*(jnp.asarray(v, jnp.float32) for v in (q, q, 0.25, 1.75)))
     post = jax.jit(activation.dual)(pair).post
     at_unit_scale = {"relu", "leaky_relu", "abs", "two_slopes"}
     if name in at_unit_scale:
@@ -125,7 +125,7 @@ def test_the_cusp_is_resolved_relative_to_the_angle(name, dtype):
 
     @jax.jit
     def evaluate(minus, plus):
-        pair = GaussianPair(jnp.ones_like(minus), jnp.ones_like(minus), minus, plus)
+        pair = GaussianPair.from_gaps(jnp.ones_like(minus), jnp.ones_like(minus), minus, plus)
         return pair.folded_angle, activation.dual(pair)
 
     folded_angle, dual = evaluate(minus, plus)
@@ -152,7 +152,7 @@ def test_edges_give_numbers_with_finite_derivatives(name):
     gap = jnp.asarray([0, 2, 1, 1, 1e-7, 1, 0], jnp.float32)
 
     def both(q11, q22, gap):
-        dual = activation.dual(GaussianPair(q11, q22, gap, 2 - gap))
+        dual = activation.dual(GaussianPair.from_gaps(q11, q22, gap, 2 - gap))
         return dual.post.covariance, dual.derivative_product
 
     @jax.jit

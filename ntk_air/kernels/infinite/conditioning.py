@@ -1,0 +1,187 @@
+"""What rounding does to a deep kernel, and the refusal where it does too much.
+
+A layer multiplies a small distance 1 − cos θ between inputs by χ = w·E[φ'²]·q/(w·E[φ²] + b). Where
+it is above 1, near inputs part, and what rounding left of a tiny distance decides when. The
+distance is carried relative to its size, so that only what is not known of it counts: the
+difference of the norms, each of which is rounded. Where the layers that follow forget when inputs
+parted, that is no harm, and only a derivative of the kernel itself tells.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ntk_air.kernels.infinite.activations.piecewise_linear import PiecewiseLinear
+from ntk_air.kernels.infinite.gaussian_pair import GaussianPair
+from ntk_air.kernels.infinite.recursion import (
+    Layer,
+    Recipe,
+    first_layer,
+    input_pair,
+    last_layer,
+    next_layer,
+)
+
+_PROMISED = {"float32": 1e-5, "float64": 1e-12}
+_PAIRS_AT_ONCE = 2**18
+_ROUNDINGS_OF_A_NORM = 2
+_ROUNDINGS_OF_A_GAP = 8
+
+
+class Probe(NamedTuple):
+    """What deep layers make of single inputs, for each of them or the largest of all.
+
+    Attributes:
+        variance: the largest variance of a pre-activation.
+        spread: the largest factor by which layers multiply a small 1 − cos θ.
+        by_norm: relative change of the kernel with itself by that of the input's square norm.
+        by_weight: … by that of the weight variance.
+    """
+
+    variance: Float[Array, ""]
+    spread: Float[Array, ""]
+    by_norm: Float[Array, " n"]
+    by_weight: Float[Array, " n"]
+
+
+@eqx.filter_jit
+def probe(recipe: Recipe, variances: Float[Array, " two"], x: Float[Array, "n d"]) -> Probe:
+    """Follow each input, its like at a tiny distance, a longer one and heavier weights."""
+    dtype, n_features = x.dtype, x.shape[1]
+    near = float(jnp.finfo(dtype).tiny) ** 0.5
+    more = float(jnp.finfo(dtype).eps) ** 0.5
+    norms = jnp.sum(x * x, axis=1)
+    rows = jnp.asarray([[1, 1, 1 + more, 1], [0, near, 0, 0], [1, 1, 1, 1 + more]], dtype)
+    scales, gaps, weights = (jnp.broadcast_to(row[:, None], (4, len(x))) for row in rows)
+    heavier = (variances[0] * weights, variances[1])
+
+    def set_near(layer: Layer) -> tuple[Layer, Array]:
+        pair = layer.pair
+        spread = jnp.log(pair.folded_gap[1] / near).max()
+        pair = GaussianPair(
+            pair.variance1, pair.variance2, jnp.ones_like(gaps), gaps, pair.same_variance
+        )
+        return Layer(pair, layer.ntk), spread
+
+    def step(state: tuple[Layer, Array, Array, Array], _: None):
+        layer, total, most, variance = state
+        variance = jnp.maximum(variance, layer.pair.variance1.max())
+        layer, spread = set_near(next_layer(recipe, heavier, layer))
+        total = total + spread
+        return (layer, total, jnp.maximum(most, total), variance), None
+
+    pair = GaussianPair(norms * scales, norms * scales, 1 - gaps, gaps, gaps == gaps)
+    layer, _ = set_near(first_layer(recipe, heavier, pair, n_features))
+    zero = jnp.zeros((), dtype)
+    state = (layer, zero, zero, zero)
+    (layer, _, most, variance), _ = jax.lax.scan(step, state, length=recipe.depth - 1)
+    kernels = jnp.broadcast_to(layer.kernel(recipe), gaps.shape)
+    changes = jnp.abs(jnp.log(kernels[2:] / kernels[0])) / more
+    changes = jnp.where(kernels[0] > 0, changes, 0)
+    return Probe(variance, jnp.exp(most), *changes)
+
+
+def fitted(recipe: Recipe, variances: Array, x: Array) -> tuple[Recipe, Probe | None]:
+    """The recipe with an activation that is accurate for these inputs, and what was found of them.
+
+    What is linear on either side of zero needs no look: it takes no inputs apart.
+
+    Raises:
+        ValueError: the activation cannot be integrated accurately.
+    """
+    if isinstance(recipe.activation, PiecewiseLinear):
+        return recipe, None
+    while True:
+        probed = probe(recipe, variances, x)
+        activation = recipe.activation.resolving(probed.variance)
+        if activation is recipe.activation:
+            return recipe, probed
+        recipe = recipe._replace(activation=activation)
+
+
+def check_depth(
+    name: str, recipe: Recipe, variances: Array, weight_variance: float, *, probed: Probe | None
+) -> None:
+    """Refuse a depth whose roundings add up to more than the precision promises.
+
+    Raises:
+        ValueError: with the depth and by how much it multiplies roundings.
+    """
+    dtype = variances.dtype
+    eps, promised = float(jnp.finfo(dtype).eps), _PROMISED[dtype.name]
+    of_weight = abs(float(variances[0]) / weight_variance - 1)
+    if probed is None:
+        by_norm, by_weight = 0.0, float(recipe.depth)
+    else:
+        by_norm, by_weight = (float(np.max(probed[i])) for i in (2, 3))
+        of_weight += eps
+    error = of_weight * by_weight + _ROUNDINGS_OF_A_NORM * eps * by_norm
+    if promised < error < float("inf"):  # what overflows is refused as such
+        raise ValueError(
+            f"depth must be small enough for the kernel of {name} to be accurate to {promised:.0e} "
+            f"in {dtype}; got depth {recipe.depth}, which multiplies roundings by up to "
+            f"{max(by_norm, by_weight):.1e}, to {error:.1e}{_advice(dtype)}"
+        )
+
+
+def check_pairs(
+    names: str, recipe: Recipe, variances: Array, inputs: tuple[Array, Array], *, spread: float
+) -> None:
+    """Refuse inputs that deep layers take apart by more than is known of their distance.
+
+    Raises:
+        ValueError: with the depth, the amplification and the first two inputs.
+    """
+    x1, x2 = inputs
+    eps, promised = float(jnp.finfo(x1.dtype).eps), _PROMISED[x1.dtype.name]
+    if not spread * eps > promised:
+        return
+    at_once = min(len(x1), max(1, _PAIRS_AT_ONCE // len(x2)))
+    for start in range(0, len(x1), at_once):
+        start = min(start, len(x1) - at_once)
+        errors = np.asarray(_errors(recipe, variances, x1[start : start + at_once], x2))
+        if errors.max() > promised:
+            row, column = np.unravel_index(np.argmax(errors), errors.shape)
+            raise ValueError(
+                f"{names} must not hold inputs that nearly coincide where a kernel takes them "
+                f"apart; got depth {recipe.depth}, which multiplies 1 − cos of the angle between "
+                f"near inputs by up to {spread:.1e}: rounding in {x1.dtype} may change the kernel "
+                f"of rows {start + row} and {column} by {errors.max():.1e} of its size, where "
+                f"{promised:.0e} is promised{_advice(x1.dtype)}"
+            )
+
+
+@eqx.filter_jit
+def _errors(recipe: Recipe, variances: Array, x1: Array, x2: Array) -> Array:
+    """What rounding the norms and the gap of each pair makes of its kernel, relative to it."""
+    eps = float(jnp.finfo(x1.dtype).eps)
+    pair = input_pair(x1, x2, symmetric=False)
+
+    def kernel(longer: Array, farther: Array) -> tuple[Array, Array]:
+        gap = pair.folded_gap * (1 + farther)
+        near = jnp.copysign(1 - gap, pair.cosine)
+        cosine = jnp.where(pair.folded_gap < 0.5, near, pair.cosine)
+        same = pair.same_variance
+        variance2 = jnp.where(same, pair.variance2, pair.variance2 * (1 + longer))
+        changed = GaussianPair(pair.variance1, variance2, cosine, gap, same)
+        last = last_layer(recipe, variances, changed, x1.shape[1])
+        return last.kernel(recipe), last.pair.scale
+
+    zero, one = jnp.zeros((2,), x1.dtype), jnp.ones((), x1.dtype)
+    tangents = _ROUNDINGS_OF_A_NORM * eps * one, _ROUNDINGS_OF_A_GAP * eps * one
+
+    def change(direction: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        along = (tangents[0] * direction[0], tangents[1] * direction[1])
+        return jax.jvp(kernel, tuple(zero), along)
+
+    (values, scales), (changes, _) = jax.vmap(change)(jnp.eye(2, dtype=x1.dtype))
+    size = jnp.maximum(jnp.abs(values[0]), scales[0])
+    return jnp.where(size > 0, jnp.abs(changes).sum(axis=0) / size, 0)
+
+
+def _advice(dtype: jnp.dtype) -> str:
+    return ": give inputs in float64" if dtype == jnp.float32 else ": take fewer layers"
