@@ -97,8 +97,7 @@ def load_dataset(
         if value is not None:
             check_whole_number(size, value, minimum=minimum)
     sample = Sample(n_train, n_test, seed)
-    entry = (_READERS | _GENERATORS)[name]
-    if "data_dir" in inspect.signature(entry).parameters:
+    if is_looked_for(name):
         options["data_dir"] = data_dir
     elif data_dir is not None:
         raise ValueError(
@@ -116,6 +115,11 @@ def load_dataset(
 def dataset_options(name: str) -> tuple[str, ...]:
     """The names of the options that a data set takes besides sizes, seed and folder."""
     return tuple(option_types(name))
+
+
+def is_looked_for(name: str) -> bool:
+    """Whether a data set's files are looked for in folders, such as ``data_dir``."""
+    return "data_dir" in inspect.signature((_READERS | _GENERATORS)[name]).parameters
 
 
 def option_types(name: str) -> dict[str, Any]:

@@ -32,7 +32,8 @@ class DataConfig:
     """Name in the catalogue: digits, mnist5k, breast_cancer, wine, clusters, circle, sphere, mnist,
     fashion_mnist, cifar10, cifar10n, sms_spam, npz, csv, …"""
     data_dir: Path | None = None
-    """Folder of data sets read from files; else NTK_AIR_DATA and the usual places."""
+    """Folder to look for data sets in, for those that are looked for; else NTK_AIR_DATA and the
+    usual places."""
     n_train: int | None = None
     """Training inputs; all that the data set has by default."""
     n_test: int | None = None
@@ -43,7 +44,7 @@ class DataConfig:
 
     def load(self, *, seed: int) -> "Dataset":
         """Load the data set; ``seed`` chooses the subset, or draws a synthetic set."""
-        from ntk_air.data.catalogue import load_dataset, option_types
+        from ntk_air.data.catalogue import is_looked_for, load_dataset, option_types
         from ntk_air.data.options import options_from_text
 
         options = options_from_text(
@@ -51,7 +52,7 @@ class DataConfig:
         )
         return load_dataset(
             self.dataset,
-            data_dir=self.data_dir,
+            data_dir=self.data_dir if is_looked_for(self.dataset) else None,
             n_train=self.n_train,
             n_test=self.n_test,
             seed=seed,

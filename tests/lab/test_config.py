@@ -93,16 +93,18 @@ def test_whether_something_is_done_is_said_in_words(tmp_path, word, is_done):
             lambda: DataConfig("clusters", dataset_option=("n_train=3",)).load(seed=0),
             r"dataset_option must be among \['n_clusters', .*; got 'n_train=3'",
         ),
-        (
-            lambda: DataConfig("digits", data_dir=Path("x")).load(seed=0),
-            "data_dir must be left out for 'digits'",
-        ),
         (lambda: DataConfig("nothing").load(seed=0), "name must be one of 'digits', .*'nothing'"),
     ],
 )
 def test_bad_options_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_folder_is_for_the_sets_that_are_looked_for():
+    assert DataConfig("digits", data_dir=Path("nowhere"), n_train=9).load(seed=0).n_train == 9
+    with pytest.raises(FileNotFoundError, match="data_dir must be a folder; got 'nowhere'"):
+        DataConfig("mnist", data_dir=Path("nowhere")).load(seed=0)
 
 
 def test_kernels_are_built_as_named():

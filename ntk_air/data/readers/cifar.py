@@ -190,6 +190,8 @@ def _archive_contents(path: Path, suffix: str) -> dict[str, bytes]:
                     raise DataFileError(f"{path} unpacks to more than {_MAX_ARCHIVE_BYTES} bytes")
                 name = Path(member.name).name
                 stream = archive.extractfile(member) if member.isfile() else None
+                if name in contents:
+                    raise DataFileError(f"{path} must hold each file once; got {name!r} twice")
                 if name in _file_names(suffix) and stream is not None:
                     contents[name] = read_bounded(stream, _MAX_FILE_BYTES, f"{path}: {name}")
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -1,5 +1,6 @@
 """Finding and reading files that may be damaged or hostile: bounded, each named in its errors."""
 
+import collections
 import gzip
 import os
 import struct
@@ -100,6 +101,10 @@ def opened_zip(path: Path, max_bytes: int) -> Iterator[zipfile.ZipFile]:
     with path.open("rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
+                counts = collections.Counter(archive.namelist())
+                twice = [name for name, count in counts.items() if count > 1]
+                if twice:
+                    raise DataFileError(f"{path} must hold each file once; got {twice} twice")
                 total = sum(member.file_size for member in archive.infolist())
                 if total > max_bytes:
                     raise DataFileError(

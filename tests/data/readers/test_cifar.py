@@ -347,3 +347,17 @@ def test_a_zip_without_a_pickle_is_refused(tmp_path):
         archive.writestr("archive/other", b"")
     with pytest.raises(DataFileError, match=r"must hold one data.pkl; got \['archive/other'\]"):
         cifar_human.find_annotations(tmp_path)
+
+
+def test_a_file_that_is_twice_in_an_archive_is_refused(tmp_path):
+    batch = cifar_binary(cifar_images(4), cifar_labels(4))
+    members = {"data_batch_1.bin": batch, "copy/data_batch_1.bin": batch}
+    write_tar(tmp_path / "cifar-10-binary.tar.gz", members)
+    with pytest.raises(DataFileError, match=r"gz must hold each file once; got 'data_batch_1.bin'"):
+        load_dataset("cifar10", data_dir=tmp_path)
+    path = tmp_path / "CIFAR-10_human.pt"
+    write_human_pt(path, human_labels(4))
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("archive/data.pkl", archive.read("archive/data.pkl"))
+    with pytest.raises(DataFileError, match=r"human.pt must hold each file once; got .*data.pkl"):
+        load_dataset("cifar10n", data_dir=tmp_path)
