@@ -52,6 +52,7 @@ def kernels_by_parameter(
         max_memory_bytes=max_memory_bytes,
         methods={BY_PARAMETER.name: BY_PARAMETER},
     )
+    task.check_batches(plan.tile)
     kernels = assemble(
         task.tile_at(chosen),
         task.shape + task.output_axes,

@@ -126,5 +126,14 @@ def has_forward_derivative(network: Network, x: jax.ShapeDtypeStruct) -> bool:
 
     JAX itself says so only when it compiles, or not at all before it vectorises.
     """
+    return _REVERSE_ONLY not in _forward_primitives(network, x)
+
+
+def has_lookups(network: Network, x: jax.ShapeDtypeStruct) -> bool:
+    """Whether the network reads arrays at indices, which may lie beyond them."""
+    return "gather" in _forward_primitives(network, x)
+
+
+def _forward_primitives(network: Network, x: jax.ShapeDtypeStruct) -> frozenset[str]:
     traced = _forward_derivative.trace(network, x)
-    return _REVERSE_ONLY not in primitive_names(traced.jaxpr.jaxpr)
+    return frozenset(primitive_names(traced.jaxpr.jaxpr))

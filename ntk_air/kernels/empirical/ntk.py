@@ -274,6 +274,7 @@ def compute(
 ) -> Float[np.ndarray, "n1 n2 *outputs"]:
     """The kernel of checked arguments."""
     chosen, plan = choose(task, method, max_memory_bytes=max_memory_bytes)
+    task.check_batches(plan.tile)
     return assemble(
         task.tile_at(chosen),
         task.shape + task.output_axes,

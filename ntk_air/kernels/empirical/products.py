@@ -153,6 +153,7 @@ def matrix_free_kernel(
             "got one that is given in reverse mode only, by jax.custom_vjp"
         )
     chunk, gradients_held = _sizes(task, max_memory_bytes)
+    task.check_batches(chunk)
     return MatrixFreeKernel(
         network=task.network,
         chunks=_in_chunks(task.rows, chunk),

@@ -10,9 +10,26 @@ import numpy as np
 
 from ntk_air._base.checks import check_pair
 from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
-from ntk_air.kernels._tiling import HOST_TILES, TILES_IN_FLIGHT, MatrixNeed, block_length
-from ntk_air.kernels.empirical.independence import check_examples_are_independent
-from ntk_air.kernels.empirical.methods import Method, Outputs, Tile, check_outputs
+from ntk_air.kernels._tiling import (
+    HOST_TILES,
+    TILES_IN_FLIGHT,
+    MatrixNeed,
+    block_length,
+    tile_cover,
+)
+from ntk_air.kernels.empirical.independence import (
+    check_batch,
+    check_examples_are_independent,
+    check_one_derivative,
+)
+from ntk_air.kernels.empirical.methods import (
+    Method,
+    Outputs,
+    Tile,
+    check_outputs,
+    has_forward_derivative,
+    has_lookups,
+)
 from ntk_air.kernels.empirical.network import Network, check_parameters, count_outputs, split
 
 
@@ -66,6 +83,21 @@ class Task(NamedTuple):
         on_diagonal = (Tile(x1, None, self.outputs, self.n_out), counts[0])
         above = (Tile(x1, x2, self.outputs, self.n_out), counts[0] * (counts[0] - 1) // 2)
         return [on_diagonal, above] if above[1] else [on_diagonal]
+
+    def check_batches(self, length: int) -> None:
+        """Require the network to treat each example alone in batches as large as the tiles.
+
+        Raises:
+            ValueError: it does not, or its derivatives forward and in reverse differ.
+        """
+        one = jax.ShapeDtypeStruct((1, *self.rows.shape[1:]), self.dtype)
+        forward = has_forward_derivative(self.network, one)
+        looks_up = forward and has_lookups(self.network, one)
+        for x in (self.rows,) if self.columns is None else (self.rows, self.columns):
+            blocks = [x[block.rows] for block in tile_cover(len(x), length)]
+            check_batch(self.network, blocks[0], forward=forward)
+            for block in blocks if looks_up else ():
+                check_one_derivative(self.network, block)
 
     def need(self, tile_bytes: Callable[[Tile], float]) -> MatrixNeed:
         """The memory of it all, from the bytes held while one tile is computed."""

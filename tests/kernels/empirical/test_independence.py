@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.kernels.empirical import empirical_ntk
+from ntk_air.kernels.empirical import EmpiricalNTK, empirical_ntk, matrix_free_kernel
 from tests.kernels.empirical.small_network import N_OUT, NETWORK, PARAMS, X1, X2
 
 REFUSAL = r"apply_fn must treat each example alone.* got {} for a batch of 2 that differ by .*"
@@ -90,6 +90,53 @@ def test_outputs_that_cancel_are_no_mixture():
     assert largest < 1e-5
     kernel = empirical_ntk(centred, single, x)
     np.testing.assert_allclose(kernel, empirical_ntk(NETWORK.apply, PARAMS, X1), rtol=1e-5)
+
+
+def from_three_on(mix):
+    return lambda x: x if x.shape[0] < 3 else mix(x)
+
+
+def in_one_place(x):
+    return x.at[5:6].multiply(1.01) if x.shape[0] > 5 else x
+
+
+@pytest.mark.parametrize(
+    "mix", [from_three_on(batch_norm), from_three_on(attention_across_the_batch)]
+)
+@pytest.mark.parametrize("head", [jnp.zeros, jnp.ones])
+def test_what_acts_in_larger_batches_alone_is_refused(mix, head):
+    params = {"head": head((5, N_OUT))}
+    for compute in (
+        lambda: empirical_ntk(head_after(mix), params, X1),
+        lambda: empirical_ntk(head_after(mix), params, X1[:1], X2),
+        lambda: EmpiricalNTK(head_after(mix), params).by_parameter(X1),
+        lambda: matrix_free_kernel(head_after(mix), params, X1),
+    ):
+        with pytest.raises(ValueError, match=r"treat each example alone.* for a batch of [49] "):
+            compute()
+    # Of two examples it is another network, which mixes nothing.
+    empirical_ntk(head_after(mix), params, X1[:2])
+
+
+def test_what_acts_in_one_place_of_a_batch_is_refused():
+    with pytest.raises(ValueError, match="for a batch of 9 that differ by"):
+        empirical_ntk(head_after(in_one_place), {"head": jnp.ones((5, N_OUT))}, X1)
+
+
+def test_outputs_tell_where_there_is_no_derivative_forward():
+    @jax.custom_vjp
+    def reverse_only(x):
+        return jnp.tanh(x)
+
+    reverse_only.defvjp(lambda x: (jnp.tanh(x), x), lambda x, g: (g * (1 - jnp.tanh(x) ** 2),))
+    params = {"head": jnp.ones((5, N_OUT))}
+
+    def apply_fn(params, x):
+        return reverse_only(head_after(from_three_on(batch_norm))(params, x))
+
+    with pytest.raises(ValueError, match="got outputs for a batch of 9"):
+        empirical_ntk(apply_fn, params, X1)
+    empirical_ntk(lambda params, x: reverse_only(x @ params["head"]), params, X1)
 
 
 class WithBatchNormAndDropout(nn.Module):
