@@ -131,6 +131,13 @@ def test_the_plan_is_what_is_done():
     assert len(steps) == blocks * (blocks + 1) // 2
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_an_ample_bound_on_memory_changes_no_tile(method):
+    kernel = EmpiricalNTK(NETWORK.apply, PARAMS, method=method)
+    unbounded = kernel.plan(X1).tile
+    assert kernel.plan(X1, max_memory_bytes=2**40).tile == unbounded == len(X1)
+
+
 def test_a_plan_says_why():
     text = str(empirical_ntk_plan(NETWORK.apply, PARAMS, X1))
     assert "times as fast as" in text.splitlines()[0]

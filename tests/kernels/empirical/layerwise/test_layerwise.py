@@ -13,6 +13,7 @@ from ntk_air.kernels.empirical.layerwise import contraction
 from ntk_air.kernels.empirical.layerwise import tile as tile_module
 from ntk_air.kernels.empirical.layerwise.tile import LAYERWISE
 from ntk_air.kernels.empirical.network import split
+from ntk_air.kernels.empirical.work import count_work
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.kernels.empirical.architectures import ARCHITECTURES, N_OUT
@@ -99,6 +100,32 @@ def test_the_order_is_the_one_of_fewer_operations(sizes, order):
     factors = contraction.Factors(0, (), (), sizes)
     tile = contraction.TileSizes(32, 32, 10, full=False)
     assert contraction.cheaper_order(factors, tile) == order
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_operations_are_counted_as_those_of_the_products(k):
+    n, n_kept, (p, i, j) = 4, 3, (5, 20, 30)
+    left, right = np.zeros((n, k, p, i)), np.zeros((n_kept, n, k, p, j))
+
+    def counted(function, *arguments):
+        return count_work(jax.make_jaxpr(function)(*arguments).jaxpr).operations
+
+    def grams(one, other):
+        return contraction._gram(*map(contraction._outputs_last, (one, other)))
+
+    gradients = np.zeros((n, k * i * j))
+    expected = {
+        "gram": counted(contraction._gram, left, left.copy()) + counted(grams, right, right.copy()),
+        "explicit": n_kept
+        * (
+            2 * counted(contraction._gradient, left.swapaxes(2, 3), right[0])
+            + counted(contraction._inner, gradients, gradients)
+        ),
+    }
+    factors = contraction.Factors(0, (), (), (k, p, i, j))
+    found = contraction.operations(factors, contraction.TileSizes(n, n, n_kept, full=False))
+    # What arrays are rearranged for the products is not counted.
+    assert found == pytest.approx(expected, rel=0.05)
 
 
 # --- parameter by parameter ---------------------------------------------------------------------
