@@ -1,6 +1,6 @@
 """Plant each bug of the lists in a copy of the package and see whether its tests notice.
 
-``python -m tests.mutation``: all of them; ``--only dynamics air-3`` those whose names begin so.
+``python -m tests.mutation``: all of them; ``--only dynamics air-3`` those of a list or of a name.
 The copy is in a temporary folder, so that nothing of the checkout changes. Prints each survivor and
 the score: the share noticed of all but those that are equivalent, which give their reason.
 """
@@ -33,7 +33,7 @@ class Config:
     """What to plant."""
 
     only: tuple[str, ...] = ()
-    """Beginnings of names; by default all."""
+    """Names, or lists whose mutants have none of their own; by default all."""
     jobs: int = 2
     """Bugs planted at a time, each in a copy of its own."""
     at_least: float = 0.9
@@ -56,7 +56,7 @@ class Outcome:
 
 def main(config: Config) -> int:
     """Plant, test, print; return the exit status."""
-    chosen = [each for each in mutants() if each.name.startswith(config.only or ("",))]
+    chosen = [each for each in mutants() if not config.only or _is_named(each, config.only)]
     counted = [each for each in chosen if not each.survives]
     with tempfile.TemporaryDirectory() as folder:
         copies: SimpleQueue[Path] = SimpleQueue()
@@ -76,6 +76,10 @@ def main(config: Config) -> int:
         rows = [dataclasses.asdict(outcome) for outcome in outcomes]
         config.out.write_text(json.dumps({"score": score, "outcomes": rows}, indent=1) + "\n")
     return 0 if score >= config.at_least else 1
+
+
+def _is_named(mutant: Mutant, names: tuple[str, ...]) -> bool:
+    return mutant.name in names or mutant.name.rpartition("-")[0] in names
 
 
 def _copied(folder: Path) -> Path:

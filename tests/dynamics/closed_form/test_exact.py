@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.dynamics.closed_form import exact_curves
 from ntk_air.dynamics.closed_form.chunks import in_chunks
 from ntk_air.dynamics.closed_form.eigenframe import EigenFrame, project
 from ntk_air.dynamics.closed_form.exact import ClosedForm
@@ -179,24 +178,6 @@ def test_outputs_are_kept_at_one_step_or_none_as_asked():
     )
     np.testing.assert_array_equal(one.stored.train, one.final.predictions[None])
     assert none.stored is None
-
-
-def test_no_more_predictions_are_held_at_once_than_asked_for(monkeypatch):
-    """Where a skeleton of times stands for all, chunks are of rows at all times."""
-    spectrum = spectrum_of(kernel_with(SPECTRA["power_law"](N)))
-    _, noisy, _ = labels_and_start(3)
-    tallied, tally = [], exact_curves.tally
-
-    def tally_of(predictions, *labels):
-        tallied.append(predictions.size)
-        return tally(predictions, *labels)
-
-    monkeypatch.setattr(exact_curves, "_LEAST_WORK", 0)
-    monkeypatch.setattr(exact_curves, "tally", tally_of)
-    times, held = np.arange(400.0), 400 * 3 * 5
-    method = ClosedForm(chunk_elements=held)
-    follow(spectrum, noisy, GradientDescent(0.9), times, method=method)
-    assert 0 < max(tallied) <= held
 
 
 def compiled_curves(n_time, *, chunk):

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ntk_air.dynamics.closed_form import exact_curves
 from ntk_air.dynamics.closed_form import skeleton as sk
 from ntk_air.dynamics.closed_form.chunks import chunk_length, in_chunks
 from ntk_air.dynamics.closed_form.eigenframe import EigenFrame, project
@@ -22,6 +23,7 @@ from ntk_air.problem import HeldOut
 from tests.dynamics.reference import noisy_problem
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.problems import random_orthogonal
+from tests.helpers.type_checks import without_type_checks
 
 N, N_TEST = 300, 37
 TIMES = np.unique(np.round(np.geomspace(1, 1e4, 150)))[-100:]
@@ -75,6 +77,26 @@ def test_curves_of_a_skeleton_are_the_direct_ones(rule, with_held_out):
             np.testing.assert_allclose(
                 getattr(part, curve), values, rtol=1e-11, atol=1e-12 * scale, err_msg=curve
             )
+
+
+@pytest.mark.parametrize("held", [1, 7_000, 10**9])
+def test_no_more_predictions_are_held_at_once_than_asked_for(held, monkeypatch):
+    """A skeleton gives all times at once, of as many rows as that allows, of one at least."""
+    asked = []
+    monkeypatch.setattr(exact_curves, "_LEAST_WORK", 0)
+    monkeypatch.setattr(exact_curves, "find_skeletons", lambda *_, n_time: "found")
+    monkeypatch.setattr(
+        exact_curves, "skeleton_curves", lambda *_, **options: asked.append(options)
+    )
+    frame = a_frame()
+    basis, times = project(frame), jnp.asarray(TIMES)
+    rule = GradientDescent(1.0)
+    with without_type_checks():  # neither of the two stands for what it gives
+        exact_curves.metric_curves(rule, frame, basis, times, chunk_elements=held)
+    (options,) = asked
+    assert options["skeletons"] == "found"
+    assert options["rows"] == 1 or options["rows"] * len(TIMES) * 3 <= held
+    assert options["rows"] <= N
 
 
 @pytest.mark.parametrize("top", ["isolated", "clustered"])

@@ -289,3 +289,12 @@ def test_the_allowance_for_scaling_covers_what_scaling_moves(dynamics):
     moved = np.abs(decays(values) - decays(scaled)).max()
     assert moved > 0.001
     assert moved <= measure._rounding(rate)
+
+
+def test_what_rank_deflation_left_out_is_added_to_the_uncertainty():
+    labels = labels_of(60)
+    found = label_quadrature(ProductOnly(matrix_of("power_law")), labels, 5)
+    planted = dataclasses.replace(found, dropped=found.dropped + 1e-3)
+    for name, measure in planted.measures().items():
+        without = found.measures()[name].uncertainty
+        assert measure.uncertainty - without == pytest.approx(1e-3, rel=1e-9)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ntk_air.spectrum.krylov.space import (
     random_block,
     require_space_memory,
     rounding,
+    space_bytes,
 )
 from tests.helpers.problems import SPECTRA, spectral_problem
 from tests.spectrum.operators import ProductOnly
@@ -89,6 +91,32 @@ def test_refusals():
         started_space().advance(ProductOnly(broken))
     with pytest.raises(MemoryBudgetError, match=r"30 vectors of length 60 needs .* fewer products"):
         require_space_memory(N, 30, WIDTH, max_bytes=1000)
+
+
+def test_a_space_and_its_passes_hold_no_more_than_is_said():
+    n, columns, width = 5_000, 24, 8
+
+    class Scaled(ProductOnly):
+        def matvec(self, vectors):
+            return np.linspace(1, 2, n)[:, None] * np.asarray(vectors)
+
+    first = np.linalg.qr(np.random.default_rng(0).standard_normal((n, width)))[0]
+
+    def fill():
+        space = KrylovSpace(n, columns)
+        space.append_pending(first)
+        while space.size < columns:
+            space.advance(Scaled(np.zeros((n, 0))))
+
+    fill()  # what is compiled and imported is no part of a space
+    tracemalloc.start()
+    try:
+        fill()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak <= space_bytes(n, columns, width)
+    assert peak > n * (columns + 3 * width) * 8  # and it is a pass that takes the room
 
 
 # What is kept of a computation, and what becomes of it.

@@ -29,11 +29,6 @@ class Factors:
     swapped: tuple[bool, ...]
     sizes: tuple[int, int, int, int]
 
-    @property
-    def n_entries(self) -> int:
-        """Entries of the gradient."""
-        return self.sizes[0] * self.sizes[2] * self.sizes[3]
-
 
 @dataclasses.dataclass(frozen=True)
 class LayerwisePlan:

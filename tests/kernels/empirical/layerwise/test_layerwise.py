@@ -17,7 +17,7 @@ from ntk_air.kernels.empirical.work import count_work
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.kernels.empirical.architectures import ARCHITECTURES, N_OUT
-from tests.kernels.empirical.small_network import NETWORK, PAIRS, PARAMS, X1
+from tests.kernels.empirical.small_network import NETWORK, PAIRS, PARAMS, X1, inputs
 
 
 def largest_difference(kernel, reference):
@@ -38,6 +38,15 @@ def test_every_architecture_in_both_precisions(name):
         kernel = LAYERWISE.tile(split(apply_fn, cast), x[:3], x[2:], outputs="full", n_out=N_OUT)
         assert kernel.dtype == precision
         assert largest_difference(kernel, reference) < bound
+
+
+def test_entries_that_two_uses_share_in_part_are_not_taken_apart():
+    def overlapping(params, x):
+        return x @ params + jnp.tanh(x[:, :3]) @ params[:3]
+
+    params, x = inputs(4, features=(N_OUT,)), inputs(5, features=(4,))
+    kernel = LAYERWISE.tile(split(overlapping, params), x, None, outputs="mean", n_out=N_OUT)
+    assert largest_difference(kernel, jacobian_kernel(overlapping, params, x)) < 1e-12
 
 
 # --- the two orders, and what is held at once ---------------------------------------------------
