@@ -85,6 +85,20 @@ def load_dataset(
     (300, 64)
     """
     check_choice("name", name, dataset_names())
+    options = _checked_options(name, data_dir, options)
+    for size, value, minimum in (("n_train", n_train, 1), ("n_test", n_test, 0)):
+        if value is not None:
+            check_whole_number(size, value, minimum=minimum)
+    sample = Sample(n_train, n_test, seed)
+    if name in _GENERATORS:
+        return _GENERATORS[name](sample, **options)
+    return assemble(name, _READERS[name](**options), sample)
+
+
+def _checked_options(
+    name: str, data_dir: str | os.PathLike[str] | None, options: dict[str, Any]
+) -> dict[str, Any]:
+    """The options with the folder, for a set that is looked for in one."""
     known = option_types(name)
     unknown = sorted(set(options) - set(known))
     if unknown:
@@ -93,23 +107,16 @@ def load_dataset(
         )
     for option, value in options.items():
         check_option(option, value, known[option])
-    for size, value, minimum in (("n_train", n_train, 1), ("n_test", n_test, 0)):
-        if value is not None:
-            check_whole_number(size, value, minimum=minimum)
-    sample = Sample(n_train, n_test, seed)
+    if "path" in known and "path" not in options:
+        raise ValueError(f"path must name the file of the data set {name!r}; got none")
     if is_looked_for(name):
-        options["data_dir"] = data_dir
-    elif data_dir is not None:
+        return options | {"data_dir": data_dir}
+    if data_dir is not None:
         raise ValueError(
             f"data_dir must be left out for {name!r}, which is not looked for in folders; "
             f"got {os.fspath(data_dir)!r}"
         )
-    if name in _GENERATORS:
-        return _GENERATORS[name](sample, **options)
-    reader = _READERS[name]
-    if "path" in known and "path" not in options:
-        raise ValueError(f"path must name the file of the data set {name!r}; got none")
-    return assemble(name, reader(**options), sample)
+    return options
 
 
 def dataset_options(name: str) -> tuple[str, ...]:
