@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_array, check_finite, check_floating, check_seed
+from ntk_air._base.checks import check_array, check_finite, check_floating, check_kind, check_seed
 from ntk_air._base.precision import Precision
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray, CrossKernel, KernelMatrix, Targets, TestTargets
@@ -111,6 +111,10 @@ class HeldOut(eqx.Module):
         *,
         initial: TestTargets | None = None,
     ):
+        for name, array in (("cross_kernel", cross_kernel), ("targets", targets)):
+            check_floating(f"held_out {name}", array)
+            if array.ndim != 2:
+                raise ValueError(f"held_out {name} must have two axes; got shape {array.shape}")
         initial = jnp.zeros_like(targets) if initial is None else initial
         named = {"cross_kernel": cross_kernel, "targets": targets, "initial": initial}
         for name, array in named.items():
@@ -176,6 +180,10 @@ class Problem:
     ):
         if operator is None and spectrum is None:
             raise ValueError("problem must have an operator or a spectrum; got neither")
+        check_kind("labels", labels, Labels)
+        check_kind("spectrum", spectrum, Spectrum, type(None))
+        check_kind("held_out", held_out, HeldOut, type(None))
+        check_kind("dataset", dataset, Dataset, type(None))
         self.labels, self.held_out, self.seed = labels, held_out, check_seed("seed", seed)
         self._operator = None if operator is None else as_operator(operator, "operator")
         self._spectrum, self._dataset = spectrum, dataset

@@ -69,6 +69,19 @@ def check_flag(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be True or False; got {shown(value)}")
 
 
+def check_kind(name: str, value: Any, *kinds: type) -> None:
+    """Require an object of one of these classes."""
+    if not isinstance(value, kinds):
+        expected = " or ".join("None" if each is type(None) else each.__name__ for each in kinds)
+        raise ValueError(f"{name} must be {expected}; got {shown(value)}")
+
+
+def check_callable(name: str, value: Any) -> None:
+    """Require what can be called."""
+    if not callable(value):
+        raise ValueError(f"{name} must be callable; got {shown(value)}")
+
+
 def check_positive(name: str, value: Any) -> None:
     """Require a finite number above zero."""
     number = _finite(value)
@@ -120,7 +133,7 @@ def check_seed(name: str, value: Any) -> int:
     return check_whole_number(name, value, maximum=LARGEST_SEED)
 
 
-def shown(value: object) -> str:
+def shown(value: Any) -> str:
     """A value as an error shows it: in one line of bounded length."""
     if is_array(value) and getattr(value, "ndim", 0):
         return f"an array of shape {np.shape(value)}"

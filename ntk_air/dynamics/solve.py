@@ -1,5 +1,6 @@
 """One verb: follow a rule on a problem, by whichever method can."""
 
+from ntk_air._base.checks import check_kind
 from ntk_air.dynamics.closed_form.exact import ClosedForm
 from ntk_air.dynamics.event_driven.event_driven import EventDriven
 from ntk_air.dynamics.filters.spectral import SpectralRule
@@ -98,6 +99,8 @@ def solve(
     >>> [round(float(d), 6) for d in run.train.rms_distance]
     [1.0, 1.054093, 1.414214]
     """
+    check_kind("problem", problem, Problem)
+    check_kind("descent", descent, Descent, type(None))
     _check_rule(rule, descent)
     carried = rule if isinstance(rule, Descent) else descent
     request = Request(times, store_at, Descent() if carried is None else carried)

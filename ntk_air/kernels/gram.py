@@ -12,7 +12,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air._base.checks import check_pair
+from ntk_air._base.checks import check_callable, check_pair
+from ntk_air._base.memory import check_budget
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels._tiling import MatrixNeed, assemble, kernel_tile_bytes, plan_tile
@@ -61,6 +62,9 @@ def gram_matrix(
         >>> theta.shape, bool((theta == theta.T).all())
         ((50, 50), True)
     """
+    check_callable("kernel", kernel)
+    check_callable("progress", progress)
+    check_budget(max_memory_bytes)
     if isinstance(kernel, AssemblingKernel):
         return kernel.assemble(x1, x2, max_memory_bytes=max_memory_bytes, progress=progress)
     check_pair(x1, x2)

@@ -13,6 +13,7 @@ from ntk_air._base.checks import (
     check_choice,
     check_finite,
     check_floating,
+    check_kind,
     check_seed,
     check_whole_number,
 )
@@ -121,6 +122,7 @@ def decompose(
         ([3.0, 1.0], 0)
     """
     as_precision(0.0, precision, what="the decomposition")  # refuses before anything is computed
+    check_kind("options", options, DecompositionOptions)
     operator = as_operator(kernel, "kernel")
     method = _choose_method(operator, top_k, method)
     top_k = _checked_top_k(operator.shape[0], top_k, method)

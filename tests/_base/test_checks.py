@@ -110,3 +110,12 @@ def test_what_is_shown_of_a_value_has_one_line_of_bounded_length():
     assert checks.shown("a" * 1000) == "'" + "a" * 199 + "…"
     assert checks.shown(10**5000) == "an int that is too long to be written"
     assert "\n" not in checks.shown({"a": "b", "c": np.ones(40)})
+
+
+def test_objects_and_callables_are_what_they_are_asked_to_be():
+    checks.check_kind("folder", None, str, type(None))
+    with pytest.raises(ValueError, match="folder must be str or None; got 3"):
+        checks.check_kind("folder", 3, str, type(None))
+    checks.check_callable("kernel", len)
+    with pytest.raises(ValueError, match="kernel must be callable; got an array of shape"):
+        checks.check_callable("kernel", X)

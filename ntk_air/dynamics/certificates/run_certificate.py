@@ -5,6 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
+from ntk_air._base.checks import check_kind
 from ntk_air._base.typing import Targets
 from ntk_air.dynamics.certificates.certificate import (
     Certificate,
@@ -47,6 +48,9 @@ def certify(problem: Problem, supervision: Supervision, run: Trajectory) -> Cert
     >>> certificate.issued, certificate.distance_bound(float("inf")) < 1e-6
     (True, True)
     """
+    check_kind("problem", problem, Problem)
+    check_kind("supervision", supervision, Supervision)
+    check_kind("run", run, Trajectory)
     if run.stored is None:
         raise ValueError("run must have outputs kept, by store_at, at the steps to try; got none")
     return first_certified_step(problem, supervision, run.stored, learning_rate=run.learning_rate)

@@ -16,7 +16,7 @@ from ntk_air.dynamics.closed_form.exact_curves import metric_curves, predictions
 from ntk_air.dynamics.filters.spectral import SpectralRule
 from ntk_air.dynamics.method import Method, Request, Rule, times_of
 from ntk_air.dynamics.rules import Descent, Flow
-from ntk_air.dynamics.run.inputs import RunInputs, Steps, spectrum_notes
+from ntk_air.dynamics.run.inputs import RunInputs, Steps, as_steps, spectrum_notes
 from ntk_air.dynamics.run.metrics import TrainMetrics
 from ntk_air.dynamics.run.trajectory import FinalState, StoredPredictions, Trajectory
 from ntk_air.problem import Problem
@@ -151,7 +151,7 @@ def _predictions_at(
 
 
 def _checked_times(name: str, times: Steps, *, may_be_empty: bool = False) -> np.ndarray:
-    steps = np.asarray(times, dtype=np.float64)
+    steps = as_steps(name, times)
     if steps.ndim != 1 or (len(steps) == 0 and not may_be_empty):
         raise ValueError(f"{name} must be a list of steps, (n_time,); got shape {steps.shape}")
     check_finite(name, steps)

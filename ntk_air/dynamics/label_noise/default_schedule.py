@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_seed, check_whole_number
+from ntk_air._base.checks import check_kind, check_seed, check_whole_number
 from ntk_air._base.typing import Targets
 from ntk_air.dynamics.label_noise.flip_likelihood import FlipFit, class_shares, fit_flips
 from ntk_air.dynamics.label_noise.noise_estimate import NoiseEstimate, check_noisy, estimate_noise
@@ -93,6 +93,7 @@ def default_schedule(problem: Problem, *, folds: int = 5, seed: int = 0) -> Defa
     >>> na.default_schedule(problem).rounds.supervision.label_function
     Sharpened(temperature=...)
     """
+    check_kind("problem", problem, Problem)
     spectrum = problem.spectrum
     labels = check_noisy(spectrum, problem.noisy)
     folds = check_whole_number("folds", folds, minimum=2, maximum=labels.shape[0])

@@ -1,12 +1,13 @@
 """What every run is given, checked before work starts and brought to one precision."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from ntk_air._base.checks import as_number, is_array, shown
 from ntk_air._base.typing import Targets
 from ntk_air.dynamics.run.losses import Loss
 from ntk_air.dynamics.run.recording import ReferenceLabels
@@ -71,7 +72,7 @@ def check_times(
     Raises:
         ValueError: naming what breaks this.
     """
-    steps = np.asarray(times, float)
+    steps = as_steps("times", times)
     if steps.ndim != 1 or steps.size == 0:
         raise ValueError(f"times must be a non-empty list of steps; got shape {steps.shape}")
     whole = (steps >= 0) & (np.isfinite(steps) | may_be_infinite) & (steps == np.floor(steps))
@@ -85,11 +86,29 @@ def check_times(
             f"times must be ascending, none twice; got {steps[drops[0]]:g} before "
             f"{steps[drops[0] + 1]:g}"
         )
-    stored = np.asarray(store_at, float)
+    stored = as_steps("store_at", store_at)
     unknown = np.setdiff1d(stored, steps)
     if unknown.size:
         raise ValueError(f"store_at must be among times; got {unknown.tolist()}")
     return tuple(steps.tolist()), frozenset(stored.tolist())
+
+
+def as_steps(name: str, steps: Any) -> np.ndarray:
+    """Numbers of steps as floats, none of them changed.
+
+    Raises:
+        ValueError: text, truth values, complex numbers, and whole numbers beyond 2^53.
+    """
+    listed = steps if is_array(steps) or not isinstance(steps, Iterable) else list(steps)
+    if isinstance(listed, list) and any(isinstance(as_number(each), bool) for each in listed):
+        raise ValueError(f"{name} must be numbers of steps; got {shown(listed)}")
+    given = np.asarray(listed if not isinstance(listed, list) or listed else np.zeros(0))
+    if given.dtype.kind not in "iuf":
+        raise ValueError(f"{name} must be numbers of steps; got {shown(listed)}")
+    floats = given.astype(float)
+    if given.dtype.kind in "iu" and (np.abs(floats) > 2.0**53).any():
+        raise ValueError(f"{name} must be at most 2^53 steps; got {shown(listed)}")
+    return floats
 
 
 def stop_steps(start: int, steps: tuple[int, ...], every: int | None) -> Iterator[int]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ntk_air._base.checks import check_pair
+from ntk_air._base.checks import check_callable, check_pair
 from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
 from ntk_air.kernels._tiling import (
     HOST_TILES,
@@ -123,6 +123,7 @@ def make_task(
     apply_fn: ApplyFn, params: Parameters, x1: AnyArray, x2: AnyArray | None, *, outputs: Outputs
 ) -> Task:
     """Check all arguments before any work starts."""
+    check_callable("apply_fn", apply_fn)
     check_pair(x1, x2)
     rows = np.asarray(x1)
     dtype = jax.dtypes.canonicalize_dtype(rows.dtype)

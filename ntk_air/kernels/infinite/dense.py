@@ -38,6 +38,9 @@ from ntk_air.kernels.infinite.recursion import (
 _HELD_MATRICES = 10
 """Arrays of the kernel's shape that XLA holds at the peak, the result included."""
 
+_DEEPEST = 2**31 - 1
+"""Layers that a loop counts to."""
+
 _HELD_INPUTS = 2
 """Arrays of the inputs' shape: unit rows, and a copy of the inputs."""
 
@@ -107,7 +110,7 @@ class DenseNTK(eqx.Module):
         bias_variance: float = 0.0,
         bias_initialisation: BiasInitialisation = "normal",
     ):
-        self.depth = check_whole_number("depth", depth, minimum=1)
+        self.depth = check_whole_number("depth", depth, minimum=1, maximum=_DEEPEST)
         self.activation = as_activation(activation)
         if weight_variance is None:
             weight_variance = 1 / self.activation.unit_second_moment()

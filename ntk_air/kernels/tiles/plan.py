@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air._base.checks import check_inputs, check_whole_number
+from ntk_air._base.checks import check_callable, check_inputs, check_whole_number
 from ntk_air._base.precision import Precision, as_precision
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels._tiling import MatrixNeed, TileLimits, kernel_tile_bytes, plan_tile
@@ -34,6 +34,7 @@ def plan_tiles(
         max_memory_bytes: a bound in bytes on what a product holds; ``None`` is no bound.
         tiles_held: tiles that a product holds beside what it computes from one of them.
     """
+    check_callable("kernel", kernel)
     check_inputs("x", x)
     check_whole_number("largest_tile", largest_tile, minimum=1)
     inputs = np.asarray(x)

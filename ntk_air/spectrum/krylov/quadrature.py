@@ -11,6 +11,7 @@ from ntk_air._base.checks import (
     check_array,
     check_finite,
     check_floating,
+    check_kind,
     check_whole_number,
     shown,
 )
@@ -148,6 +149,7 @@ def label_quadrature(
         (True, 1.0)
     """
     check_operator("operator", operator)
+    check_kind("checkpoint", checkpoint, Checkpoint, type(None))
     check_budget(max_memory_bytes)
     n_products = check_whole_number("n_products", n_products, minimum=1)
     columns = _columns(labels, operator.shape[0])

@@ -12,7 +12,13 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air._base.checks import check_fraction, check_positive, check_seed, check_whole_number
+from ntk_air._base.checks import (
+    check_fraction,
+    check_kind,
+    check_positive,
+    check_seed,
+    check_whole_number,
+)
 from ntk_air._base.memory import check_budget, require_memory
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air.kernels.operators.operator import KernelOperator, check_operator
@@ -147,6 +153,8 @@ def top_modes(
         (True, (50, 4))
     """
     check_operator("operator", operator)
+    check_kind("options", options, TopModesOptions)
+    check_kind("checkpoint", checkpoint, Checkpoint, type(None))
     check_budget(max_memory_bytes)
     top_k = check_whole_number("top_k", top_k, minimum=1, maximum=operator.shape[0])
     search = _begin(operator, top_k, options, max_memory_bytes)
