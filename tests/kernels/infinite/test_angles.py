@@ -58,6 +58,19 @@ def test_close_pairs_have_angles_accurate_relative_to_their_size(dtype, sign):
     assert (np.abs(measured - wanted)[~close] < fair).all()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "angles"), [(np.float32, (0.06, 0.1, 0.18)), (np.float64, (0.02, 0.03, 0.04))]
+)
+def test_pairs_whose_gap_a_matrix_product_gives_to_half_its_digits_are_refined(dtype, angles):
+    """Up to 1 − cos θ = ε^¼, or 10⁻³, where ε/(1 − cos θ) is far above ε."""
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal(20)
+    others = np.stack([turned(x, angle, rng) for angle in 8 * angles]).astype(dtype)
+    measured, _ = angles_between(x[None].astype(dtype), others)
+    wanted = true_angles(x[None].astype(dtype), others)
+    np.testing.assert_allclose(measured, wanted, rtol=8 * np.finfo(dtype).eps)
+
+
 @every_dtype
 def test_norms_and_angles_may_be_very_different(dtype):
     rng = np.random.default_rng(1)

@@ -22,6 +22,7 @@ from ntk_air.networks.training.supervised_rule import SupervisedRule
 from ntk_air.networks.training.train import train
 from ntk_air.networks.training.train_checkpoints import Checkpoints
 from ntk_air.networks.training.train_step import TrainingSetup, advance, outputs_of, start
+from ntk_air.networks.training.training_rules import Batch
 from ntk_air.problem import HeldOut, Labels, Problem
 from tests.helpers.lowering import assert_lowers
 from tests.networks.training.linear_network import (
@@ -89,6 +90,19 @@ def test_a_linear_network_follows_its_kernel(teacher, subtract_initial):
         np.testing.assert_allclose(network.curves()[name], curve, atol=1e-10, err_msg=name)
     assert jnp.isfinite(network.final.resume.params).all()
     assert jax.tree.structure(network.final.resume.params) == jax.tree.structure(PARAMS)
+
+
+def test_a_teacher_is_renewed_where_the_warm_up_and_each_epoch_end():
+    supervision = sv.Supervision(sv.Identity(), sv.Constant(0.5), sv.LastEpoch(4), warm_up=2)
+    rule, seen_at = SupervisedRule(supervision, SquareLoss()), []
+    state = rule.init(N_TRAIN, N_OUT, np.dtype(float))
+    for step in range(12):
+        now = jnp.full((N_TRAIN, N_OUT), float(step))
+        at = jnp.asarray(step)
+        batch = Batch(INPUTS, NOISY, np.arange(N_TRAIN), None, at, at, at == at, jax.random.key(0))
+        state = rule.prepare(state, lambda now=now: now, batch)
+        seen_at.append(float(state.outputs[0, 0]))
+    assert seen_at == [0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 10, 10]
 
 
 LABELS_OF_MINIBATCHES = sv.Sharpened(0.4)
@@ -163,9 +177,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, every):
     resumed = minibatches(
         optimiser=Adam(0.01),
         checkpoints=kept,
-        progress=lambda what, done, total: seen.append(done),
+        progress=lambda what, done, total: seen.append((done, total)),
     )
-    assert seen[0] == 5
+    assert seen[0] == (5, TIMES[-1])
+    assert seen[-1] == (TIMES[-1], TIMES[-1])
     again = minibatches(optimiser=Adam(0.01), checkpoints=kept)
     for run in (resumed, again):
         for name, curve in whole.curves().items():
@@ -178,6 +193,11 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, every):
             np.testing.assert_array_equal(mine, theirs)
     with pytest.raises(ValueError, match=r"folder of this very run.*holds another"):
         minibatches(optimiser=Adam(0.02), checkpoints=kept)
+
+
+def test_descent_is_told_from_heavy_ball():
+    assert as_optimiser(Descent(0.1)).describe() == "gradient descent"
+    assert as_optimiser(Descent(0.1, momentum=0.9)).describe() == "heavy ball (0.9)"
 
 
 def test_a_trajectory_goes_on_where_it_ended():
