@@ -167,7 +167,7 @@ def test_float64_in_a_32_bit_process_is_refused():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"depth": 0}, "depth must be a whole number, at least 1; got 0"),
+        ({"depth": 0}, "depth must be a whole number, .*; got 0"),
         ({"depth": 2.5}, "depth must be a whole number"),
         ({"weight_variance": 0.0}, "weight_variance must be a finite number above 0"),
         ({"weight_variance": float("inf")}, "weight_variance must be a finite number above 0"),
