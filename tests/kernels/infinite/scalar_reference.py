@@ -1,0 +1,107 @@
+"""Deep kernels of a pair of inputs in some hundred digits: the textbook's recursion of covariances.
+
+With so many digits nothing is lost by differences, so that each formula is the plainest there is.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import mpmath
+from mpmath import mpf
+
+
+class Kernels(NamedTuple):
+    """At one depth: Θ, Σ, and √(Σ(x, x)·Σ(x', x'))."""
+
+    ntk: mpf
+    nngp: mpf
+    scale: mpf
+
+
+def erf(q11, q12, q22):
+    """Williams 1997."""
+    product = (1 + 2 * q11) * (1 + 2 * q22)
+    kappa = 2 / mpmath.pi * mpmath.asin(2 * q12 / mpmath.sqrt(product))
+    return kappa, 4 / (mpmath.pi * mpmath.sqrt(product - 4 * q12**2))
+
+
+def sine(q11, q12, q22):
+    """By the characteristic function of a Gaussian."""
+    difference = mpmath.exp(-(q11 + q22 - 2 * q12) / 2)
+    total = mpmath.exp(-(q11 + q22 + 2 * q12) / 2)
+    return (difference - total) / 2, (difference + total) / 2
+
+
+def cosine(q11, q12, q22):
+    """The same, exchanged."""
+    return sine(q11, q12, q22)[::-1]
+
+
+def gelu(q11, q12, q22):
+    """By Stein's identity; κ̇ is the derivative of κ in q12."""
+    determinant = q11 * q22 - q12**2
+    m = 1 + q11 + q22 + determinant
+    r = 1 / (1 + q11) + 1 / (1 + q22)
+    positive = mpf(1) / 4 + mpmath.atan(q12 / mpmath.sqrt(m)) / (2 * mpmath.pi)
+    quadratic, weight = determinant + r * q12**2, 1 / (2 * mpmath.pi * mpmath.sqrt(m))
+    slope = positive + weight * q12 * (2 * r - 1 + quadratic / m)
+    return positive * q12 + weight * quadratic, slope
+
+
+def relu(q11, q12, q22):
+    """Cho, Saul 2009."""
+    scale = mpmath.sqrt(q11 * q22)
+    correlation = max(mpf(-1), min(mpf(1), q12 / scale))
+    angle = mpmath.acos(correlation)
+    rest = mpmath.pi - angle
+    kappa = scale * (mpmath.sin(angle) + rest * correlation) / (2 * mpmath.pi)
+    return kappa, rest / (2 * mpmath.pi)
+
+
+DUALS: dict[str, Callable] = {
+    "relu": relu,
+    "erf": erf,
+    "sine": sine,
+    "cosine": cosine,
+    "gelu": gelu,
+}
+
+
+def kernels(
+    name: str, inputs: tuple, variances: tuple[float, float], depths: Iterable[int]
+) -> dict[int, Kernels]:
+    """Both kernels at some depths, of the inputs as they are stored."""
+    dual, depths = DUALS[name], set(depths)
+    with mpmath.workdps(60 + 2 * int(max(depths) * mpmath.log10(1 + variances[0]))):
+        x, y = ([mpf(float(value)) for value in vector] for vector in inputs)
+        weight, bias = map(mpf, variances)
+
+        def product(u, v):
+            return weight * mpmath.fdot(u, v) / len(u) + bias
+
+        # Equal inputs are one input, at any number of digits; opposite ones are for odd functions.
+        sign = 1 if x == y else -1
+        odd = bias == 0 and name in ("erf", "sine")
+        one = x == y or (odd and x == [-value for value in y])
+        q11, q12, q22 = product(x, x), product(x, y), product(y, y)
+        ntk, found = q12, {}
+        for depth in range(1, max(depths) + 1):
+            if depth > 1:
+                own1, slope = dual(q11, q11, q11)
+                own2, kappa = own1, sign * own1
+                if not one:
+                    own2, (kappa, slope) = dual(q22, q22, q22)[0], dual(q11, q12, q22)
+                q11, q12, q22 = (weight * q + bias for q in (own1, kappa, own2))
+                ntk = q12 + weight * slope * ntk
+            if depth in depths:
+                found[depth] = Kernels(ntk, q12, mpmath.sqrt(q11 * q22))
+        return found
+
+
+def relative_errors(found, wanted: Iterable[tuple[mpf, mpf]]) -> list[float]:
+    """Errors of values by the larger of the value and the scale that comes with it."""
+    pairs = zip(found, wanted, strict=True)
+    return [
+        float(abs(mpf(float(value)) - right) / max(abs(right), scale))
+        for value, (right, scale) in pairs
+    ]
