@@ -1,7 +1,7 @@
 """Worst relative errors of deep dense kernels, by activation, depth and precision.
 
-``python -m benchmarks.precision`` compares NTK and NNGP with a recursion of covariances in some
-hundred digits, at the inputs as they are stored, and writes the table of ``docs/precision.md``.
+``python -m benchmarks.precision`` compares NTK and NNGP with a recursion of covariances in 60
+digits or more, at the inputs as they are stored, and writes the table of ``docs/precision.md``.
 """
 
 import dataclasses
@@ -48,6 +48,7 @@ class Config:
 def main(config: Config) -> None:
     """Compare all, and write the page."""
     jax.config.update("jax_enable_x64", True)
+    command = shlex.join(["python", "-m", "benchmarks.precision", *sys.argv[1:]])
     rows = []
     for name, dtype in itertools.product(config.activations, _PROMISED):
         found = compared(config, name, dtype)
@@ -58,8 +59,7 @@ def main(config: Config) -> None:
             row.append(worst + (f" ({refused} of {given} refused)" if refused else ""))
         rows.append(row)
         print(*row, sep=" | ", flush=True)
-    command = shlex.join(["python", "-m", "benchmarks.precision", *sys.argv[1:]])
-    config.out.write_text(page(config, rows, command), encoding="utf-8")
+        config.out.write_text(page(config, rows, command), encoding="utf-8")
 
 
 def compared(config: Config, name: str, dtype: str) -> dict[int, tuple[list[float], int, int]]:
@@ -68,7 +68,7 @@ def compared(config: Config, name: str, dtype: str) -> dict[int, tuple[list[floa
     found = {depth: ([], 0, 0) for depth in config.depths}
     for variances in itertools.product(config.weight_variances, config.bias_variances):
         formula = name.removesuffix(" by quadrature")
-        wanted = [kernels(formula, (x1[0], y), variances, config.depths) for y in x2]
+        measured = {}
         for depth, kind in itertools.product(config.depths, ("ntk", "nngp")):
             network = DenseNTK(
                 depth=depth,
@@ -78,13 +78,15 @@ def compared(config: Config, name: str, dtype: str) -> dict[int, tuple[list[floa
             )
             errors, refused, given = found[depth]
             try:
-                measured = np.asarray(getattr(network, kind)(x1, x2))[0]
+                measured[depth, kind] = np.asarray(getattr(network, kind)(x1, x2))[0]
             except ValueError:
-                found[depth] = errors, refused + 1, given + 1
-                continue
-            pairs = [(getattr(one[depth], kind), one[depth].scale) for one in wanted]
-            errors.append(max(relative_errors(measured, pairs)))
+                refused += 1
             found[depth] = errors, refused, given + 1
+        depths = {depth for depth, _ in measured}
+        wanted = [kernels(formula, (x1[0], y), variances, depths) for y in x2] if depths else []
+        for (depth, kind), values in measured.items():
+            pairs = [(getattr(one[depth], kind), one[depth].scale) for one in wanted]
+            found[depth][0].append(max(relative_errors(values, pairs)))
     return found
 
 
@@ -106,11 +108,12 @@ def page(config: Config, rows: list[list[str]], command: str) -> str:
     biases = ", ".join(f"{variance:g}" for variance in config.bias_variances)
     return f"""# Precision through depth
 
-Worst relative errors of `DenseNTK`, NTK and NNGP alike, against a recursion of covariances in some
-hundred digits, over weight variances {config.weight_variances[0]:g} to
+Worst relative errors of `DenseNTK`, NTK and NNGP alike, against a recursion of covariances in 60
+digits or more, over weight variances {config.weight_variances[0]:g} to
 {config.weight_variances[-1]:g}, bias variances {biases},
 and angles between inputs of 0, 10⁻⁸ to π. The reference takes the inputs as they are stored. An
-error is relative to the value or, where that is smaller, to √(Σ(x, x)·Σ(x', x')).
+error is relative to the value or, where that is smaller, to √(Σ(x, x)·Σ(x', x')); what is below the
+least normal number of its precision may become 0.
 
 Promised are 10⁻¹² in float64 and 10⁻⁵ in float32, or a refusal that names the depth and what it
 multiplies: a kernel that overflows; roundings that add up over the layers (the NTK of a network

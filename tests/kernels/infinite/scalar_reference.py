@@ -1,12 +1,13 @@
-"""Deep kernels of a pair of inputs in some hundred digits: the textbook's recursion of covariances.
+"""Deep kernels of a pair of inputs in 60 digits or more: the textbook's recursion of covariances.
 
-With so many digits nothing is lost by differences, so that each formula is the plainest there is.
+With so many digits little is lost by differences, so that each formula is the plainest there is.
 """
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import mpmath
+import numpy as np
 from mpmath import mpf
 
 
@@ -72,7 +73,9 @@ def kernels(
 ) -> dict[int, Kernels]:
     """Both kernels at some depths, of the inputs as they are stored."""
     dual, depths = DUALS[name], set(depths)
-    with mpmath.workdps(60 + 2 * int(max(depths) * mpmath.log10(1 + variances[0]))):
+    # GELU's determinant, of variances that grow without bound, is a difference of their squares.
+    growth = mpmath.log10(1 + variances[0]) if name == "gelu" else 0
+    with mpmath.workdps(60 + 2 * int(max(depths) * growth)):
         x, y = ([mpf(float(value)) for value in vector] for vector in inputs)
         weight, bias = map(mpf, variances)
 
@@ -99,9 +102,10 @@ def kernels(
 
 
 def relative_errors(found, wanted: Iterable[tuple[mpf, mpf]]) -> list[float]:
-    """Errors of values by the larger of the value and the scale that comes with it."""
+    """Errors of values by the value, the scale that comes with it or the least normal number."""
+    least = float(np.finfo(found.dtype).tiny)
     pairs = zip(found, wanted, strict=True)
     return [
-        float(abs(mpf(float(value)) - right) / max(abs(right), scale))
+        float(abs(mpf(float(value)) - right) / max(abs(right), scale, least))
         for value, (right, scale) in pairs
     ]

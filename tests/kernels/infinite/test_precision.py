@@ -1,4 +1,4 @@
-"""Deep kernels against some hundred digits: the promised accuracy, or a refusal that says why."""
+"""Deep kernels against 60 digits: the promised accuracy, or a refusal that says why."""
 
 import jax
 import numpy as np
