@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_a_space_and_its_passes_hold_no_more_than_is_said():
     n, columns, width = 5_000, 24, 8
 
     class Scaled(ProductOnly):
-        def matvec(self, vectors):
+        def matvec(self, vectors) -> Any:
             return np.linspace(1, 2, n)[:, None] * np.asarray(vectors)
 
     first = np.linalg.qr(np.random.default_rng(0).standard_normal((n, width)))[0]
