@@ -39,7 +39,7 @@ class Config:
     at_least: float = 0.9
     """Score below which the exit status is 1."""
     timeout_s: float = 300.0
-    """Seconds after which tests that do not end have noticed."""
+    """Seconds after which tests that do not end have noticed nothing: the machine may be slow."""
     out: Path | None = None
     """JSON file for the outcomes."""
 
@@ -119,7 +119,7 @@ def _tested(mutant: Mutant, copy: Path, timeout_s: float) -> tuple[bool, str]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return True, "they do not end"
+        return False, "undecided"
     if ended.returncode == 0:
         return False, ""
     if ended.returncode != _FAILED:

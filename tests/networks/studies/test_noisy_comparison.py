@@ -1,5 +1,7 @@
 """The comparison of methods: nothing in it may look at clean labels but its scores."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import numpy as np
@@ -10,7 +12,9 @@ from ntk_air.data.noise import SymmetricNoise
 from ntk_air.dynamics import supervision as sv
 from ntk_air.dynamics.rounds import Rounds
 from ntk_air.lab.report.network_results import comparison_numbers, run_arrays
+from ntk_air.networks.studies import noisy_comparison
 from ntk_air.networks.studies.noisy_comparison import TrainingPlan, compare_methods
+from ntk_air.networks.training.minibatches import Minibatches
 
 NOISY_ONLY = ("distance", "cross_entropy", "early_stopping")
 PLAN = TrainingPlan(widths=(8,), n_epochs=10, batch_size=20, least_passes=2, methods=NOISY_ONLY)
@@ -69,6 +73,13 @@ def test_shortened_runs_are_the_beginnings_of_others(runs):
             np.testing.assert_array_equal(curve, runs[whole].trajectory.curves()[name][:end])
     passes = runs["self_distillation"].passes[-1]
     np.testing.assert_allclose(runs["square_loss"].passes[-1], passes, atol=1.0)
+
+
+def test_an_epoch_of_progressive_self_distillation_is_a_pass_of_its_batches(dataset):
+    plan = dataclasses.replace(PLAN, batch_size=25)  # of 60 examples: ten are left out
+    rule = noisy_comparison._Comparison(dataset, plan, 0)._rule("progressive")
+    assert rule.teacher.steps_per_epoch() == rule.warm_up == 2
+    assert Minibatches(25, jax.random.key(0)).steps_per_pass(60) == 2
 
 
 def test_scores_are_those_of_the_curves(runs):
