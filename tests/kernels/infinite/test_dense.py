@@ -121,6 +121,15 @@ def test_close_and_opposite_inputs_lose_no_digits(dtype, depth, bias_variance, k
     assert error[refined].max() < 4 * depth * np.finfo(dtype).eps
 
 
+def test_near_inputs_of_one_set_are_as_accurate_as_those_of_two():
+    rows = np.concatenate(close_pairs(np.float32))
+    architecture = DenseNTK(depth=3)
+    one, two = np.asarray(architecture(rows)), np.asarray(architecture(rows, rows))
+    scale = np.sqrt(np.outer(np.diag(one), np.diag(one)))
+    relative = np.abs(one - two) / np.where(scale > 0, scale, 1)
+    assert relative.max() < 16 * np.finfo(np.float32).eps
+
+
 @pytest.mark.parametrize("depth", [1, 3])
 def test_depth_counts_weight_layers(depth):
     """With φ = identity and unit variances every layer adds x·x'/d once: Θ = depth·x·x'/d."""
