@@ -78,6 +78,7 @@ def test_shortened_runs_are_the_beginnings_of_others(runs):
 def test_an_epoch_of_progressive_self_distillation_is_a_pass_of_its_batches(dataset):
     plan = dataclasses.replace(PLAN, batch_size=25)  # of 60 examples: ten are left out
     rule = noisy_comparison._Comparison(dataset, plan, 0)._rule("progressive")
+    assert isinstance(rule, sv.Supervision)
     assert rule.teacher.steps_per_epoch() == rule.warm_up == 2
     assert Minibatches(25, jax.random.key(0)).steps_per_pass(60) == 2
 

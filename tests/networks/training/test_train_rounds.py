@@ -64,6 +64,17 @@ def test_a_linear_network_follows_the_rounds_of_its_kernel(momentum):
         np.testing.assert_allclose(walked, exact, atol=SLOWNESS / 4, err_msg=name)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("time", [3.0, 1000.0])
+def test_rates_add_up_to_the_time_that_is_walked(time, momentum):
+    schedule = FlowTimeSchedule(50, momentum=momentum, least_passes=1)
+    steps = schedule.n_steps(time, n_train=200)
+    descent = schedule.optimiser(time, 200, largest_eigenvalue=7.0)
+    rates = np.asarray(jax.vmap(descent.rate)(np.arange(steps)), np.float64)
+    assert (np.diff(rates) < 0).all()
+    assert rates.sum() / (1 - momentum) == pytest.approx(time / 7, rel=1e-5)
+
+
 def test_the_finish_learns_the_last_labels_alone():
     """From the labels of the round before it, in four epochs, recorded by passes."""
     before = walk(rounds_of(), pace()).trajectory.final.predictions
