@@ -5,14 +5,21 @@ Arrays alone, checked once. ``make_problem`` builds one from a data set and a ke
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, get_args
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_array, check_finite, check_floating, check_kind, check_seed
+from ntk_air._base.checks import (
+    check_array,
+    check_choice,
+    check_finite,
+    check_floating,
+    check_kind,
+    check_seed,
+)
 from ntk_air._base.precision import Precision
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray, CrossKernel, KernelMatrix, Targets, TestTargets
@@ -380,6 +387,8 @@ def make_problem(
     >>> problem.n_train, problem.n_out, problem.spectrum.complete
     (60, 10, True)
     """
+    check_kind("dataset", dataset, Dataset)
+    check_choice("precision", precision, get_args(Precision))
     inputs, bound = dataset.inputs.astype(precision), max_memory_bytes
     require_decomposition_memory(len(inputs), precision=precision, max_bytes=bound)
 

@@ -77,16 +77,32 @@ def check_kind(name: str, value: Any, *kinds: type) -> None:
 
 
 def check_callable(name: str, value: Any) -> None:
-    """Require what can be called."""
-    if not callable(value):
+    """Require what can be called, an instance where it is of a class."""
+    if not callable(value) or isinstance(value, type):
         raise ValueError(f"{name} must be callable; got {shown(value)}")
 
 
+def check_list(name: str) -> Callable[[Any], tuple[Any, ...]]:
+    """A converter for a field that is a list, a tuple or a vector; texts and numbers are none."""
+
+    def convert(values: Any) -> tuple[Any, ...]:
+        if isinstance(values, list | tuple | range) or (is_array(values) and values.ndim == 1):
+            return tuple(values)
+        raise ValueError(f"{name} must be a list; got {shown(values)}")
+
+    return convert
+
+
 def check_positive(name: str, value: Any) -> None:
-    """Require a finite number above zero."""
+    """Require a finite number above zero; below the least normal number digits are lost."""
     number = _finite(value)
     if number is None or not number > 0:
         raise ValueError(f"{name} must be a finite number above 0; got {shown(value)}")
+    if number < sys.float_info.min:
+        raise ValueError(
+            f"{name} must be at least the least normal number, {sys.float_info.min:.3g}; got "
+            f"{shown(value)}"
+        )
 
 
 def check_at_least(name: str, value: Any, minimum: float | int) -> None:

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from ntk_air._base.checks import check_positive
+from ntk_air._base.checks import as_number, check_positive
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -27,13 +27,21 @@ def parse_bytes(text: str) -> int:
     unit = match.group(2).upper() if match else None
     if match is None or unit not in _UNITS:
         raise ValueError(f"expected a size such as '2GiB' or '500MB'; got {text!r}")
-    return int(float(match.group(1)) * _UNITS[unit])
+    try:
+        return int(float(match.group(1)) * _UNITS[unit])
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"expected a size such as '2GiB' or '500MB'; got {text!r}") from error
 
 
-def check_budget(max_memory_bytes: Any) -> None:
-    """Require a budget that is a number of bytes; ``None`` is no budget."""
-    if max_memory_bytes is not None:
-        check_positive("max_memory_bytes", max_memory_bytes)
+def check_budget(max_memory_bytes: Any) -> Any:
+    """Require a budget that is a number of bytes, and return it as Python's own.
+
+    NumPy's small integers would overflow in sums with it. ``None`` is no budget.
+    """
+    if max_memory_bytes is None:
+        return None
+    check_positive("max_memory_bytes", max_memory_bytes)
+    return as_number(max_memory_bytes)
 
 
 def require_memory(*, what: str, needed_bytes: int, max_bytes: Any, way_out: str) -> None:
@@ -45,7 +53,7 @@ def require_memory(*, what: str, needed_bytes: int, max_bytes: Any, way_out: str
         max_bytes: the budget in bytes; ``None`` is no budget.
         way_out: the words that say what the user can do instead.
     """
-    check_budget(max_bytes)
+    max_bytes = check_budget(max_bytes)
     if max_bytes is not None and needed_bytes > max_bytes:
         raise MemoryBudgetError(
             f"{what} needs {format_bytes(needed_bytes)} and the budget is "

@@ -5,6 +5,7 @@ import math
 import equinox as eqx
 import numpy as np
 
+from ntk_air._base.checks import check_kind
 from ntk_air._base.typing import Targets
 from ntk_air.air.energies import energy_shares
 from ntk_air.spectrum.result import Spectrum
@@ -87,14 +88,16 @@ def kernel_target_alignment(spectrum: Spectrum, labels: Targets) -> float:
     0.9
     """
     _require_complete(spectrum, "kernel_target_alignment")
-    # ‖yyᵀ‖_F = ‖yᵀy‖_F, and the second is n_out × n_out.
-    gram = np.asarray(labels).T @ np.asarray(labels)
     values, shares = np.asarray(spectrum.eigenvalues), np.asarray(energy_shares(spectrum, labels))
+    # ‖yyᵀ‖_F = ‖yᵀy‖_F, and the second is n_out × n_out; the alignment has no unit.
+    scaled = np.ldexp(np.asarray(labels, np.float64), -np.frexp(np.max(np.abs(labels)))[1])
+    gram = scaled.T @ scaled
     inner = float(values @ shares) * float(np.trace(gram))
     return inner / float(np.linalg.norm(values) * np.linalg.norm(gram))
 
 
 def _require_complete(spectrum: Spectrum, function: str) -> None:
+    check_kind("spectrum", spectrum, Spectrum)
     if not spectrum.complete:
         raise ValueError(
             f"spectrum must be complete for {function}; got the top {spectrum.n_mode} of "

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from ntk_air._base.checks import check_fraction, check_whole_number
 from ntk_air._base.typing import Curve, Targets, Times
 from ntk_air.air.area import area_under_curve, bracket_crossing, share_at, shares_at, time_span
-from ntk_air.air.energies import Shares, batched_energy_shares
+from ntk_air.air.energies import Shares, batched_energy_shares, one_draw
 from ntk_air.air.rates import Dynamics, ModeRates, checked_times, retrieval_rates
 from ntk_air.spectrum.result import Spectrum
 
@@ -264,8 +264,8 @@ def _modes(
     return with_outside(
         spectrum,
         retrieval_rates(spectrum, learning_rate=learning_rate, dynamics=dynamics),
-        batched_energy_shares(spectrum, signal[None], name="signal"),
-        batched_energy_shares(spectrum, noise[None], name="noise"),
+        batched_energy_shares(spectrum, one_draw("signal", signal), name="signal"),
+        batched_energy_shares(spectrum, one_draw("noise", noise), name="noise"),
     )
 
 

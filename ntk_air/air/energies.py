@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_finite
+from ntk_air._base.checks import check_array, check_finite, check_kind
 from ntk_air._base.typing import AnyArray, Targets
 from ntk_air.spectrum.result import Spectrum
 
@@ -50,7 +50,15 @@ def energy_shares(spectrum: Spectrum, labels: Targets, *, name: str = "labels") 
     Raises:
         ValueError: if ``labels`` has another number of rows, is not finite, or is all zero.
     """
-    return batched_energy_shares(spectrum, labels[None], name=name)[0]
+    return batched_energy_shares(spectrum, one_draw(name, labels), name=name)[0]
+
+
+def one_draw(name: str, labels: Targets) -> LabelDraws:
+    """A label matrix as the only one of several, (1, n_train, n_out)."""
+    check_array(name, labels)
+    if labels.ndim != 2:
+        raise ValueError(f"{name} must have shape (n_train, n_out); got {labels.shape}")
+    return labels[None]
 
 
 def batched_energy_shares(spectrum: Spectrum, draws: LabelDraws, *, name: str = "draws") -> Shares:
@@ -64,6 +72,7 @@ def batched_energy_shares(spectrum: Spectrum, draws: LabelDraws, *, name: str = 
     Raises:
         ValueError: if one has another number of rows, is not finite, or is all zero.
     """
+    check_kind("spectrum", spectrum, Spectrum)
     if draws.shape[1] != spectrum.n_train:
         raise ValueError(
             f"{name} must have one row for each of the {spectrum.n_train} training inputs; "
@@ -72,7 +81,10 @@ def batched_energy_shares(spectrum: Spectrum, draws: LabelDraws, *, name: str = 
     check_finite(name, draws)
     if not np.any(np.asarray(draws), axis=(1, 2)).all():
         raise ValueError(f"{name} must not be all zero: zero has no energy to share out")
-    return _shares(spectrum.eigenvectors, jnp.asarray(draws, spectrum.eigenvectors.dtype))
+    # Shares have no unit: of labels of any size no square over- or underflows.
+    largest = np.abs(np.asarray(draws, np.float64)).max(axis=(1, 2), keepdims=True)
+    scaled = np.ldexp(np.asarray(draws, np.float64), -np.frexp(largest)[1])
+    return _shares(spectrum.eigenvectors, jnp.asarray(scaled, spectrum.eigenvectors.dtype))
 
 
 @jax.jit

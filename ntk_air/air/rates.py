@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_choice, check_positive
+from ntk_air._base.checks import check_choice, check_kind, check_positive
 from ntk_air._base.typing import AnyArray, Times
 from ntk_air.spectrum.result import Spectrum
 
@@ -49,6 +49,7 @@ def retrieval_rates(
     [1.0, 0.5]
     """
     check_choice("dynamics", dynamics, ("descent", "flow"))
+    check_kind("spectrum", spectrum, Spectrum)
     rate = spectrum.default_learning_rate if learning_rate is None else learning_rate
     check_positive("learning_rate", rate)
     # The rounding of 1/λ₁ is forgiven.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_seed, check_whole_number
+from ntk_air._base.checks import check_kind, check_seed, check_whole_number
 from ntk_air._base.typing import AnyArray, Targets
 from ntk_air.air.area import area_under_curve
 from ntk_air.air.curve import AirCurve, AirWindow, air_curve, air_window, with_outside
@@ -114,6 +114,7 @@ def air_summary(
     >>> print(f"{na.air_summary(problem).auc:.2f}")  # 0.5 isotropic … 1 perfect anisotropy
     0.76
     """
+    check_kind("problem", problem, Problem)
     spectrum, noisy, clean = problem.spectrum, problem.noisy, problem.clean
     expected_noisy = known(problem.labels.expected_noisy, "expected_noisy")
     options = {"learning_rate": learning_rate, "dynamics": dynamics}

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 from types import ModuleType
 
+from ntk_air._base.checks import check_kind, check_list
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air.claims import (
     air,
@@ -68,7 +69,8 @@ def verify(
     >>> [(verdict.claim.name, verdict.status) for verdict in verdicts]
     [('1a', 'holds'), ('4a', 'holds')]
     """
-    given = list(claims)
+    check_kind("problem", problem, Problem)
+    given = check_list("claims")(claims)
     names = [claim for claim in given if isinstance(claim, str)]
     own = [claim for claim in given if isinstance(claim, Claim)]
     chosen = own if own and not names else all_claims(names) + own

@@ -99,7 +99,10 @@ def _named_classes(names: Sequence[str] | None, *labels: np.ndarray) -> tuple[st
         raise ValueError(f"class_names must be a list of names; got {names!r}")
     names = tuple(str(name) for name in names)
     if len(names) < 2:
-        raise ValueError(f"class_names must name at least two classes; got {names!r}")
+        raise ValueError(
+            f"labels, or class_names where they are given, must be of at least two classes; got "
+            f"{names!r}"
+        )
     if len(set(names)) != len(names):
         raise ValueError(f"class_names must be distinct; got {names!r}")
     return names

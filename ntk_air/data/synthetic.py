@@ -13,6 +13,9 @@ from ntk_air.data.splits import Sample
 
 DEFAULT = Sample()
 
+_MOST_POINTS = 10**8
+"""More would be tens of gigabytes: a mistake, not a data set."""
+
 
 def clusters(
     sample: Sample = DEFAULT,
@@ -160,8 +163,12 @@ def sphere(
 
 def _sizes(sample: Sample, default: int) -> tuple[int, int, int]:
     """n_train, n_test and the seed."""
-    n_train = default if sample.n_train is None else sample.n_train
-    return n_train, default if sample.n_test is None else sample.n_test, sample.seed
+    sizes = {"n_train": sample.n_train, "n_test": sample.n_test}
+    n_train, n_test = (
+        check_whole_number(name, default if size is None else size, maximum=_MOST_POINTS)
+        for name, size in sizes.items()
+    )
+    return n_train, n_test, sample.seed
 
 
 def _uniform_on_sphere(

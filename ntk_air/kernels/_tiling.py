@@ -105,7 +105,7 @@ def plan_tile(
         MemoryBudgetError: result and smallest tile exceed the budget.
         ValueError: a budget that is not a positive number.
     """
-    check_budget(max_memory_bytes)
+    max_memory_bytes = check_budget(max_memory_bytes)
     tile = min(limits.largest, max(need.shape))
     smallest = min(limits.smallest, tile)
     bounds = [] if limits.max_bytes is None else [limits.max_bytes]

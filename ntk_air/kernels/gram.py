@@ -66,7 +66,7 @@ def gram_matrix(
     """
     check_callable("kernel", kernel)
     check_callable("progress", progress)
-    check_budget(max_memory_bytes)
+    max_memory_bytes = check_budget(max_memory_bytes)
     if isinstance(kernel, AssemblingKernel):
         return kernel.assemble(x1, x2, max_memory_bytes=max_memory_bytes, progress=progress)
     check_pair(x1, x2)

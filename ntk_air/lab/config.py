@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ntk_air._base.checks import check_choice, check_fraction, check_seed, check_whole_number
+from ntk_air._base.memory import parse_bytes
 from ntk_air._base.precision import Precision
 from ntk_air.lab.kernel_config import KernelConfig
 
@@ -136,6 +137,11 @@ class RunConfig:
     def __post_init__(self):
         check_seed("seed", self.seed)
         check_whole_number("seeds", self.seeds, minimum=1)
+
+        try:
+            parse_bytes(self.max_memory)
+        except ValueError as error:
+            raise ValueError(f"max_memory: {error}") from error
 
     def noise_seeds(self) -> list[int]:
         """The seeds of the label noise."""

@@ -246,7 +246,7 @@ def test_negative_zero_is_the_same_input():
         ),
         ({"noisy_labels": np.full(30, 3)}, "noisy_labels must lie in 0 … 2; got 3"),
         ({"test_labels": np.full(9, 3), "class_names": list("abc")}, "test_labels must lie in"),
-        ({"class_names": ["only"]}, "class_names must name at least two classes"),
+        ({"class_names": ["only"]}, "class_names where they are given, must be of at least two"),
         ({"class_names": ["a", "a", "b"]}, "class_names must be distinct"),
         ({"noisy_labels": np.zeros(30, int)}, "labels must have a noise that says what made the"),
         (

@@ -106,7 +106,7 @@ def choose(
         ValueError: an unknown method, or a bound that is not positive.
     """
     check_choice("method", method, ("auto", *methods))
-    check_budget(max_memory_bytes)
+    max_memory_bytes = check_budget(max_memory_bytes)
     candidates = list(methods.values()) if method == "auto" else [methods[method]]
     passed_over: list[str] = []
     estimates: list[MethodEstimate] = []

@@ -144,7 +144,7 @@ def matrix_free_kernel(
         >>> theta.matvec(jnp.ones((4, 1))).shape
         (4, 1)
     """
-    check_budget(max_memory_bytes)
+    max_memory_bytes = check_budget(max_memory_bytes)
     task = make_task(apply_fn, params, x, None, outputs=outputs)
     one = jax.ShapeDtypeStruct((1, *task.rows.shape[1:]), task.dtype)
     if not has_forward_derivative(task.network, one):

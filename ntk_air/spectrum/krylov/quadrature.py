@@ -150,7 +150,7 @@ def label_quadrature(
     """
     check_operator("operator", operator)
     check_kind("checkpoint", checkpoint, Checkpoint, type(None))
-    check_budget(max_memory_bytes)
+    max_memory_bytes = check_budget(max_memory_bytes)
     n_products = check_whole_number("n_products", n_products, minimum=1)
     columns = _columns(labels, operator.shape[0])
     space, coordinates = _started(columns, n_products, max_memory_bytes)
