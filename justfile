@@ -26,7 +26,7 @@ mutants *options:
     {{uv}} run python -m tests.mutation {{options}}
 
 # Damaged files, odd values, odd command lines: thousands of examples, from a seed.
-fuzz examples="500" seed="0" *options:
+fuzz examples="1000" seed="0" *options:
     NTK_AIR_FUZZ_EXAMPLES={{examples}} {{uv}} run pytest -q tests/fuzz --hypothesis-seed={{seed}} {{options}}
 
 # All figures anew from saved results, as PNG and PDF.

@@ -45,12 +45,12 @@ def _arrays(whole: np.ndarray) -> list[Any]:
         whole.ravel(),
         np.asfortranarray(whole)[::-1],
         np.zeros_like(whole),
-        np.full_like(whole, 1e200),
-        np.full_like(whole, 1e-200),
         np.ones_like(whole),
+        np.full(whole.shape, 1e200),
+        np.full(whole.shape, 1e-200),
     ]
     if whole.ndim == 2:
-        others += [scipy.sparse.csr_matrix(whole), np.asmatrix(whole), whole.T]
+        others += [scipy.sparse.csr_matrix(whole), whole.T]
     return one_wrong + others
 
 
