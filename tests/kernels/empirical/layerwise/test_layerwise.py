@@ -40,13 +40,27 @@ def test_every_architecture_in_both_precisions(name):
         assert largest_difference(kernel, reference) < bound
 
 
-def test_entries_that_two_uses_share_in_part_are_not_taken_apart():
+@pytest.mark.parametrize("first", [slice(0, 4), slice(0, 3)])
+def test_entries_that_two_uses_share_in_part_are_not_taken_apart(first):
     def overlapping(params, x):
-        return x @ params + jnp.tanh(x[:, :3]) @ params[:3]
+        return x[:, first] @ params[first] + jnp.tanh(x[:, 1:]) @ params[1:]
 
     params, x = inputs(4, features=(N_OUT,)), inputs(5, features=(4,))
     kernel = LAYERWISE.tile(split(overlapping, params), x, None, outputs="mean", n_out=N_OUT)
     assert largest_difference(kernel, jacobian_kernel(overlapping, params, x)) < 1e-12
+
+
+@pytest.mark.parametrize("mode", ["fill", "clip", "promise_in_bounds"])
+def test_rows_that_are_looked_up_are_contracted_in_every_mode(mode):
+    def embedded(params, x):
+        return params["table"].at[x.astype(int)].get(mode=mode).mean(axis=1) @ params["head"]
+
+    params = {"table": inputs(7, features=(4,)), "head": inputs(4, features=(N_OUT,))}
+    x = np.arange(15.0).reshape(5, 3) % 7
+    plan = EmpiricalNTK(embedded, params, method="layerwise").plan(x)
+    assert all(each.route in ("gram", "explicit") for each in plan.parameters)
+    kernel = EmpiricalNTK(embedded, params, method="layerwise")(x)
+    assert largest_difference(kernel, jacobian_kernel(embedded, params, x)) < 1e-12
 
 
 # --- the two orders, and what is held at once ---------------------------------------------------
