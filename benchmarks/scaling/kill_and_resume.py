@@ -1,4 +1,7 @@
-"""full_dataset killed by SIGKILL at random moments and started again: does it end in the same bits?
+"""Jobs killed by SIGKILL at random moments and started again: do they end in the same bits?
+
+``full_dataset`` writes a run folder, tiles, and checkpoints of its Krylov space and its descent;
+``training`` writes checkpoints of a network.
 
 One run goes through without interruption. Others are killed again and again, each process living
 for a random time, and started anew until they end. Curves must be the same in every bit, and so
@@ -12,7 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tyro
@@ -30,10 +33,12 @@ VARYING = ("estimate", "stages", "peak_memory_bytes")
 class Config:
     """Options of the benchmark."""
 
+    job: Literal["full_dataset", "training"] = "full_dataset"
+    """What is killed."""
     dataset: str = "mnist5k"
-    """Data set."""
+    """Data set of full_dataset."""
     n_train: int = 5000
-    """Training inputs."""
+    """Training inputs of full_dataset."""
     kills: int = 20
     """Processes to kill at the least, over as many runs as that takes."""
     shortest: float = 3.0
@@ -50,13 +55,7 @@ def main(config: Config) -> None:
     """Run, kill, compare, print and save."""
     lives = random.Random(config.seed)
     reference = config.out / "uninterrupted"
-    command = [
-        sys.executable,
-        str(ROOT / "experiments/full_dataset.py"),
-        *("--dataset", config.dataset, "--n-train", str(config.n_train)),
-        *("--precision", "float32", "--n-products", "30", "--top-k", "60", "--block", "10"),
-        *("--distill-steps", "60"),
-    ]
+    command = [sys.executable, *job_command(config)]
     subprocess.run([*command, "--out", reference], check=True, capture_output=True, cwd=ROOT)
     runs: list[dict[str, Any]] = []
     while sum(len(run["kills"]) for run in runs) < config.kills:
@@ -81,6 +80,18 @@ def main(config: Config) -> None:
     )
     if not all(run["identical"] for run in runs):
         sys.exit("a run that was killed ended in other numbers")
+
+
+def job_command(config: Config) -> list[str]:
+    """The script of the job and its options, but for the folder."""
+    if config.job == "training":
+        return [str(ROOT / "benchmarks/scaling/checkpointed_training.py")]
+    return [
+        str(ROOT / "experiments/full_dataset.py"),
+        *("--dataset", config.dataset, "--n-train", str(config.n_train)),
+        *("--precision", "float32", "--n-products", "30", "--top-k", "60", "--block", "10"),
+        *("--distill-steps", "60"),
+    ]
 
 
 def run_with_kills(
