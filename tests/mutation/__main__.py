@@ -64,6 +64,7 @@ def main(config: Config) -> int:
             copies.put(_copied(Path(folder) / str(number)))
         with ThreadPoolExecutor(config.jobs) as workers:
             outcomes = list(workers.map(lambda each: _tried(each, copies, config), counted))
+        outcomes = _without_bugs(copies.get(), outcomes)
     noticed = sum(outcome.noticed for outcome in outcomes)
     score = noticed / max(len(outcomes), 1)
     print(
@@ -107,25 +108,40 @@ def _tried(mutant: Mutant, copies: "SimpleQueue[Path]", config: Config) -> Outco
 
 def _tested(mutant: Mutant, copy: Path, timeout_s: float) -> tuple[bool, str]:
     """Whether a test failed, and which."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", *mutant.mirrored_tests()]
     try:
-        ended = subprocess.run(
-            command,
-            cwd=copy,
-            env=os.environ | {"PYTHONPATH": str(copy)},
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        failed = _failed(copy, "-x", *mutant.mirrored_tests(), timeout_s=timeout_s)
     except subprocess.TimeoutExpired:
         return False, "undecided"
-    if ended.returncode == 0:
-        return False, ""
-    if ended.returncode != _FAILED:
-        raise RuntimeError(f"{mutant.name}: pytest ended with {ended.returncode}\n{ended.stdout}")
-    failed = [line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return True, failed[0][:150] if failed else ""
+    return bool(failed), failed[0] if failed else ""
+
+
+def _failed(copy: Path, *arguments: str, timeout_s: float | None = None) -> list[str]:
+    """The tests that fail, by pytest's names."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", *arguments],
+        cwd=copy,
+        env=os.environ | {"PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    if ended.returncode not in (0, _FAILED):
+        raise RuntimeError(f"pytest {arguments} ended with {ended.returncode}\n{ended.stdout}")
+    summary = [line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return [line.partition(" ")[2].partition(" - ")[0] for line in summary]
+
+
+def _without_bugs(copy: Path, outcomes: list[Outcome]) -> list[Outcome]:
+    """The outcomes, those taken back whose tests fail with no bug planted, too."""
+    noticed_by = sorted({outcome.by for outcome in outcomes if outcome.noticed})
+    void = _failed(copy, *noticed_by) if noticed_by else []
+    for name in void:
+        print(f"fails without a bug, too: {name}")
+    return [
+        dataclasses.replace(outcome, noticed=outcome.noticed and outcome.by not in void)
+        for outcome in outcomes
+    ]
 
 
 if __name__ == "__main__":
