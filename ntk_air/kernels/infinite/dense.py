@@ -25,6 +25,7 @@ from ntk_air.kernels.infinite.gaussian_pair import GaussianPair
 from ntk_air.kernels.infinite.matrices import (
     as_kernel_inputs,
     check_no_overflow,
+    check_no_underflow,
     mirrored,
     row_means,
 )
@@ -135,7 +136,9 @@ class DenseNTK(eqx.Module):
 
         Raises:
             ValueError: Inputs that are empty, not finite, not of one floating dtype, or whose
-                features differ; inputs so large that the kernel overflows; a depth, or inputs
+                features differ; inputs so large that the kernel overflows, or so small that of one
+                with itself less than the least normal number is left, as deep layers with small
+                weights leave it; a depth, or inputs
                 that nearly coincide, by which roundings grow beyond 10⁻⁵ of a value in float32 and
                 10⁻¹² in float64; an activation that its quadrature does not resolve.
         """
@@ -150,7 +153,9 @@ class DenseNTK(eqx.Module):
 
         Raises:
             ValueError: Inputs that are empty, not finite, not of one floating dtype, or whose
-                features differ; inputs so large that the kernel overflows; a depth, or inputs
+                features differ; inputs so large that the kernel overflows, or so small that of one
+                with itself less than the least normal number is left, as deep layers with small
+                weights leave it; a depth, or inputs
                 that nearly coincide, by which roundings grow beyond 10⁻⁵ of a value in float32 and
                 10⁻¹² in float64; an activation that its quadrature does not resolve.
         """
@@ -159,12 +164,13 @@ class DenseNTK(eqx.Module):
     def diagonal(
         self, x: _Inputs1, *, kernel: Literal["ntk", "nngp"] = "ntk"
     ) -> Float[Array, " n1"]:
-        """The kernel of each input with itself, in O(n)."""
+        """The kernel of each input with itself, in O(n); what ``ntk`` refuses is refused."""
         check_choice("kernel", kernel, ("ntk", "nngp"))
         rows = _as_rows("x", x)
         recipe, variances, _ = self._checked("x", kernel, rows)
-        diagonal = _diagonal(recipe, variances, rows)
+        diagonal, outputs = _diagonal(recipe, variances, rows)
         check_no_overflow("x", diagonal, depth=self.depth)
+        self._check_no_underflow("x", kernel, rows, outputs)
         return diagonal
 
     def tile_bytes(self, x1: jax.ShapeDtypeStruct, x2: jax.ShapeDtypeStruct) -> int:
@@ -184,16 +190,19 @@ class DenseNTK(eqx.Module):
         rows1 = _as_rows("x1", x1)
         if x2 is None:
             recipe, variances, spread = self._checked("x1", kernel, rows1)
-            diagonal = _diagonal(recipe, variances, rows1)
+            diagonal, outputs = _diagonal(recipe, variances, rows1)
             check_no_overflow("x1", diagonal, depth=self.depth)
+            self._check_no_underflow("x1", kernel, rows1, outputs)
             check_pairs("x1", recipe, variances, (rows1, rows1), spread=spread)
             return mirrored(_upper_matrix(recipe, variances, rows1), diagonal)
         check_same_features("x1", x1, "x2", x2)
         check_same_dtype("x1", x1, "x2", x2)
         rows2 = _as_rows("x2", x2)
         recipe, variances, spread = self._checked("x1 and x2", kernel, rows1, rows2)
-        matrix, row_sums = _cross_matrix(recipe, variances, rows1, rows2)
+        matrix, row_sums, outputs = _cross_matrix(recipe, variances, rows1, rows2)
         check_no_overflow("x1 and x2", row_sums, depth=self.depth)
+        for name, rows, output in zip(("x1", "x2"), (rows1, rows2), outputs, strict=True):
+            self._check_no_underflow(name, kernel, rows, output)
         check_pairs("x1 and x2", recipe, variances, (rows1, rows2), spread=spread)
         return matrix
 
@@ -208,6 +217,11 @@ class DenseNTK(eqx.Module):
             check_depth(names, recipe, variances, self.weight_variance, probed=probed)
             spread = spread if probed is None else max(spread, float(probed.spread))
         return recipe, variances, spread
+
+    def _check_no_underflow(self, name, kernel, rows, outputs):
+        # Biases that start at 0 are in the tangent kernel alone, and keep it above their variance.
+        if kernel == "nngp" or self.bias_initialisation == "normal" or self.bias_variance == 0:
+            check_no_underflow(name, rows, outputs, depth=self.depth)
 
     def _recipe(self, kernel):
         biases = self.bias_initialisation if self.bias_variance > 0 else None
@@ -226,8 +240,10 @@ def _as_rows(name: str, x: AnyArray) -> Float[Array, "n d"]:
 @eqx.filter_jit
 def _cross_matrix(recipe, variances, x1, x2):
     pair = input_pair(x1, x2, symmetric=False)
-    matrix = last_layer(recipe, variances, pair, x1.shape[1]).kernel(recipe)
-    return matrix, row_means(matrix)
+    last = last_layer(recipe, variances, pair, x1.shape[1])
+    matrix = last.kernel(recipe)
+    known = _known_variances(recipe, variances, pair, last.pair)
+    return matrix, row_means(matrix), (known[0][:, 0], known[1])
 
 
 @eqx.filter_jit
@@ -239,4 +255,18 @@ def _upper_matrix(recipe, variances, x):
 @eqx.filter_jit
 def _diagonal(recipe, variances, x):
     pair = GaussianPair.identical(jnp.sum(x * x, axis=1))
-    return last_layer(recipe, variances, pair, x.shape[1]).kernel(recipe)
+    last = last_layer(recipe, variances, pair, x.shape[1])
+    return last.kernel(recipe), _known_variances(recipe, variances, pair, last.pair)[0]
+
+
+def _known_variances(recipe, variances, inputs, outputs):
+    """The least of a layer: of squares that may underflow a sum is known to its ε."""
+    least = float(jnp.finfo(variances.dtype).eps)
+    bias = variances[1] if recipe.biases == "normal" else 0
+    return [
+        jnp.minimum(least * norm + bias, variance)
+        for norm, variance in (
+            (inputs.variance1, outputs.variance1),
+            (inputs.variance2, outputs.variance2),
+        )
+    ]

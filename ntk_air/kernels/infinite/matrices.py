@@ -40,6 +40,23 @@ def check_no_overflow(name: str, values: Float[Array, " n"], *, depth: int) -> N
         )
 
 
+def check_no_underflow(
+    name: str, x: Float[Array, "n *features"], variances: Float[Array, " n"], *, depth: int
+) -> None:
+    """Refuse inputs other than 0 of whose outputs' variance in a layer too little is left."""
+    if any(isinstance(part, jax.core.Tracer) for part in (x, variances)):
+        return
+    least = jnp.finfo(variances.dtype).tiny
+    lost = np.flatnonzero(np.asarray(variances) < least)
+    lost = [int(row) for row in lost if np.any(np.asarray(x[row]))]
+    if lost:
+        raise ValueError(
+            f"{name} must be large enough for the kernel of depth {depth} to be above {least:.1e}, "
+            f"the least that {variances.dtype} holds in full; got underflow in {len(lost)} of "
+            f"{len(x)} rows, the first of them row {lost[0]}"
+        )
+
+
 @jax.jit
 def mirrored(matrix: Float[Array, "n n"], diagonal: Float[Array, " n"]) -> Float[Array, "n n"]:
     """The part above the diagonal, its mirror image, and the diagonal given.

@@ -3,6 +3,7 @@
 With so many digits little is lost by differences, so that each formula is the plainest there is.
 """
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -59,12 +60,70 @@ def relu(q11, q12, q22):
     return kappa, rest / (2 * mpmath.pi)
 
 
+def slopes(below: str, above: str = "1"):
+    """Of what is linear on either side of zero: |u| = 2 max(0, u) − u, and so on."""
+
+    def dual(q11, q12, q22):
+        kappa, slope = relu(q11, q12, q22)
+        odd, even = ((mpf(above) + sign * mpf(below)) ** 2 / 4 for sign in (1, -1))
+        return odd * q12 + even * (4 * kappa - q12), odd + even * (4 * slope - 1)
+
+    return dual
+
+
+_TERMS, _SPACING, _N_NODES = 1024, mpf(1) / 32, 448
+_BITS = 200
+
+
+@functools.cache
+def _hermite_rows():
+    """Weights of the trapezoidal rule times odd Hermite polynomials, as whole numbers/2^_BITS."""
+    with mpmath.workprec(2 * _BITS):
+        nodes = [_SPACING * (k + mpf(1) / 2) for k in range(_N_NODES)]
+        before = [2 * _SPACING * mpmath.npdf(z) for z in nodes]
+        now, rows = [w * z for w, z in zip(before, nodes, strict=True)], []
+        for k in range(1, _TERMS):
+            if k % 2:
+                rows.append([int(mpmath.ldexp(value, _BITS)) for value in now])
+            a, b = mpmath.sqrt(k), 1 / mpmath.sqrt(k + 1)
+            parts = zip(nodes, now, before, strict=True)
+            now, before = [b * (z * h - a * g) for z, h, g in parts], now
+    return nodes, np.array(rows, dtype=object)
+
+
+@functools.lru_cache(maxsize=4)
+def _tanh_coefficients(variance):
+    """E[tanh(√q·z)h_k(z)] for odd k, as whole numbers/2^_BITS."""
+    nodes, rows = _hermite_rows()
+    root = mpmath.sqrt(variance)
+    values = [int(mpmath.ldexp(mpmath.tanh(root * z), _BITS)) for z in nodes]
+    return (rows @ np.array(values, dtype=object)) >> _BITS
+
+
+def tanh(q11, q12, q22):
+    """By Mehler's formula, with E[φ'(√q·z)h_k(z)] = √(k + 1)·E[φ(√q·z)h_{k+1}(z)]/√q (Stein)."""
+    scale = mpmath.sqrt(q11 * q22)
+    rho = int(mpmath.ldexp(q12 / scale, _BITS))
+    square = rho * rho >> _BITS
+    products = _tanh_coefficients(q11) * _tanh_coefficients(q22) >> _BITS
+    kappa = slope = 0
+    for index in reversed(range(len(products))):
+        kappa = products[index] + (square * kappa >> _BITS)
+        slope = (2 * index + 1) * products[index] + (square * slope >> _BITS)
+    kappa, slope = (mpmath.ldexp(mpf(int(part)), -_BITS) for part in (kappa * rho >> _BITS, slope))
+    return kappa, slope / scale
+
+
 DUALS: dict[str, Callable] = {
     "relu": relu,
     "erf": erf,
     "sine": sine,
     "cosine": cosine,
     "gelu": gelu,
+    "leaky_relu": slopes("0.01"),
+    "abs": slopes("-1"),
+    "identity": lambda q11, q12, q22: (q12, mpf(1)),
+    "tanh": tanh,
 }
 
 
@@ -84,7 +143,7 @@ def kernels(
 
         # Equal inputs are one input, at any number of digits; opposite ones are for odd functions.
         sign = 1 if x == y else -1
-        odd = bias == 0 and name in ("erf", "sine")
+        odd = bias == 0 and name in ("erf", "sine", "tanh", "identity")
         one = x == y or (odd and x == [-value for value in y])
         q11, q12, q22 = product(x, x), product(x, y), product(y, y)
         ntk, found = q12, {}

@@ -81,6 +81,26 @@ def test_a_depth_that_overflows_is_named():
         kernel(x)
 
 
+def test_a_kernel_that_underflows_is_named():
+    """What deep layers with small weights leave is not 0, and a norm of squares that are lost."""
+    x = np.stack([pairs(np.float32)[0][0], np.zeros(6, np.float32)])
+    kernel = DenseNTK(depth=80, weight_variance=0.5)
+    message = r"x1 must be large .* depth 80 .* 1\.2e-38, .* float32 .* in 1 of 2 rows, .* row 0"
+    for inputs in ((x,), (x, x[1:])):
+        with pytest.raises(ValueError, match=message):
+            kernel(*inputs)
+    with pytest.raises(ValueError, match=r"x2 must be large enough"):
+        kernel(x[1:], x)
+    with pytest.raises(ValueError, match=r"x must be large enough"):
+        kernel.diagonal(x)
+    # Blank inputs have nothing to lose, nor has what biases keep up.
+    assert (np.asarray(kernel(x[1:])) == 0).all()
+    assert kernel(x.astype(np.float64))[0, 0] > 0
+    wide = DenseNTK(depth=3, activation="erf", weight_variance=225.0)
+    with pytest.raises(ValueError, match=r"x1 must be large enough"):
+        wide(x * np.float32(1e-19))
+
+
 def test_a_quadrature_that_does_not_resolve_its_activation_is_refused():
     x = np.full((1, 3), 1.0)
     with pytest.raises(ValueError, match=r"Hermite coefficients at pre-activations of variance 22"):
