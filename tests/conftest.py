@@ -1,6 +1,7 @@
 """Strict numerics for every test: 64 bits, no silent promotion, shapes checked."""
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -35,6 +36,14 @@ if jax.__version_info__ < (0, 11):  # later releases have no such flag, and abor
 os.environ.setdefault("XLA_FLAGS", " ".join(_FLAGS))
 _QUICK = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1"
 jax.config.update("jax_disable_most_optimizations", _QUICK)
+jax.config.update("jax_traceback_in_locations_limit", 0)  # no stack for each operation
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage less often, and never in what imports left: it took a twentieth of all."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -20,7 +20,7 @@ from ntk_air.spectrum.decomposition import decompose
 from tests.dynamics.reference import kernel_with, one_hot, spectrum_of
 from tests.dynamics.runs import follow, problem_of
 
-SEEDS = range(6)
+SEEDS = range(4)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def digits():
     kernel = DenseNTK(depth=3)
     problems = []
     for seed in SEEDS:
-        dataset = load_dataset("digits", n_train=300, n_test=600, seed=seed).normalised()
+        dataset = load_dataset("digits", n_train=200, n_test=600, seed=seed).normalised()
         dataset = dataset.with_label_noise(SymmetricNoise(0.4), seed=seed)
         cross = kernel(dataset.test_inputs, dataset.inputs)
         problems.append(
@@ -70,8 +70,8 @@ def test_it_beats_the_best_early_stopping_on_digits(digits, schedules):
             )
         )
     standard_error = np.std(gains, axis=0, ddof=1) / np.sqrt(len(SEEDS))
-    # Student's t with 5 degrees of freedom exceeds 2.57 with probability 0.025.
-    assert (np.mean(gains, axis=0) > 2.57 * standard_error).all(), gains
+    # Student's t with 3 degrees of freedom exceeds 3.18 with probability 0.025.
+    assert (np.mean(gains, axis=0) > 3.18 * standard_error).all(), gains
 
 
 def test_it_finds_the_noise_rate_and_says_why(digits, schedules):
@@ -166,10 +166,10 @@ def test_the_same_seed_gives_the_same_schedule(digits, schedules):
 
 def test_bad_arguments_are_refused(digits):
     spectrum, _, noisy, _ = digits[0]
-    with pytest.raises(ValueError, match="folds must be a whole number, from 2 to 300; got 1"):
+    with pytest.raises(ValueError, match="folds must be a whole number, from 2 to 200; got 1"):
         default_schedule(problem_of(spectrum, noisy), folds=1)
-    with pytest.raises(ValueError, match="folds must be a whole number, from 2 to 300; got 301"):
-        default_schedule(problem_of(spectrum, noisy), folds=301)
+    with pytest.raises(ValueError, match="folds must be a whole number, from 2 to 200; got 201"):
+        default_schedule(problem_of(spectrum, noisy), folds=201)
     with pytest.raises(ValueError, match="noisy must have one row"):
         default_schedule(problem_of(spectrum, noisy[1:]))
 
