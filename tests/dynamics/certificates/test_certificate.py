@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ntk_air.dynamics.certificates import tail_bounds as bounds_module
 from ntk_air.dynamics.certificates.certificate import RunState, certify_pattern
 from ntk_air.dynamics.certificates.tail_bounds import tail_basis
+from tests.dynamics.certificates.runs import hard, margins, self_distilled
 from tests.dynamics.reference import one_hot, spectrum_of, step_by_step
 from tests.helpers.lowering import assert_lowers
 
@@ -41,24 +42,6 @@ def clustered_labels(n_out, *, flips_per_cluster, seed=0):
     return one_hot(classes, n_out), one_hot(np.where(flipped, classes + 1, classes) % n_out, n_out)
 
 
-def hard(predictions):
-    if predictions.shape[1] == 1:
-        return np.sign(predictions)
-    return one_hot(predictions.argmax(1), predictions.shape[1])
-
-
-def self_distilled(kernel, noisy, weights, *, rate, steps, initial=None):
-    """{step: f_t} of plain stepping on α_tỹ + (1 − α_t)h(f_t)."""
-
-    def target(step, predictions):
-        weight = weights(step)
-        return weight * noisy + (1 - weight) * hard(predictions)
-
-    initial = np.zeros_like(noisy) if initial is None else initial
-    run = step_by_step(kernel, target, learning_rate=rate, steps=steps, initial=initial)
-    return {step: predictions for step, (predictions, _) in run.items()}
-
-
 def power_weights(exponent, scale=1.0):
     return lambda step: (1.0 + np.asarray(step) / scale) ** -exponent
 
@@ -68,14 +51,6 @@ def tail_of(weights, start):
     return lambda after: np.where(
         np.isinf(after), 0.0, weights(start + np.where(np.isinf(after), 0, after))
     )
-
-
-def margins(predictions, labels):
-    if labels.shape[1] == 1:
-        return (predictions * labels)[:, 0]
-    true = labels.argmax(1)[:, None]
-    others = np.where(np.arange(labels.shape[1]) == true, -np.inf, predictions)
-    return np.take_along_axis(predictions, true, 1)[:, 0] - others.max(1)
 
 
 def check_against_run(certificate, run, *, start):
@@ -389,56 +364,3 @@ def test_the_weight_of_a_certificate_is_at_least_all_weights_stated():
     )
     assert certificate.issued
     assert float(certificate._tail.weight) >= rounded_up > 0.2
-
-
-@pytest.mark.parametrize("eigenvalues", [[0.9, 0.05], [0.9, 0.8]])
-def test_bounds_hold_where_they_are_tight(eigenvalues):
-    """A weight that drops to 0, after which fast modes forget all noise that they took up."""
-    rate, weights = 1.0, np.array([0.2, 0.2, 0.2, 0.0])
-    kernel, noisy = np.diag(eigenvalues), np.array([[-1.0], [-1.0]])
-    clean = np.ones((2, 1))
-    basis = tail_basis(spectrum_of(kernel))
-    initial = clean * 0.9
-    run = self_distilled(
-        kernel,
-        noisy,
-        lambda step: weights[min(step, 3)],
-        rate=rate,
-        steps=range(40),
-        initial=initial,
-    )
-    certificate = certify_pattern(
-        basis, RunState(initial, noisy), weights=weights, learning_rate=rate, pattern=clean
-    )
-    assert certificate.issued, certificate.reason
-    nearest = 0.0
-    for step, outputs in run.items():
-        distance = np.linalg.norm(outputs - clean) / np.sqrt(2)
-        assert distance <= certificate.distance_bound(step)
-        assert margins(outputs, clean).min() >= certificate.margin_bound(step)
-        nearest = max(nearest, distance / certificate.distance_bound(step))
-    assert nearest > 0.7
-
-
-def test_error_and_noise_of_a_group_of_modes_add_up_by_their_squares():
-    """In one mode of a group there may be all error, in another all noise."""
-    pair = bounds_module.Partition(
-        group=jnp.array([0, 0]),
-        alone=jnp.array([False, False]),
-        size=jnp.array([2.0, 0.0]),
-        angle=jnp.zeros(2),
-        lowest=jnp.array([0.5, 0.0]),
-        highest=jnp.array([0.5, 0.0]),
-    )
-    tail = bounds_module.Tail(
-        error=jnp.zeros((2, 1)),
-        noise=jnp.zeros((2, 1)),
-        weight=jnp.array(0.8),
-        learning_rate=jnp.array(1.0),
-        step_rounding=jnp.array(0.0),
-    )
-    now = bounds_module.Moment(jnp.array(0.0), jnp.array(0.0), jnp.array(0.8))
-    error, noise = jnp.array([[0.3], [0.0]]), jnp.array([[0.5], [0.0]])
-    bound = bounds_module._group_bounds(pair, error, noise, tail=tail, moment=now)
-    # While e keeps its 0.3 in one mode, another takes up to α·0.5 = 0.4 of noise.
-    np.testing.assert_allclose(bound[0, 0], 0.5, rtol=1e-14)
