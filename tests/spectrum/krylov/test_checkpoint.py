@@ -70,3 +70,21 @@ def test_a_computation_of_another_jax_is_refused_and_kept(tmp_path, monkeypatch)
         opened(tmp_path)
     monkeypatch.undo()
     assert opened(tmp_path)[1] == [0]
+
+
+def test_a_full_disk_keeps_what_is_there(small_disk):
+    checkpoint, _ = opened(small_disk)
+    checkpoint.begin(record(0))
+    checkpoint.append(record(1))
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.append({"x": np.random.default_rng(0).random(1 << 20)})
+    again, found = opened(small_disk)
+    assert found == [0, 1]
+    again.append(record(2))
+    assert opened(small_disk)[1] == [0, 1, 2]
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path, other_user):
+    tmp_path.chmod(0o755)
+    with other_user(), pytest.raises(PermissionError, match="Permission denied"):
+        opened(tmp_path / "kept")
