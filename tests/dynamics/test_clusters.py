@@ -156,9 +156,9 @@ def test_constant_and_agreement_weights_end_at_their_levels(clusters):
         (Agreement(), agreement_level(clean, noisy)),
     )
     for schedule, expected in ends:
-        tail = HardPatternTail(eta, np.full(10**6, expected / memorisation_level(clean, noisy)))
+        tail = HardPatternTail(eta, np.full(400_000, expected / memorisation_level(clean, noisy)))
         end = follow(
-            spectrum, noisy, tail, [2000, 10**6], method=ClosedForm(), clean=clean, initial=clean
+            spectrum, noisy, tail, [2000, 400_000], method=ClosedForm(), clean=clean, initial=clean
         )
         assert end.train.rms_distance[1] == pytest.approx(expected, rel=1e-6)
         stepped = follow(

@@ -78,8 +78,8 @@ def test_several_devices_of_one_process(tmp_path, problem):
 
 
 @pytest.mark.devices
-@pytest.mark.parametrize("n_processes", [2, 4])
-def test_several_processes(tmp_path, problem, n_processes):
+def test_several_processes(tmp_path, problem):
+    n_processes = 3
     results = results_of(tmp_path, problem, n_processes=n_processes)
     assert len(results) == n_processes
     for result in results.values():
