@@ -58,12 +58,13 @@ class Checkpoint:
             "belongs_to": self._belongs_to,
             "computation": json.loads(json.dumps(computation)),
             "start": hashlib.sha256(np.ascontiguousarray(start).data).hexdigest(),
-            "made_with": computed_with(),
         }
         path = self.folder / _IDENTITY
         self.folder.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            found = files.read_json(path)
+        found = files.read_json(path) if path.exists() else None
+        if found is None or "made_with" in found:  # 0.1 did not say
+            identity["made_with"] = computed_with()
+        if found is not None:
             changed = sorted(key for key, value in identity.items() if found.get(key) != value)
             if changed:
                 made_with = found.get("made_with")
