@@ -35,7 +35,7 @@ from tests.dynamics.who_can import (
 from tests.helpers.type_checks import without_type_checks
 
 TIMES = [0, 1, 3, 18, 301]
-LONG_TIMES = [*TIMES, 5_000]  # past the 4,096 weights of a schedule that are computed at once
+LONG_TIMES = [*TIMES, 5_000]
 
 
 def assert_who_can(problem, rule, able, *, times=None, store_at=(), descent=None):
