@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse.linalg
 
 from ntk_air.spectrum.decomposition import DecompositionError, DecompositionOptions, decompose
 from tests.helpers.problems import SPECTRA, spectral_problem
@@ -52,6 +53,22 @@ def test_equal_eigenvalues_are_not_missed(matrix, top_k, precision):
     found = decompose(ProductOnly(matrix), top_k=top_k, precision=precision)
     accuracy = len(matrix) * np.finfo(precision).eps * wanted[0]
     np.testing.assert_allclose(found.eigenvalues, wanted, rtol=0, atol=accuracy)
+
+
+def test_a_search_for_missed_modes_asks_for_no_more_than_were_asked_for(monkeypatch):
+    eigsh, asked = scipy.sparse.linalg.eigsh, []
+
+    def counting(matrix, *, k, **options):
+        asked.append(k)
+        return eigsh(matrix, k=k, **options)
+
+    monkeypatch.setattr(scipy.sparse.linalg, "eigsh", counting)
+    values = np.repeat(3.0 ** -np.arange(6.0), 30)
+    found = decompose(ProductOnly(np.diag(values)), top_k=10)
+    np.testing.assert_allclose(found.eigenvalues, 1, rtol=1e-12)
+    assert len(asked) > 2  # modes were missed, and found
+    assert max(asked) == 10
+    assert found.trace_share == pytest.approx(10 / values.sum(), rel=1e-12)
 
 
 def test_the_same_seed_gives_the_same_modes():

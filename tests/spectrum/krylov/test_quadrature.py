@@ -298,3 +298,10 @@ def test_what_rank_deflation_left_out_is_added_to_the_uncertainty():
     for name, measure in planted.measures().items():
         without = found.measures()[name].uncertainty
         assert measure.uncertainty - without == pytest.approx(1e-3, rel=1e-9)
+
+
+def test_an_estimate_from_all_that_labels_see_is_off_by_rounding_alone():
+    matrix = matrix_of("step")  # few eigenvalues: the space is soon invariant
+    found = label_quadrature(ProductOnly(matrix), labels_of(60), 20)
+    for measure in found.measures().values():
+        assert measure.estimate_error(np.arange(50.0)).max() < 1e-9

@@ -9,6 +9,7 @@ import pytest
 import scipy.linalg
 
 from ntk_air._base.memory import MemoryBudgetError
+from ntk_air._base.version import computed_with
 from ntk_air.kernels.operators.operator import KernelOperator
 from ntk_air.spectrum.krylov import mode_search
 from ntk_air.spectrum.krylov import top_modes as module
@@ -191,6 +192,7 @@ def test_a_folder_is_known_by_what_0_1_wrote(tmp_path):
     top_modes(HostKernel(SLOW.matrix), 8, checkpoint=checkpoint, options=options)
     identity = json.loads((tmp_path / "identity.json").read_text())
     assert identity.pop("start") == hashlib.sha256(first_block().data).hexdigest()
+    assert identity.pop("made_with") == computed_with()  # which 0.1 did not say
     assert identity == {
         "belongs_to": "slow",
         "computation": {
