@@ -36,7 +36,9 @@ def _angle_gaps_value(symmetric, x1, x2):
     folded = jnp.where(cosine >= 0, jnp.maximum(1 - cosine, 0), -_at_least_tiny(1 + cosine))
     folded = _refine(folded, x1, x2, symmetric=symmetric)
     obtuse = folded < 0
-    return jnp.where(obtuse, 2 + folded, folded), jnp.where(obtuse, -folded, 2 - folded)
+    opposite = folded == -jnp.finfo(folded.dtype).tiny
+    plus = jnp.where(opposite, 0, jnp.where(obtuse, -folded, 2 - folded))
+    return jnp.where(obtuse, 2 + folded, folded), plus
 
 
 _angle_gaps = jax.custom_jvp(_angle_gaps_value, nondiff_argnums=(0,))

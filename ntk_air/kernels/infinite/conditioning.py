@@ -7,7 +7,8 @@ difference of the norms, each of which is rounded. Where the layers that follow 
 parted, that is no harm, and only a derivative of the kernel itself tells.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -17,6 +18,7 @@ from jaxtyping import Array, Float
 
 from ntk_air.kernels.infinite.activations.piecewise_linear import PiecewiseLinear
 from ntk_air.kernels.infinite.gaussian_pair import GaussianPair
+from ntk_air.kernels.infinite.pixel_covariances import Recipe as ImageRecipe
 from ntk_air.kernels.infinite.recursion import (
     Layer,
     Recipe,
@@ -30,6 +32,10 @@ _PROMISED = {"float32": 1e-5, "float64": 1e-12}
 _PAIRS_AT_ONCE = 2**18
 _ROUNDINGS_OF_A_NORM = 2
 _ROUNDINGS_OF_A_GAP = 8
+_ROUNDINGS_OF_A_GAP_IN_A_LAYER = 2
+
+
+_Recipe = TypeVar("_Recipe", Recipe, ImageRecipe)
 
 
 class Probe(NamedTuple):
@@ -85,7 +91,13 @@ def probe(recipe: Recipe, variances: Float[Array, " two"], x: Float[Array, "n d"
     return Probe(variance, jnp.exp(most), *changes)
 
 
-def fitted(recipe: Recipe, variances: Array, x: Array) -> tuple[Recipe, Probe | None]:
+def fitted(
+    recipe: _Recipe,
+    variances: Array,
+    x: Array,
+    *,
+    probe: Callable[[_Recipe, Array, Array], Probe] = probe,
+) -> tuple[_Recipe, Probe | None]:
     """The recipe with an activation that is accurate for these inputs, and what was found of them.
 
     What is linear on either side of zero needs no look: it takes no inputs apart.
@@ -104,16 +116,28 @@ def fitted(recipe: Recipe, variances: Array, x: Array) -> tuple[Recipe, Probe | 
 
 
 def check_depth(
-    name: str, recipe: Recipe, variances: Array, weight_variance: float, *, probed: Probe | None
+    name: str,
+    recipe: Recipe | ImageRecipe,
+    used: Float[Array, ""],
+    weight: float,
+    *,
+    probed: Probe | None,
 ) -> None:
     """Refuse a depth whose roundings add up to more than the precision promises.
+
+    Args:
+        name: of the inputs.
+        recipe: of the kernel.
+        used: what every layer multiplies by.
+        weight: the same, not rounded.
+        probed: what is known of the inputs; ``None`` where layers only multiply.
 
     Raises:
         ValueError: with the depth and by how much it multiplies roundings.
     """
-    dtype = variances.dtype
+    dtype = used.dtype
     eps, promised = float(jnp.finfo(dtype).eps), _PROMISED[dtype.name]
-    of_weight = abs(float(variances[0]) / weight_variance - 1)
+    of_weight = abs(float(used) / weight - 1)
     if probed is None:
         by_norm, by_weight = 0.0, float(recipe.depth)
     else:
@@ -137,22 +161,38 @@ def check_pairs(
         ValueError: with the depth, the amplification and the first two inputs.
     """
     x1, x2 = inputs
-    eps, promised = float(jnp.finfo(x1.dtype).eps), _PROMISED[x1.dtype.name]
-    if not spread * eps > promised:
+    if not parts_inputs(spread, x1.dtype):
         return
     at_once = min(len(x1), max(1, _PAIRS_AT_ONCE // len(x2)))
     for start in range(0, len(x1), at_once):
         start = min(start, len(x1) - at_once)
         errors = np.asarray(_errors(recipe, variances, x1[start : start + at_once], x2))
-        if errors.max() > promised:
-            row, column = np.unravel_index(np.argmax(errors), errors.shape)
-            raise ValueError(
-                f"{names} must not hold inputs that nearly coincide where a kernel takes them "
-                f"apart; got depth {recipe.depth}, which multiplies 1 − cos of the angle between "
-                f"near inputs by up to {spread:.1e}: rounding in {x1.dtype} may change the kernel "
-                f"of rows {start + row} and {column} by {errors.max():.1e} of its size, where "
-                f"{promised:.0e} is promised{_advice(x1.dtype)}"
-            )
+        check_errors(names, recipe.depth, errors, spread=spread, first_row=start)
+
+
+def parts_inputs(spread: float, dtype: jnp.dtype) -> bool:
+    """Whether layers take near inputs apart by so much that each pair needs a look."""
+    return spread * float(jnp.finfo(dtype).eps) > _PROMISED[dtype.name]
+
+
+def check_errors(
+    names: str, depth: int, errors: np.ndarray, *, spread: float, first_row: int = 0
+) -> None:
+    """Refuse kernels of pairs that may be off by more than the precision promises.
+
+    Raises:
+        ValueError: with the depth, the amplification and the pair that is worst.
+    """
+    promised = _PROMISED[errors.dtype.name]
+    if errors.max() > promised:
+        row, column = np.unravel_index(np.argmax(errors), errors.shape)
+        raise ValueError(
+            f"{names} must not hold inputs that nearly coincide where a kernel takes them "
+            f"apart; got depth {depth}, which multiplies 1 − cos of the angle between "
+            f"near inputs by up to {spread:.1e}: rounding in {errors.dtype} may change the kernel "
+            f"of rows {first_row + row} and {column} by {errors.max():.1e} of its size, where "
+            f"{promised:.0e} is promised{_advice(errors.dtype)}"
+        )
 
 
 @eqx.filter_jit
@@ -172,7 +212,8 @@ def _errors(recipe: Recipe, variances: Array, x1: Array, x2: Array) -> Array:
         return last.kernel(recipe), last.pair.scale
 
     zero, one = jnp.zeros((2,), x1.dtype), jnp.ones((), x1.dtype)
-    tangents = _ROUNDINGS_OF_A_NORM * eps * one, _ROUNDINGS_OF_A_GAP * eps * one
+    of_gap = _ROUNDINGS_OF_A_GAP + _ROUNDINGS_OF_A_GAP_IN_A_LAYER * recipe.depth
+    tangents = _ROUNDINGS_OF_A_NORM * eps * one, of_gap * eps * one
 
     def change(direction: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         along = (tangents[0] * direction[0], tangents[1] * direction[1])

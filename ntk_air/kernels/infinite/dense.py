@@ -214,7 +214,7 @@ class DenseNTK(eqx.Module):
         spread = 0.0
         for part in rows:
             recipe, probed = fitted(recipe, variances, part)
-            check_depth(names, recipe, variances, self.weight_variance, probed=probed)
+            check_depth(names, recipe, variances[0], self.weight_variance, probed=probed)
             spread = spread if probed is None else max(spread, float(probed.spread))
         return recipe, variances, spread
 

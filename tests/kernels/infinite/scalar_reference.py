@@ -134,6 +134,8 @@ def kernels(
     dual, depths = DUALS[name], set(depths)
     # GELU's determinant, of variances that grow without bound, is a difference of their squares.
     growth = mpmath.log10(1 + variances[0]) if name == "gelu" else 0
+    if name == "sine" and variances[1] == 0:  # of variances that vanish, of exponentials near 1
+        growth = max(0, -mpmath.log10(variances[0])) / 2
     with mpmath.workdps(60 + 2 * int(max(depths) * growth)):
         x, y = ([mpf(float(value)) for value in vector] for vector in inputs)
         weight, bias = map(mpf, variances)

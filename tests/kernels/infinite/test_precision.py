@@ -35,7 +35,7 @@ def errors(name, variances, x1, x2, *, depth=DEPTH, activation=None):
         ("erf", [(1.5, 0.1), (4.0, 0.1), (225.0, 0.1)]),
         ("erf", [(25.0, 0.0)]),
         ("sine", [(4.0, 0.1), (225.0, 0.1)]),
-        ("gelu", [(2.5, 0.1)]),
+        ("gelu", [(2.5, 0.1), (0.5, 0.0)]),
     ],
 )
 def test_deep_kernels_in_float64_hold_twelve_digits(name, variances):

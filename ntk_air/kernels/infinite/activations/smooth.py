@@ -184,7 +184,10 @@ class GELU(Activation):
         product = both_positive * pair.covariance + curved / (2 * jnp.pi)
         moments = (_gelu_at_one_angle(pair.variance1), _gelu_at_one_angle(pair.variance2))
         lost = self._lost_by_angle(pair, shares, both_positive) + self._lost_by_norms(pair)
-        near_gap = safe_divide(lost, safe_sqrt(moments[0]) * safe_sqrt(moments[1]))
+        scale = safe_sqrt(moments[0]) * safe_sqrt(moments[1])
+        # Opposite inputs are not opposite behind GELU, however nearly so where it is nearly linear.
+        lost = jnp.where(product >= 0, lost, scale + product)
+        near_gap = safe_divide(lost, scale)
         return smooth_dual(pair, product, moments, near_gap=near_gap, derivative=derivative)
 
     def _lost_by_angle(
