@@ -14,15 +14,15 @@ X = np.random.default_rng(0).standard_normal((1, 6)).astype(np.float32)
 @pytest.mark.parametrize(("by_norm", "by_weight"), [(27.0, 40.0), (50.0, 0.0), (0.0, 90.0)])
 def test_roundings_of_norms_and_of_weights_add_up(by_norm, by_weight):
     """Each norm is wrong by 2ε, each weight by ε: above 1e-5, and with a fifth less below it."""
-    recipe, variances = Recipe(as_activation("erf"), 4, None, "ntk"), jnp.ones(2, np.float32)
+    recipe, used = Recipe(as_activation("erf"), 4, None, "ntk"), jnp.ones((), np.float32)
 
     def probed(share):
         single = (jnp.asarray(number, np.float32) for number in (1.0, 1.0))
         return Probe(*single, *(jnp.full(1, share * by, np.float32) for by in (by_norm, by_weight)))
 
-    check_depth("x", recipe, variances, 1.0, probed=probed(0.8))
+    check_depth("x", recipe, used, 1.0, probed=probed(0.8))
     with pytest.raises(ValueError, match=r"got depth 4, which multiplies .* to 1\.[0-3]e-05"):
-        check_depth("x", recipe, variances, 1.0, probed=probed(1))
+        check_depth("x", recipe, used, 1.0, probed=probed(1))
 
 
 def test_inputs_that_layers_take_apart_by_half_of_their_digits_are_refused():
