@@ -6,7 +6,9 @@ from typing import Literal
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_air._base.checks import (
@@ -23,10 +25,18 @@ from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.activations.by_name import Activation, ActivationLike, as_activation
 from ntk_air.kernels.infinite.activations.piecewise_linear import PiecewiseLinear
+from ntk_air.kernels.infinite.conditioning import (
+    check_depth,
+    check_errors,
+    fitted,
+    parts_inputs,
+)
+from ntk_air.kernels.infinite.image_conditioning import changes_of_pairs, probe_images
 from ntk_air.kernels.infinite.image_matrix import cross_matrix, pairs_at_once, self_kernels
 from ntk_air.kernels.infinite.matrices import (
     as_kernel_inputs,
     check_no_overflow,
+    check_no_underflow,
     mirrored,
     row_means,
 )
@@ -179,7 +189,9 @@ class ConvolutionalNTK(eqx.Module):
         Raises:
             ValueError: Inputs that are no images, empty, not finite, not of one floating dtype, of
                 different sizes, or of an odd size where they are pooled; inputs so large that the
-                kernel overflows.
+                kernel overflows, or so small that nothing is left of it in deep layers; a depth,
+                or images that nearly coincide, by which roundings grow beyond 10⁻⁵ of a value in
+                float32 and 10⁻¹² in float64; an activation that its quadrature does not resolve.
         """
         return self._matrix("ntk", x1, x2)
 
@@ -194,19 +206,20 @@ class ConvolutionalNTK(eqx.Module):
         Raises:
             ValueError: Inputs that are no images, empty, not finite, not of one floating dtype, of
                 different sizes, or of an odd size where they are pooled; inputs so large that the
-                kernel overflows.
+                kernel overflows, or so small that nothing is left of it in deep layers; a depth,
+                or images that nearly coincide, by which roundings grow beyond 10⁻⁵ of a value in
+                float32 and 10⁻¹² in float64; an activation that its quadrature does not resolve.
         """
         return self._matrix("nngp", x1, x2)
 
     def diagonal(
         self, x: _Images1, *, kernel: Literal["ntk", "nngp"] = "ntk"
     ) -> Float[Array, " n1"]:
-        """The kernel of each image with itself, in O(n)."""
+        """The kernel of each image with itself, in O(n); what ``ntk`` refuses is refused."""
         check_choice("kernel", kernel, ("ntk", "nngp"))
         images = self._as_images("x", x)
-        diagonal = _diagonal(self._recipe(kernel), self._variances(images.dtype), images)
-        check_no_overflow("x", diagonal, depth=self._depth)
-        return diagonal
+        recipe, variances, spread = self._checked("x", kernel, images)
+        return self._diagonal("x", recipe, variances, images, spread=spread)
 
     def tile_bytes(self, x1: jax.ShapeDtypeStruct, x2: jax.ShapeDtypeStruct) -> int:
         """The most bytes held during ``kernel(x1, x2)``, its result included, for ``gram_matrix``.
@@ -227,15 +240,25 @@ class ConvolutionalNTK(eqx.Module):
 
     def _matrix(self, kernel, x1, x2):
         images = self._as_images("x1", x1)
-        recipe, variances = self._recipe(kernel), self._variances(images.dtype)
         if x2 is None:
-            diagonal = _diagonal(recipe, variances, images)
-            check_no_overflow("x1", diagonal, depth=self._depth)
-            return mirrored(_upper_matrix(recipe, variances, images), diagonal)
+            recipe, variances, spread = self._checked("x1", kernel, images)
+            diagonal = self._diagonal("x1", recipe, variances, images, spread=spread)
+            upper = _upper_matrix(recipe, variances, images)
+            if parts_inputs(spread, images.dtype):
+                of = recipe, variances
+                self._check_pairs("x1", upper, (images, images), of=of, spread=spread)
+            return mirrored(upper, diagonal)
         check_same_features("x1", x1, "x2", x2)
         check_same_dtype("x1", x1, "x2", x2)
-        matrix = _cross_matrix(recipe, variances, images, self._as_images("x2", x2))
-        check_no_overflow("x1 and x2", row_means(matrix), depth=self._depth)
+        both = images, self._as_images("x2", x2)
+        recipe, variances, spread = self._checked("x1 and x2", kernel, *both)
+        matrix, least = _cross_matrix(recipe, variances, *both)
+        check_no_overflow("x1 and x2", row_means(matrix), depth=recipe.depth)
+        for name, part, least_of_part in zip(("x1", "x2"), both, least, strict=True):
+            check_no_underflow(name, part, least_of_part, depth=recipe.depth)
+        if parts_inputs(spread, images.dtype):
+            of = recipe, variances
+            self._check_pairs("x1 and x2", matrix, both, of=of, spread=spread)
         return matrix
 
     def _as_images(self, name: str, x: AnyArray) -> Float[Array, "n height width channels"]:
@@ -251,15 +274,43 @@ class ConvolutionalNTK(eqx.Module):
             )
         return as_kernel_inputs(name, x)
 
+    def _checked(self, names: str, kernel, *images):
+        """The recipe and its variances, and by how much its layers take near inputs apart."""
+        recipe, variances = self._recipe(kernel), self._variances(images[0].dtype)
+        if any(isinstance(part, jax.core.Tracer) for part in (*images, variances)):
+            return recipe, variances, 0.0
+        spread = 0.0
+        for part in images:
+            recipe, probed = fitted(recipe, variances, part, probe=probe_images)
+            share, weight = variances[0] / 9, self.weight_variance / 9
+            check_depth(names, recipe, share, weight, probed=probed)
+            spread = spread if probed is None else max(spread, float(probed.spread))
+        return recipe, variances, spread
+
+    def _diagonal(self, name: str, recipe, variances, images, *, spread: float):
+        diagonal, least = _diagonal(recipe, variances, images)
+        check_no_overflow(name, diagonal, depth=recipe.depth)
+        check_no_underflow(name, images, least, depth=recipe.depth)
+        if parts_inputs(spread, images.dtype):
+            anew, _ = _diagonal(recipe._replace(rounded_anew=True), variances, images)
+            errors = np.diag(np.abs(np.asarray(diagonal - anew)) / np.asarray(diagonal))
+            check_errors(name, recipe.depth, errors, spread=spread)
+        return diagonal
+
+    def _check_pairs(self, names: str, matrix, images, *, of, spread: float):
+        (x1, x2), (recipe, variances) = images, of
+        anew = _cross_matrix(recipe._replace(rounded_anew=True), variances, x1, x2)[0]
+        of_outputs = recipe._replace(kernel="nngp")
+        scales = [_diagonal(of_outputs, variances, part)[0] for part in images]
+        errors = changes_of_pairs(matrix, anew, (scales[0], scales[1]))
+        if x1 is x2:  # above the diagonal, which has been looked at
+            errors = np.triu(errors, 1)
+        check_errors(names, recipe.depth, errors, spread=spread)
+
     def _recipe(self, kernel):
         return Recipe(
             self.activation, self.blocks, self.bias_variance > 0, kernel, self._with_signs
         )
-
-    @property
-    def _depth(self) -> int:
-        """Weight layers, the dense one at the end included."""
-        return sum(self.blocks) + 1
 
     @property
     def _with_signs(self) -> bool:
@@ -281,7 +332,7 @@ def _cross_matrix(recipe, variances, x1, x2):
 
 @eqx.filter_jit
 def _upper_matrix(recipe, variances, x):
-    return cross_matrix(recipe, variances, x, x, upper=True)
+    return cross_matrix(recipe, variances, x, x, upper=True)[0]
 
 
 @eqx.filter_jit

@@ -1,6 +1,7 @@
 """Kernel matrices of images, a few pairs at a time, so that these stay in fast memory."""
 
 import math
+from collections.abc import Callable
 from typing import TypeVar
 
 import jax
@@ -37,8 +38,11 @@ def cross_matrix(
     x2: Float[Array, "n2 h w c"],
     *,
     upper: bool = False,
-) -> Float[Array, "n1 n2"]:
-    """The kernel of all pairs; with ``upper``, what lies above the diagonal, and more at will."""
+) -> tuple[Float[Array, "n1 n2"], tuple[Float[Array, " n1"], Float[Array, " n2"]]]:
+    """The kernel of all pairs, and the least variances in layers of either set's images.
+
+    With ``upper``, what lies above the diagonal, and more at will.
+    """
     size = pairs_at_once(x2.shape, x2.dtype.itemsize)
     columns = _prepared(recipe, variances, x2, size)
     rows = columns if upper else _prepared(recipe, variances, x1, size)
@@ -51,20 +55,40 @@ def cross_matrix(
 
     found = jax.lax.map(values, (row, column))
     blocks = jnp.zeros((len(x1), math.ceil(len(x2) / size), size), x2.dtype)
-    return blocks.at[row, column].set(found).reshape(len(x1), -1)[:, : len(x2)]
+    matrix = blocks.at[row, column].set(found).reshape(len(x1), -1)[:, : len(x2)]
+    least = [
+        jax.vmap(lambda moments: _least_variance(recipe, variances, moments))(moments).reshape(-1)
+        for _, moments in (rows, columns)
+    ]
+    return matrix, (least[0][: len(x1)], least[1][: len(x2)])
 
 
 def self_kernels(
     recipe: Recipe, variances: Float[Array, " two"], x: Float[Array, "n h w c"]
-) -> Float[Array, " n"]:
-    """The kernel of each image with itself."""
-    size = pairs_at_once(x.shape, x.dtype.itemsize)
+) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """The kernel of each image with itself, and the least variance in its layers."""
 
-    def values(images: Array) -> Array:
+    def values(images: Array) -> tuple[Array, Array]:
         prepared = images, image_moments(recipe, variances, images)
-        return kernel_of_pairs(recipe, variances, prepared, prepared)
+        kernel = kernel_of_pairs(recipe, variances, prepared, prepared)
+        return kernel, _least_variance(recipe, variances, prepared[1])
 
-    return jax.lax.map(values, _in_blocks(x, size)).reshape(-1)[: len(x)]
+    return of_images(values, x)
+
+
+def of_images(function: Callable[[Array], _Tree], x: Float[Array, "n h w c"]) -> _Tree:
+    """A function of images last, of all images, as many at once as of pairs."""
+    size = pairs_at_once(x.shape, x.dtype.itemsize)
+    found = jax.lax.map(function, _in_blocks(x, size))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1)[: len(x)], found)
+
+
+def _least_variance(recipe: Recipe, variances: Array, moments: list[BlockMoments]) -> Array:
+    """Of each image's strongest position; of squares that may underflow a sum is known to its ε."""
+    eps = float(jnp.finfo(variances.dtype).eps)
+    weight, bias = variances
+    inputs, outputs = (jnp.max(x, (0, 1)) for x in (moments[0].before[0], moments[-1].last))
+    return jnp.minimum(eps * inputs + bias, weight * outputs + bias)
 
 
 def _prepared(recipe: Recipe, variances: Array, x: Array, size: int) -> _Prepared:

@@ -30,6 +30,10 @@ _Image = Float[Array, "h w #n"]
 _Layers = Float[Array, "n_conv h w #n"]
 _Pairs = Float[Array, "h w h w #n"]
 
+_ROUNDINGS_OF_A_NUMBER = 2
+_MIXING = 0x9E3779B97F4A7C15
+"""A factor whose product has in its first bit something of all bits of a number."""
+
 _ROUNDINGS = 8
 """How many ε an angle's 1 − cos θ may be wrong by behind a pooling."""
 
@@ -42,6 +46,13 @@ class Recipe(NamedTuple):
     has_biases: bool
     kernel: str
     with_signs: bool
+    rounded_anew: bool = False
+    """Whether norms, directions and angles behind poolings are other roundings of themselves."""
+
+    @property
+    def depth(self) -> int:
+        """Weight layers, the dense one at the end included."""
+        return sum(self.blocks) + 1
 
 
 class BlockMoments(eqx.Module):
@@ -63,7 +74,7 @@ class BlockMoments(eqx.Module):
     @property
     def mean_norm(self) -> Float[Array, "h2 w2 n"]:
         """The mean of √E[φ(u)²] over each window."""
-        return _window_means(safe_sqrt(self.last), (0, 1))
+        return window_means(safe_sqrt(self.last), (0, 1))
 
     @property
     def pooled(self) -> Float[Array, "h2 w2 n"]:
@@ -103,10 +114,10 @@ def image_moments(
         if block < n_pooled:
             own = input_pairs(recipe, x, x, with_ntk=False) if own is None else own
             own = through_block(recipe, variances, own, (moments, moments))
-            within = _same_position(_window_means(own.gap, (0, 1, 2, 3)))
+            within = _same_position(window_means(own.gap, (0, 1, 2, 3)))
             moments = BlockMoments(before, behind, last, within)
             moment = moments.pooled
-            own = pooled(own, moments, moments)
+            own = pooled(recipe, own, (moments, moments))
         found.append(moments)
     return found
 
@@ -123,7 +134,7 @@ def kernel_of_pairs(
     for of_first, of_second in zip(moments1, moments2, strict=True):
         pairs = through_block(recipe, variances, pairs, (of_first, of_second))
         if of_first.within is not None:
-            pairs = pooled(pairs, of_first, of_second)
+            pairs = pooled(recipe, pairs, (of_first, of_second))
     outputs = pairs.ntk
     if outputs is None:
         scale = _scale(moments1[-1].last, moments2[-1].last)
@@ -140,7 +151,7 @@ def input_pairs(
 
     def directions(x: Array, moment: Array) -> Array:
         scaled = safe_divide(x, safe_sqrt(moment * x.shape[2])[:, :, None])
-        return jnp.moveaxis(scaled, 2, 0)
+        return jnp.moveaxis(_as_rounded(recipe, scaled), 2, 0)
 
     def add_channel(totals: list[Array], channel: tuple[Array, Array]) -> tuple[list[Array], None]:
         u, v = (_first(channel[0]), _second(channel[1]))
@@ -200,7 +211,9 @@ def through_block(
     )
 
 
-def pooled(pairs: PositionPairs, moments1: BlockMoments, moments2: BlockMoments) -> PositionPairs:
+def pooled(
+    recipe: Recipe, pairs: PositionPairs, moments: tuple[BlockMoments, BlockMoments]
+) -> PositionPairs:
     """Behind an average over 2 × 2 windows of either image.
 
     With norms n = √q11 in a window, their mean n̄ and the norm N of the average, the gap between
@@ -218,22 +231,26 @@ def pooled(pairs: PositionPairs, moments1: BlockMoments, moments2: BlockMoments)
         inverse = safe_divide(jnp.ones_like(norm), norm)
         return norm, inverse, moments.mean_norm * inverse, moments.within * inverse * inverse
 
-    norm1, inverse1, ratio1, within1 = in_units(moments1)
-    norm2, inverse2, ratio2, within2 = in_units(moments2)
+    norm1, inverse1, ratio1, within1 = in_units(moments[0])
+    norm2, inverse2, ratio2, within2 = in_units(moments[1])
     inside = (_first(within1) + _second(within2)) / 2
     apart = (_first(ratio1) - _second(ratio2)) ** 2 / 2
 
     def gap_of(before: Array) -> Array:
-        across = _window_means(before, (0, 1, 2, 3)) * _first(inverse1) * _second(inverse2)
+        across = window_means(before, (0, 1, 2, 3)) * _first(inverse1) * _second(inverse2)
         angle = across + apart - inside
         rounding = _ROUNDINGS * float(jnp.finfo(angle.dtype).eps) * (1 + inside)
+        if recipe.rounded_anew:  # but what is one window remains one
+            same = (_corresponding(before) == 0) & (apart == 0)
+            angle = jnp.where(same, 0, jnp.maximum(angle, 0) + rounding)
+            rounding = 0
         return _first(norm1) * _second(norm2) * jnp.where(angle > rounding, angle, 0)
 
     signed = None
     if pairs.signed is not None:
         product, opposite = pairs.signed
-        signed = _window_means(product, (0, 1, 2, 3)), gap_of(opposite)
-    ntk = None if pairs.ntk is None else _window_means(pairs.ntk, (0, 1, 2, 3))
+        signed = window_means(product, (0, 1, 2, 3)), gap_of(opposite)
+    ntk = None if pairs.ntk is None else window_means(pairs.ntk, (0, 1, 2, 3))
     return PositionPairs(gap_of(pairs.gap), signed, ntk)
 
 
@@ -255,7 +272,7 @@ def _convolved(
 
     def components(before: _Image, behind: _Image) -> tuple[list[Array], Array]:
         inverse = safe_divide(jnp.ones_like(behind), safe_sqrt(behind))
-        norms = _neighbours(jnp.sqrt(share) * safe_sqrt(before), (0,), (1,))
+        norms = neighbours(jnp.sqrt(share) * safe_sqrt(before), (0,), (1,))
         if recipe.has_biases:
             norms.append(jnp.sqrt(bias))
         return [norm * inverse for norm in norms], inverse
@@ -264,7 +281,7 @@ def _convolved(
     weights = share * _first(inverse1) * _second(inverse2)
 
     def convolved(x: Array) -> Array:
-        return _total(_neighbours(x, (0, 2), (1, 3)))
+        return _total(neighbours(x, (0, 2), (1, 3)))
 
     def mismatch(sign: int) -> Array:
         turned = [sign * unit for unit in units2[9:]]
@@ -294,12 +311,26 @@ def _moments_of_block(
     weight, bias = variances
 
     def next_layer(before: Array, _: None) -> tuple[Array, tuple[Array, Array]]:
-        behind = weight / 9 * sum(_neighbours(before, (0,), (1,))) + bias
+        behind = weight / 9 * sum(neighbours(before, (0,), (1,))) + bias
+        behind = _as_rounded(recipe, behind)
         dual = recipe.activation.dual(GaussianPair.identical(behind))
         return dual.post.variance1, (before, behind)
 
     last, (before, behind) = jax.lax.scan(next_layer, moment, length=n_convolutions)
     return before, behind, last
+
+
+def _as_rounded(recipe: Recipe, x: Array) -> Array:
+    """Numbers as they are, or wrong by two ε up or down, by their bits: equal ones stay equal."""
+    if not recipe.rounded_anew:
+        return x
+    eps = float(jnp.finfo(x.dtype).eps)
+    integer = jnp.uint64 if x.dtype == jnp.float64 else jnp.uint32
+    n_bits = jnp.iinfo(integer).bits
+    factor, last = (jnp.asarray(part % 2**n_bits, integer) for part in (_MIXING, n_bits - 1))
+    bits = jax.lax.bitcast_convert_type(jnp.abs(x), integer)
+    up = ((bits * factor) >> last).astype(x.dtype)
+    return x * (1 + _ROUNDINGS_OF_A_NUMBER * eps * (2 * up - 1))
 
 
 def _total(parts: list[Array]) -> Array:
@@ -328,7 +359,7 @@ def _same_position(x: _Pairs) -> _Image:
     return jnp.diagonal(flat).T.reshape(height, width, n)
 
 
-def _neighbours(x: Array, row_axes: tuple[int, ...], column_axes: tuple[int, ...]) -> list[Array]:
+def neighbours(x: Array, row_axes: tuple[int, ...], column_axes: tuple[int, ...]) -> list[Array]:
     """The array shifted by at most one row and one column, in nine ways, zeros coming in."""
     moving = row_axes + column_axes
     padded = jnp.pad(x, [(1, 1) if axis in moving else (0, 0) for axis in range(x.ndim)])
@@ -343,7 +374,13 @@ def _neighbours(x: Array, row_axes: tuple[int, ...], column_axes: tuple[int, ...
     return list(itertools.starmap(shifted, itertools.product(range(3), repeat=2)))
 
 
-def _window_means(x: Array, axes: tuple[int, ...]) -> Array:
+def _corresponding(x: _Pairs) -> Float[Array, "h2 w2 h2 w2 #n"]:
+    """Sums over the four positions that two windows have in common."""
+    corners = itertools.product(range(2), repeat=2)
+    return _total([x[row::2, column::2, row::2, column::2] for row, column in corners])
+
+
+def window_means(x: Array, axes: tuple[int, ...]) -> Array:
     """Averages over windows of two along each of the axes."""
     shape, windows = [], []
     for axis, length in enumerate(x.shape):
