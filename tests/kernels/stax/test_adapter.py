@@ -128,7 +128,11 @@ def test_gram_matrix_in_tiles():
         (np.ones(3), None, r"x1 must have shape \(n, \*features\)"),
         (np.ones((0, 3)), None, "x1 must not be empty"),
         (np.ones((2, 3), int), None, "x1 must be a floating-point array"),
-        (np.ones((2, 3), np.float16), None, "x1 must be float32 or float64; got dtype float16"),
+        (
+            np.ones((2, 3), np.float16),
+            None,
+            "x1 must be a floating-point array .float32 or float64.; got dtype float16",
+        ),
         (np.array([[1.0], [np.nan]]), None, "x1 must be finite; got NaN or infinity in 1 rows: 1"),
         (np.ones((2, 3)), np.full((2, 3), np.inf), "x2 must be finite"),
         (np.ones((2, 3)), np.ones((2, 4)), "x1 and x2 must have the same features"),
