@@ -46,14 +46,15 @@ def check_no_underflow(
     """Refuse inputs other than 0 of whose outputs' variance in a layer too little is left."""
     if any(isinstance(part, jax.core.Tracer) for part in (x, variances)):
         return
-    least = jnp.finfo(variances.dtype).tiny
+    # Parts that are smaller by ε, such as those of a distance, must still be normal numbers.
+    least = jnp.finfo(variances.dtype).tiny / jnp.finfo(variances.dtype).eps
     lost = np.flatnonzero(np.asarray(variances) < least)
     lost = [int(row) for row in lost if np.any(np.asarray(x[row]))]
     if lost:
         raise ValueError(
             f"{name} must be large enough for the kernel of depth {depth} to be above {least:.1e}, "
-            f"the least that {variances.dtype} holds in full; got underflow in {len(lost)} of "
-            f"{len(x)} rows, the first of them row {lost[0]}"
+            f"the least whose parts {variances.dtype} holds in full; got underflow in {len(lost)} "
+            f"of {len(x)} rows, the first of them row {lost[0]}"
         )
 
 

@@ -85,7 +85,7 @@ def test_a_kernel_that_underflows_is_named():
     """What deep layers with small weights leave is not 0, and a norm of squares that are lost."""
     x = np.stack([pairs(np.float32)[0][0], np.zeros(6, np.float32)])
     kernel = DenseNTK(depth=80, weight_variance=0.5)
-    message = r"x1 must be large .* depth 80 .* 1\.2e-38, .* float32 .* in 1 of 2 rows, .* row 0"
+    message = r"x1 must be large .* depth 80 .* 9\.9e-32, .* float32 .* in 1 of 2 rows, .* row 0"
     for inputs in ((x,), (x, x[1:])):
         with pytest.raises(ValueError, match=message):
             kernel(*inputs)
@@ -105,3 +105,13 @@ def test_a_quadrature_that_does_not_resolve_its_activation_is_refused():
     x = np.full((1, 3), 1.0)
     with pytest.raises(ValueError, match=r"Hermite coefficients at pre-activations of variance 22"):
         DenseNTK(activation=jax.numpy.tanh, weight_variance=225.0)(x)
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0])
+def test_variances_whose_parts_underflow_are_refused(scale):
+    """GELU at depth 40 halves and quarters them to 10⁻³⁷: in float32 a tenth of it was wrong."""
+    x = (scale * np.random.default_rng(1).normal(size=(3, 6))).astype(np.float32)
+    kernel = DenseNTK(depth=40, activation="gelu", weight_variance=0.5)
+    with pytest.raises(ValueError, match=r"x1 must be large enough for the kernel of depth 40"):
+        kernel(x)
+    assert np.isfinite(kernel(x.astype(np.float64))).all()
