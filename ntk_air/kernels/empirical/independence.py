@@ -89,7 +89,7 @@ def check_one_derivative(network: Network, batch: Float[np.ndarray, "n *features
         ValueError: they differ beyond rounding.
     """
     difference, scale = jax.device_get(_both_ways(network, batch))
-    # Parts of a network may compute in float32, as flax's normalisations do.
+    # Parts of a network may compute in float32 while its inputs are float64.
     tolerance = max(float(np.finfo(scale.dtype).eps) ** (2 / 3), 2.0**-26)
     if np.isfinite(scale) and not difference <= tolerance * scale:
         raise ValueError(
