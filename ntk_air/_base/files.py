@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-_DAMAGES = (
-    *(ValueError, TypeError, EOFError, KeyError, AttributeError, NotImplementedError, RuntimeError),
-    *(OSError, OverflowError, MemoryError, zipfile.BadZipFile, zlib.error, struct.error),
+ARCHIVE_DAMAGES = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, OverflowError),
 )
+"""What the standard library raises for a zip archive that is cut or changed."""
+
+_DAMAGES = (*ARCHIVE_DAMAGES, ValueError, TypeError, KeyError, AttributeError, MemoryError)
 """What NumPy raises for an ``.npz`` that is cut, changed or something else."""
 
 if TYPE_CHECKING:  # saved results are read without JAX

@@ -82,8 +82,9 @@ def batched_energy_shares(spectrum: Spectrum, draws: LabelDraws, *, name: str = 
     if not np.any(np.asarray(draws), axis=(1, 2)).all():
         raise ValueError(f"{name} must not be all zero: zero has no energy to share out")
     # Shares have no unit: of labels of any size no square over- or underflows.
-    largest = np.abs(np.asarray(draws, np.float64)).max(axis=(1, 2), keepdims=True)
-    scaled = np.ldexp(np.asarray(draws, np.float64), -np.frexp(largest)[1])
+    values = np.asarray(draws, np.float64)
+    largest = np.abs(values).max(axis=(1, 2), keepdims=True)
+    scaled = np.ldexp(values, -np.frexp(largest)[1])
     return _shares(spectrum.eigenvectors, jnp.asarray(scaled, spectrum.eigenvectors.dtype))
 
 

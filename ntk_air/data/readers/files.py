@@ -3,7 +3,6 @@
 import collections
 import gzip
 import os
-import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -11,17 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
+from ntk_air._base.files import ARCHIVE_DAMAGES
+
 Found = TypeVar("Found")
 
 ENVIRONMENT_VARIABLE = "NTK_AIR_DATA"
 
 _CHUNK_BYTES = 2**20
-
-_DAMAGES = (
-    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
-    *(NotImplementedError, RuntimeError, OverflowError),
-)
-"""What the standard library raises for a zip archive that is cut or changed."""
 
 
 @runtime_checkable
@@ -111,7 +106,7 @@ def opened_zip(path: Path, max_bytes: int) -> Iterator[zipfile.ZipFile]:
                         f"{path} unpacks to {total} bytes; at most {max_bytes} are expected"
                     )
                 yield archive
-        except _DAMAGES as error:
+        except ARCHIVE_DAMAGES as error:
             raise DataFileError(f"{path} is damaged or no zip archive: {error}") from error
 
 
