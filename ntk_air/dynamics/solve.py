@@ -67,8 +67,7 @@ def solve(
 ) -> Trajectory:
     """Follow a rule on a problem, from f_0 on (theory.md sections 0, 1 and 6).
 
-    The outputs are f_t = f_0 + Θc_t. Methods give the same trajectory to rounding; they differ in
-    what they can follow, in speed and in what they need. Their options are their arguments.
+    Outputs are f_t = f_0 + Θc_t. Methods, whose options are their arguments, agree to rounding.
 
     Args:
         problem: kernel and labels; its clean labels are only measured against.
@@ -86,9 +85,8 @@ def solve(
         Metrics at all times, outputs where asked, the final state. ``notes`` say what fell short.
 
     Raises:
-        ValueError: for a rule that the method cannot follow, naming those that can; for times
-            that are not ascending or not defined by the rule; for a rate that diverges; for a
-            schedule that leaves [0, 1]; for a kernel that is indefinite.
+        ValueError: a rule that the method cannot follow, naming those that can; times that do not
+            ascend or suit the rule; a rate that diverges; weights off [0, 1]; an indefinite kernel.
 
     >>> import jax; jax.config.update("jax_enable_x64", True)
     >>> import numpy as np

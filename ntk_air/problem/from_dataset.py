@@ -49,8 +49,7 @@ def make_problem(
         progress: callback after each tile.
 
     Returns:
-        The problem, with the complete spectrum and, where the data set has a held-out part, the
-        kernel between it and the training inputs.
+        The problem: complete spectrum, and the kernel to the held-out part where there is one.
 
     Raises:
         MemoryBudgetError: if kernel or decomposition exceed ``max_memory_bytes``.
@@ -72,8 +71,7 @@ def make_problem(
         return {"theta": gram_matrix(kernel, *x, max_memory_bytes=bound, progress=progress)}
 
     def spectrum() -> Arrays:
-        found = decompose(theta, precision=precision, max_memory_bytes=bound)
-        return spectrum_to_arrays(found)
+        return spectrum_to_arrays(decompose(theta, precision=precision, max_memory_bytes=bound))
 
     theta = np.asarray(stage("kernel", lambda: gram(inputs))["theta"])
     progress("eigendecomposition", 0, 1)

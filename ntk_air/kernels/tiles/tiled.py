@@ -109,8 +109,7 @@ def tiled_kernel(
     Args:
         kernel: Kernel, ``kernel(x1, x2=None)``, symmetric.
         x: Inputs, shape (n, *features); the tiles have their precision.
-        folder: Folder that the tiles are kept in: n(n + 1)/2 numbers, 7.2 GB for 60,000 inputs in
-            float32.
+        folder: Folder of the tiles: n(n + 1)/2 numbers, 7.2 GB for 60,000 inputs in float32.
         max_memory_bytes: Bound in bytes on what building or a product holds, beside inputs,
             vectors and their images; ``None`` is no bound.
         progress: Function called after each tile.

@@ -128,10 +128,8 @@ def top_modes(
     Args:
         operator: Kernel operator Θ, n × n.
         top_k: Number of modes to find, from 1 to n.
-        max_memory_bytes: Bound in bytes on what the search holds beside the kernel; a smaller
-            space restarts more often; ``None`` is no bound.
-        checkpoint: Folder that keeps every pass, so that an interrupted run goes on bit by bit as
-            it would have; ``None`` keeps nothing.
+        max_memory_bytes: Bound in bytes beside the kernel: small spaces restart more often.
+        checkpoint: Folder that keeps every pass, to go on from bit by bit; ``None`` keeps nothing.
         progress: Function called after each pass, for passes and for modes that converged.
         options: Vectors of a pass, accuracy, the most passes, and seed.
 
