@@ -3,7 +3,7 @@
 import functools
 import itertools
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -72,8 +72,7 @@ def check_batch(
     sizes = [float(np.max(np.abs(part))) for part in together]
     if forward:
         # Where outputs cancel, their rounding is that of their terms, about the derivative's.
-        leaves = jax.tree.leaves(network.trainable)
-        sizes[0] += sizes[1] * float(max(jnp.max(jnp.abs(leaf), initial=0.0) for leaf in leaves))
+        sizes[0] += sizes[1] * float(_largest(network.trainable))
     for what, one, other, size in zip(
         ("outputs", "derivatives"), together, alone, sizes, strict=False
     ):
@@ -208,6 +207,13 @@ def _pushed_alone(
         return tuple(part[0] for part in _pushed(network, example[None], forward=forward))
 
     return jax.vmap(one)(jnp.asarray(batch))
+
+
+@jax.jit
+def _largest(trainable: Any) -> Float[Array, ""]:
+    """The largest of all parameters' sizes."""
+    sizes = [jnp.max(jnp.abs(leaf), initial=0.0) for leaf in jax.tree.leaves(trainable)]
+    return functools.reduce(jnp.maximum, sizes)
 
 
 @jax.jit
