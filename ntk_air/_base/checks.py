@@ -82,7 +82,7 @@ def check_callable(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be callable; got {shown(value)}")
 
 
-def check_list(name: str) -> Callable[[Any], tuple[Any, ...]]:
+def listed(name: str) -> Callable[[Any], tuple[Any, ...]]:
     """A converter for a field that is a list, a tuple or a vector; texts and numbers are none."""
 
     def convert(values: Any) -> tuple[Any, ...]:
@@ -114,8 +114,7 @@ def check_at_least(name: str, value: Any, minimum: float | int) -> None:
 
 def check_fraction(name: str, value: Any) -> None:
     """Require a number in [0, 1]."""
-    number = _finite(value)
-    if number is None or not 0 <= number <= 1:
+    if not _is_fraction(value):
         raise ValueError(f"{name} must lie in [0, 1]; got {shown(value)}")
 
 
@@ -123,8 +122,7 @@ def check_fractions(name: str, values: Iterable[Any]) -> None:
     """Require numbers in [0, 1]."""
     values = tuple(values)
     for value in values:
-        number = _finite(value)
-        if number is None or not 0 <= number <= 1:
+        if not _is_fraction(value):
             raise ValueError(f"{name} must all lie in [0, 1]; got {shown(value)} among {values}")
 
 
@@ -158,6 +156,11 @@ def shown(value: Any) -> str:
     except ValueError:  # an integer of more digits than Python writes
         return f"{_kind(value)} that is too long to be written"
     return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _is_fraction(value: object) -> bool:
+    number = _finite(value)
+    return number is not None and 0 <= number <= 1
 
 
 def _finite(value: object) -> float | None:

@@ -1,10 +1,10 @@
 """Claims against a problem: all of them in the order of docs/theory.md, and their verdicts."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 
-from ntk_air._base.checks import check_kind, check_list
+from ntk_air._base.checks import check_kind, listed
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air.claims import (
     air,
@@ -44,7 +44,7 @@ def all_claims(names: Iterable[str] = ()) -> list[Claim]:
 
 
 def verify(
-    problem: Problem, claims: Iterable[str | Claim] = (), *, progress: Progress = no_progress
+    problem: Problem, claims: Sequence[str | Claim] = (), *, progress: Progress = no_progress
 ) -> list[Verdict]:
     """Check claims on a problem: a prediction, an independent measurement, a negative control.
 
@@ -70,7 +70,7 @@ def verify(
     [('1a', 'holds'), ('4a', 'holds')]
     """
     check_kind("problem", problem, Problem)
-    given = check_list("claims")(claims)
+    given = listed("claims")(claims)
     names = [claim for claim in given if isinstance(claim, str)]
     own = [claim for claim in given if isinstance(claim, Claim)]
     chosen = own if own and not names else all_claims(names) + own

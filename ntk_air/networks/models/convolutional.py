@@ -3,7 +3,7 @@
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import as_number, check_list, check_whole_number
+from ntk_air._base.checks import as_number, check_whole_number, listed
 from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
@@ -50,7 +50,7 @@ class ConvolutionalNetwork(FiniteNetwork):
     """
 
     channels: int = eqx.field(converter=as_number)
-    blocks: tuple[int, ...] = eqx.field(default=(2,), converter=check_list("blocks"))
+    blocks: tuple[int, ...] = eqx.field(default=(2,), converter=listed("blocks"))
 
     def __check_init__(self):
         check_whole_number("channels", self.channels, minimum=1)

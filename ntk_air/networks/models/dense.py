@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_list, check_whole_number
+from ntk_air._base.checks import check_whole_number, listed
 from ntk_air._base.kinds import kind
 from ntk_air._base.typing import AnyArray
 from ntk_air.kernels.infinite.dense import DenseNTK
@@ -43,7 +43,7 @@ class DenseNetwork(FiniteNetwork):
     (8, 3)
     """
 
-    widths: tuple[int, ...] = eqx.field(converter=check_list("widths"))
+    widths: tuple[int, ...] = eqx.field(converter=listed("widths"))
 
     def __check_init__(self):
         for index, width in enumerate(self.widths):
