@@ -9,6 +9,7 @@ compared with those of one device.
 import os
 
 N_DEVICES = 8
+# JAX reads it when it starts, so that all that imports JAX comes after (E402).
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={N_DEVICES}"
 
 import dataclasses  # noqa: E402

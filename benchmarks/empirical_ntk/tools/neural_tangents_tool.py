@@ -12,6 +12,7 @@ from benchmarks.common import measurement
 from benchmarks.empirical_ntk.networks import NETWORKS
 from benchmarks.empirical_ntk.tools import jax_operations as operations
 
+# A stand-in for the part that needs TensorFlow, before the import that would look for it (E402).
 sys.modules["neural_tangents.experimental"] = types.ModuleType("experimental")
 
 import neural_tangents as nt  # noqa: E402
