@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from ntk_air.kernels.tiles.recomputed import recomputed_kernel
     from ntk_air.kernels.tiles.tiled import TileOptions, tiled_kernel
     from ntk_air.networks import adapters, noisy_labels
+    from ntk_air.networks.pretrained.features import PretrainedFeatures
     from ntk_air.problem import HeldOut, Labels, Problem, make_problem
     from ntk_air.spectrum.decomposition import DecompositionOptions, decompose
     from ntk_air.spectrum.krylov.enclosure import Enclosure
@@ -109,6 +110,7 @@ _HOMES = {
     "kernels.stax.architectures": ("StaxNTK",),
     "kernels.tiles.recomputed": ("recomputed_kernel",),
     "kernels.tiles.tiled": ("TileOptions", "tiled_kernel"),
+    "networks.pretrained.features": ("PretrainedFeatures",),
     "problem": ("HeldOut", "Labels", "Problem", "make_problem"),
     "spectrum.decomposition": ("DecompositionOptions", "decompose"),
     "spectrum.krylov.enclosure": ("Enclosure",),
@@ -154,6 +156,7 @@ __all__ = [
     "KernelOperator",
     "Labels",
     "PairFlipNoise",
+    "PretrainedFeatures",
     "Problem",
     "RelativeRate",
     "Rounds",

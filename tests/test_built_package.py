@@ -118,7 +118,7 @@ def test_plain_use_asks_for_no_tensorflow_and_uv_installs_what_the_readme_needs(
     assert "neural-tangents" in PROJECT["tool"]["uv"]["default-groups"]
     extras, groups = PROJECT["project"]["optional-dependencies"], PROJECT["dependency-groups"]
     assert groups["neural-tangents"] == extras["neural-tangents"]
-    for extra in ("checkpoints", "mnist", "models"):  # the tests need them
+    for extra in ("checkpoints", "mnist", "models", "pretrained"):  # the tests need them
         assert set(extras[extra]) <= set(groups["dev"])
 
 

@@ -1,6 +1,7 @@
 """The one value that enters an experiment: inputs with clean and noisy labels."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +12,7 @@ from ntk_air._base.checks import check_whole_number
 from ntk_air._base.typing import Targets, TestTargets
 from ntk_air.data.class_labels import ClassLabels, checked_labels, frozen_indices
 from ntk_air.data.draws import choose
-from ntk_air.data.inputs import CheckedInputs, checked_inputs, frozen_numbers
+from ntk_air.data.inputs import CheckedInputs, checked_inputs, frozen_numbers, made_by
 from ntk_air.data.labels import encode_labels, encode_probabilities, n_outputs
 from ntk_air.data.noise import LabelNoise, average_by_class, check_probabilities
 
@@ -265,6 +266,20 @@ class Dataset(eqx.Module):
             inputs=_resized(self.inputs, height, width),
             test_inputs=_resized(self.test_inputs, height, width),
         )
+
+    def with_inputs(self, features: Callable[[np.ndarray], Any]) -> "Dataset":
+        """The same data with what a function makes of its inputs, such as a network's features.
+
+        Args:
+            features: function from inputs (n, *features) to new ones (n, *new_features), a row for
+                each; called for the training and for the held-out part, where there is one.
+
+        Raises:
+            ValueError: a function that returns no finite real numbers, another number of rows, or
+                parts of other features or scales.
+        """
+        made = made_by(features, self.inputs, self.test_inputs)
+        return self._with(inputs=made.parts[0], test_inputs=made.parts[1])
 
     @property
     def strata(self) -> Int[np.ndarray, " n_train"]:

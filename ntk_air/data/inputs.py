@@ -1,13 +1,14 @@
 """Inputs as a data set takes them: the numbers given, images in [0, 1], both parts on one scale."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from ntk_air._base.arrays import exact_float64, real_array
-from ntk_air._base.checks import check_finite, check_inputs, check_same_features
+from ntk_air._base.checks import check_callable, check_finite, check_inputs, check_same_features
 
 _APART = 1000.0
 _OTHER_SCALE = 50.0
@@ -79,6 +80,63 @@ def _part(name: str, given: Any) -> Float[np.ndarray, "..."]:
             "divide pixels by 255, or hand in other numbers as float64"
         )
     return frozen_numbers(name, array)
+
+
+def checked_pixels(name: str, images: Any) -> Float[np.ndarray, "n height width channels"]:
+    """Images as a frozen array, for what takes pixels by their meaning.
+
+    Raises:
+        ValueError: what is no finite real number, uint8, not (n, height, width, channels) with one
+            or three channels, pixels outside [0, 1].
+    """
+    array = _part(name, images)
+    _check_images(name, array)
+    if array.ndim != 4 or array.shape[3] not in (1, 3) or 0 in array.shape[1:]:
+        raise ValueError(
+            f"{name} must be images (n, height, width, channels) of one or three channels; "
+            f"got shape {array.shape}"
+        )
+    check_finite(name, array)
+    if array.size and (array.min() < 0 or array.max() > 1):
+        raise ValueError(
+            f"{name} must have pixels in [0, 1]; got pixels from {array.min()} to {array.max()}"
+        )
+    return array
+
+
+def made_by(
+    features: Callable[[np.ndarray], Any],
+    train: Float[np.ndarray, "n *features"],
+    test: Float[np.ndarray, "n_test *features"],
+) -> CheckedInputs:
+    """What someone's function makes of both parts of inputs: a row of finite numbers for each.
+
+    Columns of different scales are not warned of: they are what the function makes them.
+
+    Raises:
+        ValueError: what it returns is no array of finite real numbers or has another number of
+            rows, or parts of other features or scales.
+    """
+    check_callable("features", features)
+    made = _made(features, train)
+    held_out = _made(features, test) if len(test) else np.zeros((0, *made.shape[1:]))
+    check_same_features("features of inputs", made, "features of test_inputs", held_out)
+    _check_same_scale(made, held_out)
+    return CheckedInputs(made, held_out)
+
+
+def _made(
+    features: Callable[[np.ndarray], Any], inputs: Float[np.ndarray, "n *features"]
+) -> Float[np.ndarray, "n *made"]:
+    what = "what features returns"
+    made = frozen_numbers(what, features(inputs))
+    if made.ndim < 2 or len(made) != len(inputs) or 0 in made.shape:
+        raise ValueError(
+            f"{what} must have shape (n, *features), a row for each of {len(inputs)} inputs; "
+            f"got shape {made.shape}"
+        )
+    check_finite(what, made)
+    return made
 
 
 def _check_images(name: str, images: Float[np.ndarray, "..."]) -> None:

@@ -14,6 +14,7 @@ from ntk_air.data import (
     TransitionNoise,
 )
 from ntk_air.data.draws import generator
+from tests.helpers.type_checks import without_type_checks
 
 
 def _fields(n=30, n_test=9, n_classes=3):
@@ -281,3 +282,46 @@ def test_given_labels_with_measured_noise_are_a_data_set():
     data = _made(**_fields(), noisy_labels=noisy, label_noise=noise)
     np.testing.assert_allclose(data.transition_matrix(), noise.matrix, atol=1e-15)
     assert data.noise_fraction == pytest.approx(1 / 3)
+
+
+def test_what_a_function_makes_of_the_inputs_takes_their_place():
+    data = _made(**_fields()).with_label_noise(SymmetricNoise(0.4), seed=3)
+    seen = []
+
+    def rows(inputs):
+        seen.append(inputs.shape)
+        return inputs.sum(axis=1, dtype=np.float32)[..., 0]
+
+    made = data.with_inputs(rows)
+    assert seen == [data.inputs.shape, data.test_inputs.shape]
+    np.testing.assert_array_equal(made.inputs, rows(data.inputs))
+    np.testing.assert_array_equal(made.test_inputs, rows(data.test_inputs))
+    assert made.inputs.dtype == np.float64
+    for name in ("clean_labels", "noisy_labels", "test_labels", "noise_probabilities"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(data, name))
+    assert Dataset(data.inputs, data.clean_labels).with_inputs(rows).test_inputs.shape == (0, 2)
+    # No word on scales of columns, which are the function's: warnings are errors here.
+    data.with_inputs(lambda inputs: inputs.reshape(len(inputs), -1) * 1e-5 ** np.arange(4))
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ("sum", "features must be callable; got 'sum'"),
+        (lambda x: x[1:], r"what features returns must have shape .* each of 30 inputs; got shape"),
+        (lambda x: x.sum(axis=(1, 2, 3)), r"a row for each of 30 inputs; got shape \(30,\)"),
+        (lambda x: x[..., :0], r"got shape \(30, 2, 2, 0\)"),
+        (lambda x: np.log(x - 1), "what features returns must be finite; got NaN"),
+        (lambda x: x.astype(complex), "what features returns must hold real numbers"),
+        (lambda x: None, "what features returns must be an array of numbers; got NoneType"),
+        (lambda x: x[:, : 1 + len(x) % 2], "features of inputs and features of test_inputs must"),
+        (lambda x: x * len(x) ** 9.0, "test_inputs must be on the scale of inputs"),
+    ],
+)
+def test_a_function_that_makes_no_inputs_is_refused(features, message):
+    with (
+        np.errstate(all="ignore"),
+        without_type_checks(),
+        pytest.raises(ValueError, match=message),
+    ):
+        _made(**_fields()).with_inputs(features)

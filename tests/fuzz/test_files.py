@@ -19,6 +19,7 @@ from ntk_air._base import files
 from ntk_air.data import DatasetNotFoundError, load_dataset
 from ntk_air.data.readers import cifar, cifar_human, idx
 from ntk_air.data.readers.pickles import load_arrays
+from ntk_air.data.readers.torch_files import load_tensors
 from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.solve import solve
 from ntk_air.dynamics.stepwise.checkpoints import SimulationFile
@@ -37,6 +38,7 @@ from tests.data.writers import (
     human_labels,
     idx_bytes,
     random_bytes,
+    torch_file,
     write_human_pt,
 )
 from tests.fuzz.damage import damaged
@@ -169,6 +171,16 @@ def test_damaged_human_labels_are_read_or_refused(folder, data):
 def test_any_bytes_are_no_pickle_that_does_something(content):
     found = read(lambda path: load_arrays(content, str(path)), Path("these bytes"))
     assert found is None or isinstance(found, dict)
+
+
+@FUZZ
+@given(data=st.data())
+def test_damaged_tensors_are_as_many_numbers_as_there_were_or_refused(data):
+    whole = {"a": INPUTS.astype(np.float32), "b": np.asfortranarray(INPUTS, np.float32)}
+    content = data.draw(damaged(torch_file(whole)))
+    found = read(lambda path: load_tensors(content, str(path)), Path("these bytes"))
+    if found is not None:
+        assert all(array.size <= INPUTS.size for array in found.values())
 
 
 @contextlib.contextmanager

@@ -1,18 +1,22 @@
-"""Pickled numpy arrays, read without running anything that the pickle names.
+"""Pickles, read without running anything that they name.
 
-A pickle is a program: it can name any function. Here it may name only what numpy's own pickles
-of plain arrays name, and each of these names stands for a stand-in of ours that checks what it is
-given; numpy itself sees nothing but bytes, a shape and a number type.
+A pickle is a program: it can name any function. Here it may name only what is listed, and each of
+these names stands for a stand-in of ours that checks what it is given. Of pickled numpy arrays,
+numpy itself sees nothing but bytes, a shape and a number type.
 """
 
 import io
 import math
 import pickle
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ntk_air.data.readers.files import DataFileError
+
+StandIns: TypeAlias = Mapping[tuple[str, str], Any]
+"""What stands for each name that a pickle may use, by module and name."""
 
 _NUMBER_TYPES = {f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)} | {"b1", "f4", "f8"}
 
@@ -50,13 +54,13 @@ class _ArrayParts:
         self.array = flat.reshape(shape, order="F" if fortran else "C")
 
 
-class _StandIn:
+class StandIn:
     """A callable without attributes, so that a pickle cannot set any."""
 
     __slots__ = ()
 
 
-class _Reconstruct(_StandIn):
+class _Reconstruct(StandIn):
     __slots__ = ()
 
     def __call__(self, subtype: object, shape: object, code: object) -> _ArrayParts:
@@ -65,13 +69,13 @@ class _Reconstruct(_StandIn):
         return _ArrayParts()
 
 
-class _NdArray(_StandIn):
+class _NdArray(StandIn):
     """Stands for the type ``numpy.ndarray``, which is named but never called."""
 
     __slots__ = ()
 
 
-class _DType(_StandIn):
+class _DType(StandIn):
     __slots__ = ()
 
     def __call__(self, code: Any, align: object = False, copy: object = True) -> _NumberType:
@@ -80,7 +84,7 @@ class _DType(_StandIn):
         return _NumberType(_text(code))
 
 
-class _Latin1(_StandIn):
+class _Latin1(StandIn):
     __slots__ = ()
 
     def __call__(self, text: Any, encoding: Any) -> bytes:
@@ -89,7 +93,7 @@ class _Latin1(_StandIn):
         return text.encode("latin-1")
 
 
-_ALLOWED = {
+_ARRAYS: StandIns = {
     ("numpy.core.multiarray", "_reconstruct"): _Reconstruct(),
     ("numpy._core.multiarray", "_reconstruct"): _Reconstruct(),
     ("numpy", "ndarray"): _NdArray(),
@@ -98,13 +102,27 @@ _ALLOWED = {
 }
 
 
-class _ArrayUnpickler(pickle.Unpickler):
+class ListedUnpickler(pickle.Unpickler):
+    """An unpickler for which a pickle's names stand for what is listed, and nothing else.
+
+    Args:
+        stream: stream that is read to the end of one pickle.
+        listed: stand-in of each name that the pickle may use.
+        what: kind of pickle in the error for another name, such as "a pickle of arrays".
+    """
+
+    def __init__(self, stream: io.BytesIO, listed: StandIns, what: str):
+        super().__init__(stream, encoding="bytes")
+        self._listed = listed
+        self._what = what
+
     def find_class(self, module_name: str, global_name: str, /) -> Any:
+        """The stand-in of a name; raises ``UnpicklingError`` for one that is not listed."""
         try:
-            return _ALLOWED[module_name, global_name]
+            return self._listed[module_name, global_name]
         except KeyError:
             raise pickle.UnpicklingError(
-                f"it names {module_name}.{global_name}, which a pickle of arrays does not"
+                f"it names {module_name}.{global_name}, which {self._what} does not"
             ) from None
 
 
@@ -122,7 +140,7 @@ def load_arrays(content: bytes, what: str) -> dict[str, Any]:
         DataFileError: no such pickle, or one that names anything else; nothing it names is run.
     """
     try:
-        loaded = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
+        loaded = ListedUnpickler(io.BytesIO(content), _ARRAYS, "a pickle of arrays").load()
     # A damaged pickle can fail in any way: unpickling is an interpreter fed with noise.
     except Exception as error:
         raise DataFileError(f"{what} is no readable pickle of arrays: {error}") from error
