@@ -118,19 +118,33 @@ def made_by(
             rows, or parts of other features or scales.
     """
     check_callable("features", features)
-    made = _made(features, train)
-    held_out = _made(features, test) if len(test) else np.zeros((0, *made.shape[1:]))
+    made = rows_made("features", features, train)
+    held_out = np.zeros((0, *made.shape[1:]))
+    if len(test):
+        held_out = rows_made("features", features, test)
     check_same_features("features of inputs", made, "features of test_inputs", held_out)
     _check_same_scale(made, held_out)
     return CheckedInputs(made, held_out)
 
 
-def _made(
-    features: Callable[[np.ndarray], Any], inputs: Float[np.ndarray, "n *features"]
+def rows_made(
+    name: str,
+    features: Callable[[np.ndarray], Any],
+    inputs: Float[np.ndarray, "n *features"],
 ) -> Float[np.ndarray, "n *made"]:
-    what = "what features returns"
+    """What someone's function makes of inputs, as a frozen float64 array.
+
+    Args:
+        name: name of the function in errors.
+        features: the function.
+        inputs: what it is given.
+
+    Raises:
+        ValueError: what it returns is no array of finite real numbers with a row for each input.
+    """
+    what = f"what {name} returns"
     made = frozen_numbers(what, features(inputs))
-    if made.ndim < 2 or len(made) != len(inputs) or 0 in made.shape:
+    if made.ndim < 2 or len(made) != len(inputs) or 0 in made.shape[1:]:
         raise ValueError(
             f"{what} must have shape (n, *features), a row for each of {len(inputs)} inputs; "
             f"got shape {made.shape}"
