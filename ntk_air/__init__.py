@@ -6,8 +6,8 @@ changes no JAX setting, and does not import neural-tangents.
 Data: ``load_dataset``, ``Dataset``, label noise. Kernels: ``DenseNTK``, ``EmpiricalNTK``, … and
 operators that hold no matrix. Spectra: ``decompose``, ``top_modes``, ``label_quadrature``. AIR:
 ``air_summary``. One problem and one verb: ``make_problem``, ``solve``. Verdicts: ``certify``,
-``verify``. Families: ``label_functions``, ``weights``, ``teachers``, ``filters``, ``losses``,
-``networks``, ``noisy_labels``, ``adapters``.
+``verify``. Noisy labels without clean ones: ``clean_labels``. Families: ``label_functions``,
+``weights``, ``teachers``, ``filters``, ``losses``, ``networks``, ``noisy_labels``, ``adapters``.
 """
 
 import importlib
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from ntk_air.dynamics.closed_form.exact import ClosedForm
     from ntk_air.dynamics.event_driven.event_driven import EventDriven
     from ntk_air.dynamics.label_noise.default_schedule import default_schedule
+    from ntk_air.dynamics.noise_aware.clean_labels import clean_labels
+    from ntk_air.dynamics.noise_aware.cleaned import CleanedLabels
+    from ntk_air.dynamics.noise_aware.folded_learner import FoldedLearner
+    from ntk_air.dynamics.noise_aware.options import CleaningOptions
     from ntk_air.dynamics.rounds import ByRounds
     from ntk_air.dynamics.rules import Descent, Flow
     from ntk_air.dynamics.run import losses
@@ -89,6 +93,10 @@ _HOMES = {
     "dynamics.closed_form.exact": ("ClosedForm",),
     "dynamics.event_driven.event_driven": ("EventDriven",),
     "dynamics.label_noise.default_schedule": ("default_schedule",),
+    "dynamics.noise_aware.clean_labels": ("clean_labels",),
+    "dynamics.noise_aware.cleaned": ("CleanedLabels",),
+    "dynamics.noise_aware.folded_learner": ("FoldedLearner",),
+    "dynamics.noise_aware.options": ("CleaningOptions",),
     "dynamics.rounds": ("ByRounds",),
     "dynamics.rules": ("Descent", "Flow"),
     "dynamics.run.learning_rate": ("RelativeRate",),
@@ -140,6 +148,8 @@ __all__ = [
     "Certificate",
     "Claim",
     "ClassLabels",
+    "CleanedLabels",
+    "CleaningOptions",
     "ClosedForm",
     "ConvolutionalNTK",
     "Dataset",
@@ -150,6 +160,7 @@ __all__ = [
     "Enclosure",
     "EventDriven",
     "Flow",
+    "FoldedLearner",
     "HeldOut",
     "HumanNoise",
     "InstanceDependentNoise",
@@ -173,6 +184,7 @@ __all__ = [
     "air_curve",
     "air_summary",
     "certify",
+    "clean_labels",
     "decompose",
     "default_schedule",
     "empirical_ntk",

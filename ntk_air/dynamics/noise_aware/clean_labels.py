@@ -1,0 +1,279 @@
+"""One entry for labels of one's own: what of them is noise, by the kernel and the labels alone."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ntk_air._base.checks import (
+    check_array,
+    check_finite,
+    check_kind,
+    check_seed,
+)
+from ntk_air._base.progress import Progress, no_progress
+from ntk_air._base.typing import CrossKernel, KernelMatrix
+from ntk_air.data.labels import decode_targets, integer_labels
+from ntk_air.dynamics.noise_aware.cleaned import CleanedLabels, JudgedStart
+from ntk_air.dynamics.noise_aware.intervals import bootstrap_intervals
+from ntk_air.dynamics.noise_aware.kernel_learner import KernelLearner
+from ntk_air.dynamics.noise_aware.learner import Learner, Probabilities
+from ntk_air.dynamics.noise_aware.options import CleaningOptions
+from ntk_air.dynamics.noise_aware.posterior import (
+    normalised,
+    own_label_likelihood,
+    softmax,
+)
+from ntk_air.dynamics.noise_aware.rounds import Given, retrieve
+from ntk_air.dynamics.noise_aware.selection import (
+    Candidate,
+    hidden_outputs,
+    judge,
+    stratified_folds,
+)
+from ntk_air.dynamics.noise_aware.transition import (
+    estimate_transition,
+    expected_counts,
+    symmetric_transition,
+)
+from ntk_air.kernels.operators.operator import KernelOperator, as_operator
+from ntk_air.problem import Problem
+from ntk_air.spectrum.decomposition import decompose
+from ntk_air.spectrum.krylov.top_modes import TopModes
+from ntk_air.spectrum.result import Spectrum
+
+_LEAST_EVIDENCE = 5.0
+"""Nats that hidden labels must be predicted better by than by the shares of the classes."""
+
+_LEAST_ROWS = 5
+
+
+_USUAL = CleaningOptions()
+
+
+def clean_labels(
+    kernel: Problem | Spectrum | TopModes | KernelOperator | KernelMatrix | Learner,
+    labels: Any = None,
+    *,
+    cross_kernel: CrossKernel | None = None,
+    options: CleaningOptions = _USUAL,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> CleanedLabels:
+    """Tell true labels from noise, with no clean label seen (theory.md section 9).
+
+    Rounds of self-distillation with the label function q_i(a) ∝ p_i(a)^{1/τ}·T[a, z_i] start from
+    several transition matrices T, and plain training stopped early is tried beside them. Each is
+    judged by labels that were hidden from all of it; what predicts them best is run on all rows.
+
+    Args:
+        kernel: Problem with noisy labels; or the spectrum, top modes, operator or (n, n) matrix
+            of a kernel on the rows; or a ``Learner`` of another model.
+        labels: given class of each row as indices from 0, each of which occurs, (n,); ``None``
+            takes those of a problem.
+        cross_kernel: kernel between held-out rows and these, (m, n), to predict at the former;
+            ``None`` takes a problem's held-out part, where there is one.
+        options: what is tried, and how long.
+        seed: seed of folds and bootstrap.
+        progress: callback after each start that was judged.
+
+    Returns:
+        Beliefs with the verdict, and the numbers that it rests on.
+
+    Raises:
+        ValueError: for labels that are no class indices from 0, another number of labels than
+            rows, no labels, held-out rows for a learner that is no kernel.
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import ntk_air as na
+    >>> data = na.load_dataset("digits", n_train=200).normalised()
+    >>> noisy = data.with_label_noise(na.PairFlipNoise(0.3), seed=0)
+    >>> found = na.clean_labels(na.make_problem(noisy, na.DenseNTK(depth=3)))
+    >>> found.verdict, bool(abs(found.rate - noisy.noise_fraction) < 0.05)
+    ('noise_aware', True)
+    """
+    check_kind("options", options, CleaningOptions)
+    seed = check_seed("seed", seed)
+    given = _given(kernel, labels)
+    cross = _cross_kernel(kernel, cross_kernel, len(given))
+    early = _too_little(given)
+    if early is not None:
+        return early
+    learner = _learner(kernel, options.n_modes)
+    if learner.n_train != len(given):
+        raise ValueError(
+            f"labels must have one entry for each of the kernel's {learner.n_train} rows; got "
+            f"{len(given)}"
+        )
+    if cross is not None and not isinstance(learner, KernelLearner):
+        raise ValueError("cross_kernel must be None for a learner that is no kernel; got an array")
+    n_folds = min(options.folds, int(np.bincount(given).min()))
+    folds = stratified_folds(given, n_folds, seed)
+    hidden = hidden_outputs(learner, given, folds, options=options, progress=progress)
+    candidates = judge(hidden, given, options)
+    judged = _compared(candidates)
+    evidence = float(np.sum(candidates[0].log_likelihoods)) - _chance(given)
+    if evidence < _LEAST_EVIDENCE:
+        why = (
+            f"hidden labels are predicted {evidence:.1f} nats better than by the classes' shares "
+            f"alone, over {len(given)} rows; {_LEAST_EVIDENCE:g} at least would be a signal"
+        )
+        return CleanedLabels(given, "no_signal", (why,), judged=judged, level=options.level)
+    chosen, reason = _choose(candidates)
+    final = _on_all_rows(learner, given, chosen, options)
+    predictions = None
+    if cross is not None and isinstance(learner, KernelLearner):
+        outputs = learner.predict(learner.cross_modes(np.asarray(cross)), final.targets, final.stop)
+        predictions = softmax(chosen.scale * outputs)
+    beliefs = chosen.beliefs
+    counts = expected_counts(given, beliefs)
+    intervals = bootstrap_intervals(given, beliefs, options, seed)
+    return CleanedLabels(
+        given,
+        "early_stopping" if chosen.start is None else "noise_aware",
+        (reason, *_silent(final.left_out)),
+        posterior=final.posterior,
+        transition=estimate_transition(counts).matrix,
+        transition_interval=intervals.transition,
+        rate=1 - float(np.trace(counts) / counts.sum()),
+        rate_interval=intervals.rate,
+        predictions=predictions,
+        judged=judged,
+        level=options.level,
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Final:
+    """What the last student on all rows was taught, until when, and what it made of them."""
+
+    targets: Probabilities
+    stop: int
+    left_out: Probabilities
+    posterior: Probabilities
+
+
+def _on_all_rows(
+    learner: Learner, given: Given, chosen: Candidate, options: CleaningOptions
+) -> _Final:
+    """The best candidate's run on all rows, calibrated as on hidden labels."""
+    n_classes = int(given.max()) + 1
+    targets = np.eye(n_classes)[given]
+    last = learner.fit(targets)
+    if chosen.start is None:
+        transition = symmetric_transition(float(chosen.rate or 0), n_classes)
+    else:
+        transition = estimate_transition(expected_counts(given, chosen.beliefs)).matrix
+        found = retrieve(learner, given, chosen.start, left_out=last.left_out, options=options)
+        targets = found.beliefs
+        last = learner.fit(targets, found.stop)
+    others = softmax(chosen.scale * last.left_out)
+    posterior = normalised(others * own_label_likelihood(transition, given))
+    return _Final(targets, last.stop, last.left_out, posterior)
+
+
+def _choose(candidates: list[Candidate]) -> tuple[Candidate, str]:
+    """The likeliest rounds where they beat early stopping by a standard error, and why."""
+    plain = next(candidate for candidate in candidates if candidate.start is None)
+    rounds = next(candidate for candidate in candidates if candidate.start is not None)
+    gain, error = _paired(rounds.log_likelihoods - plain.log_likelihoods)
+    numbers = (
+        f"hidden labels: {rounds.log_likelihood:.4f} nats by self-distillation "
+        f"({rounds.description}), {plain.log_likelihood:.4f} by early stopping, difference "
+        f"{gain:.4f} ± {error:.4f}"
+    )
+    if gain > error:
+        return rounds, numbers
+    return plain, f"{numbers}: the kernel is too weak to tell noise from its own errors"
+
+
+def _compared(candidates: list[Candidate]) -> tuple[JudgedStart, ...]:
+    best = candidates[0].log_likelihoods
+    return tuple(
+        JudgedStart(each.description, each.log_likelihood, *_paired(best - each.log_likelihoods))
+        for each in candidates
+    )
+
+
+def _paired(differences: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """Mean and its standard error."""
+    return float(np.mean(differences)), float(np.std(differences) / len(differences) ** 0.5)
+
+
+def _chance(given: Given) -> float:
+    """Log-likelihood of all labels by the classes' shares, in nats."""
+    counts = np.bincount(given)
+    return float(np.sum(counts * np.log(counts / len(given))))
+
+
+def _silent(left_out: Probabilities) -> tuple[str, ...]:
+    silent = int(np.sum(~np.any(left_out != 0, axis=1)))
+    return (f"of {silent} of {len(left_out)} rows no other row says anything",) if silent else ()
+
+
+def _given(kernel: Any, labels: Any) -> Int[np.ndarray, " n"]:
+    """The given classes, checked."""
+    if labels is None:
+        if not isinstance(kernel, Problem):
+            raise ValueError("labels must be given for a kernel that is no problem; got None")
+        return decode_targets(np.asarray(kernel.noisy))
+    given = integer_labels("labels", labels).astype(np.int64)
+    if len(given) == 0:
+        raise ValueError("labels must not be empty; got none")
+    counts = np.bincount(given) if given.min() >= 0 else np.zeros(1)
+    if not counts.all():
+        shown = ", ".join(str(value) for value in np.unique(given)[:10])
+        raise ValueError(
+            f"labels must hold every class from 0 on: number the classes that occur; got {shown}"
+        )
+    return given
+
+
+def _too_little(given: Given) -> CleanedLabels | None:
+    """The verdict on labels that nothing can be said of, whatever the kernel."""
+    counts = np.bincount(given)
+    if np.count_nonzero(counts) < 2:
+        why = f"all {len(given)} labels are of one class"
+        return CleanedLabels(given, "one_class", (why,))
+    few = np.flatnonzero(counts < _LEAST_ROWS)
+    if len(few):
+        shown = ", ".join(f"{index} ({counts[index]})" for index in few[:10])
+        why = f"classes with fewer than {_LEAST_ROWS} rows: {shown}; leave them out or merge them"
+        return CleanedLabels(given, "too_few_rows", (why,))
+    return None
+
+
+def _learner(kernel: Any, n_modes: int) -> Learner:
+    """Closed form on the top modes, or the learner that was given."""
+    if isinstance(kernel, Problem):
+        kernel = kernel.spectrum if kernel.has_spectrum else kernel.operator
+    if isinstance(kernel, KernelOperator | np.ndarray) or hasattr(kernel, "__jax_array__"):
+        kernel = _modes(kernel, n_modes)
+    elif not isinstance(kernel, Spectrum | TopModes):
+        if isinstance(kernel, Learner):
+            return kernel
+        kernel = _modes(kernel, n_modes)
+    keep = slice(0, n_modes)
+    return KernelLearner(
+        np.asarray(kernel.eigenvalues)[keep], np.asarray(kernel.eigenvectors)[:, keep]
+    )
+
+
+def _modes(kernel: KernelOperator | KernelMatrix, n_modes: int) -> Spectrum:
+    operator = as_operator(kernel, "kernel")
+    top_k = None if n_modes >= operator.shape[0] else n_modes
+    return decompose(operator, top_k=top_k, precision="float64")
+
+
+def _cross_kernel(kernel: Any, given: Any, n_train: int) -> CrossKernel | None:
+    if given is None:
+        held_out = kernel.held_out if isinstance(kernel, Problem) else None
+        return None if held_out is None else held_out.cross_kernel
+    check_array("cross_kernel", given)
+    if given.ndim != 2 or given.shape[1] != n_train:
+        raise ValueError(
+            f"cross_kernel must have shape (m, n) with n = {n_train} rows; got {given.shape}"
+        )
+    check_finite("cross_kernel", given)
+    return given
