@@ -21,7 +21,13 @@ from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
 from ntk_air.data.inputs import checked_pixels
 from ntk_air.networks.adapters.adapted import AdaptedModel
-from ntk_air.networks.pretrained.efficientnet_lite import N_FEATURES, STRIDE, Layers, pooled
+from ntk_air.networks.pretrained.efficientnet_lite import (
+    N_FEATURES,
+    STRIDE,
+    Layers,
+    by_groups,
+    pooled,
+)
 from ntk_air.networks.pretrained.weights import SHA256, Weights, load_weights
 
 NAMES = ("efficientnet_lite0",)
@@ -175,7 +181,9 @@ class _Network(eqx.Module):
     def __call__(
         self, params: Any, images: Float[AnyArray, "n height width channels"]
     ) -> Float[Array, "n n_out"]:
-        return pooled(params["body"], self.statistics, images, size=self.size) @ params["last"]
+        body = params["body"]
+        made = pooled(body, self.statistics, images, size=self.size, depthwise=by_groups)
+        return made @ params["last"]
 
 
 _pooled = functools.partial(jax.jit, static_argnames="size")(pooled)
