@@ -18,9 +18,10 @@ class ClassLabels:
     """Clean and noisy class labels of the same examples, and what made the noisy ones.
 
     Args:
-        clean: clean labels y as class indices, shape (n_train,).
+        clean: clean labels y as class indices, shape (n_train,); ``None`` where nobody knows them.
         noisy: noisy labels ỹ as class indices, shape (n_train,); ``None`` is the clean ones.
-        noise: rule that made the noisy labels; needed where they differ from the clean ones.
+        noise: rule that made the noisy labels; needed where they differ from the clean ones, and
+            ``None`` where no clean ones are known.
         probabilities: P(ỹ_i = b | y_i, x_i) in [0, 1], shape (n_train, C); ``None`` asks ``noise``.
         class_names: names of the C classes; ``None`` numbers them, and all of 0 … C − 1 must occur.
 
@@ -32,9 +33,14 @@ class ClassLabels:
     >>> labels = na.ClassLabels(clean, noisy, na.HumanNoise.measure(clean, noisy, 2))
     >>> na.Dataset(np.eye(4), labels).noise_fraction
     0.25
+
+    Labels that nobody has checked; what needs clean ones says so:
+
+    >>> na.Dataset(np.eye(4), na.ClassLabels(noisy=noisy)).has_clean_labels
+    False
     """
 
-    clean: Any
+    clean: Any = None
     noisy: Any = None
     noise: LabelNoise | None = None
     probabilities: Any = None
@@ -52,6 +58,8 @@ def checked_labels(
         ValueError: another number of labels than ``n_train``, labels out of range, fewer than two
             classes, noisy labels that differ from the clean ones without a noise.
     """
+    if given.clean is None:
+        return _checked_given(given, n_train, test_labels)
     clean = frozen_indices("clean_labels", given.clean, "inputs", n_train)
     noisy = clean
     if given.noisy is not None:
@@ -68,6 +76,24 @@ def checked_labels(
             "the clean ones; got None: HumanNoise.measure counts it from given labels"
         )
     return dataclasses.replace(given, clean=clean, noisy=noisy, class_names=names)
+
+
+def _checked_given(
+    given: ClassLabels, n_train: int, test_labels: Int[np.ndarray, " n_test"]
+) -> ClassLabels:
+    """Given labels alone: nothing says what of them is noise."""
+    if given.noisy is None:
+        raise ValueError("labels must have clean or noisy ones, or both; got neither")
+    if given.noise is not None or given.probabilities is not None:
+        raise ValueError(
+            "labels must have clean ones beside a noise or probabilities, which start from them; "
+            "got noisy ones alone"
+        )
+    noisy = frozen_indices("noisy_labels", given.noisy, "inputs", n_train)
+    names = _named_classes(given.class_names, noisy, test_labels)
+    check_class_labels("noisy_labels", noisy, len(names))
+    check_class_labels("test_labels", test_labels, len(names))
+    return dataclasses.replace(given, clean=None, noisy=noisy, class_names=names)
 
 
 def frozen_indices(name: str, labels: Any, owner: str, length: int) -> Int[np.ndarray, " n"]:

@@ -26,7 +26,8 @@ class Dataset(eqx.Module):
         inputs: training inputs, shape (n_train, *features), as an array, lists or a table of
             numbers; images keep their shape (n_train, H, W, C), pixels in [0, 1].
         labels: clean labels y as class indices, shape (n_train,), every class from 0 on; or
-            ``ClassLabels``, which hold noisy labels and names of classes too.
+            ``ClassLabels``, which hold noisy labels and names of classes too, or noisy labels
+            alone, ``ClassLabels(noisy=…)``.
         test: held-out part as a pair: inputs, shape (n_test, *features), and clean class indices,
             shape (n_test,); ``None`` is none, n_test = 0.
         name: name in tables and of run folders.
@@ -55,7 +56,7 @@ class Dataset(eqx.Module):
 
     name: str = eqx.field(static=True)
     inputs: Float[np.ndarray, "n_train *features"]
-    clean_labels: Int[np.ndarray, " n_train"]
+    known_clean_labels: Int[np.ndarray, " n_train"] | None
     noisy_labels: Int[np.ndarray, " n_train"]
     test_inputs: Float[np.ndarray, "n_test *features"]
     test_labels: Int[np.ndarray, " n_test"]
@@ -63,7 +64,7 @@ class Dataset(eqx.Module):
     label_noise: LabelNoise | None
     source: str = eqx.field(static=True)
     groups: Int[np.ndarray, " n_train"] | None
-    noise_probabilities: Float[np.ndarray, "n_train n_classes"]
+    known_noise_probabilities: Float[np.ndarray, "n_train n_classes"] | None
 
     def __init__(
         self,
@@ -86,22 +87,28 @@ class Dataset(eqx.Module):
 
         given = labels if isinstance(labels, ClassLabels) else ClassLabels(labels)
         checked = checked_labels(given, n_train, self.test_labels)
-        self.clean_labels, self.noisy_labels = checked.clean, checked.noisy
+        self.known_clean_labels, self.noisy_labels = checked.clean, checked.noisy
         self.class_names = tuple(checked.class_names or ())
         self.label_noise = checked.noise
         self.groups = (
             None if groups is None else frozen_indices("groups", groups, "inputs", n_train)
         )
-        probabilities = checked.probabilities
-        if probabilities is None:
-            probabilities = self._probabilities_of(checked.noise)
-        self.noise_probabilities = frozen_numbers("noise probabilities", probabilities)
-        if self.noise_probabilities.shape != (n_train, self.n_classes):
-            raise ValueError(
-                f"the labels' probabilities must have shape {(n_train, self.n_classes)}, "
-                f"a row for each input; got {self.noise_probabilities.shape}"
-            )
-        check_probabilities("the labels' probabilities", self.noise_probabilities)
+        self.known_noise_probabilities = self._checked_probabilities(checked)
+
+    @property
+    def has_clean_labels(self) -> bool:
+        """Whether the clean labels of the training inputs are known."""
+        return self.known_clean_labels is not None
+
+    @property
+    def clean_labels(self) -> Int[np.ndarray, " n_train"]:
+        """y as class indices, (n_train,); raises ``ValueError`` where nobody knows them."""
+        return _known(self.known_clean_labels)
+
+    @property
+    def noise_probabilities(self) -> Float[np.ndarray, "n_train n_classes"]:
+        """P(ỹ_i = b | y_i, x_i); raises ``ValueError`` where no clean labels are known."""
+        return _known(self.known_noise_probabilities)
 
     @property
     def n_train(self) -> int:
@@ -135,15 +142,16 @@ class Dataset(eqx.Module):
         It does not see the name and the source: the same content from elsewhere is the same.
         """
         digest = hashlib.sha256(repr(self.class_names).encode())
+        unknown, probabilities = np.zeros(0, np.int64), self.known_noise_probabilities
         parts = [
             self.inputs,
-            self.clean_labels,
+            unknown if self.known_clean_labels is None else self.known_clean_labels,
             self.noisy_labels,
             self.test_inputs,
             self.test_labels,
             np.zeros(0, np.int64) if self.groups is None else self.groups,
             # A softmax may differ in its last bit between platforms.
-            np.rint(self.noise_probabilities * 1e6).astype(np.int64),
+            unknown if probabilities is None else np.rint(probabilities * 1e6).astype(np.int64),
         ]
         for part in parts:
             digest.update(repr(part.shape).encode())
@@ -191,8 +199,16 @@ class Dataset(eqx.Module):
         return self._with(noisy_labels=noisy, label_noise=noise, noise_probabilities=None)
 
     def without_label_noise(self) -> "Dataset":
-        """The same data with its clean labels for the noisy ones."""
-        return self._with(noisy_labels=None, label_noise=None, noise_probabilities=None)
+        """The same data with its clean labels for the noisy ones.
+
+        Raises ``ValueError`` where no clean labels are known.
+        """
+        return self._with(
+            clean_labels=self.clean_labels,
+            noisy_labels=None,
+            label_noise=None,
+            noise_probabilities=None,
+        )
 
     def subset(
         self, *, n_train: int | None = None, n_test: int | None = None, seed: int = 0
@@ -210,16 +226,17 @@ class Dataset(eqx.Module):
         Raises:
             ValueError: more than there are.
         """
+        clean, probabilities = self.known_clean_labels, self.known_noise_probabilities
         train = choose("n_train", self.strata, n_train, seed=seed, minimum=1)
         test = choose("n_test", self.test_labels, n_test, seed=seed)
         return self._with(
             inputs=self.inputs[train],
-            clean_labels=self.clean_labels[train],
+            clean_labels=None if clean is None else clean[train],
             noisy_labels=self.noisy_labels[train],
             test_inputs=self.test_inputs[test],
             test_labels=self.test_labels[test],
             groups=None if self.groups is None else self.groups[train],
-            noise_probabilities=self.noise_probabilities[train],
+            noise_probabilities=None if probabilities is None else probabilities[train],
         )
 
     def flattened(self) -> "Dataset":
@@ -283,16 +300,38 @@ class Dataset(eqx.Module):
 
     @property
     def strata(self) -> Int[np.ndarray, " n_train"]:
-        """What a random part keeps the shares of: the groups if there are any, else classes."""
-        return self.clean_labels if self.groups is None else self.groups
+        """What a random part keeps the shares of: the groups if there are any, else classes,
+        those of the noisy labels where no others are known."""
+        if self.groups is not None:
+            return self.groups
+        return self.clean_labels if self.has_clean_labels else self.noisy_labels
 
-    def _probabilities_of(self, noise: LabelNoise | None) -> Float[np.ndarray, "n n_classes"]:
-        if noise is None:
-            return np.eye(self.n_classes)[self.clean_labels]
-        return noise.probabilities(self.clean_labels, self.inputs, self.n_classes, self.groups)
+    def _checked_probabilities(self, labels: ClassLabels) -> np.ndarray | None:
+        """P(ỹ_i = b | y_i, x_i) as given or by the noise; ``None`` without clean labels."""
+        if labels.clean is None:
+            return None
+        probabilities, noise = labels.probabilities, labels.noise
+        if probabilities is None and noise is None:
+            probabilities = np.eye(self.n_classes)[self.clean_labels]
+        elif probabilities is None and noise is not None:
+            clean = self.clean_labels
+            probabilities = noise.probabilities(clean, self.inputs, self.n_classes, self.groups)
+        checked = frozen_numbers("noise probabilities", probabilities)
+        if checked.shape != (self.n_train, self.n_classes):
+            raise ValueError(
+                f"the labels' probabilities must have shape {(self.n_train, self.n_classes)}, "
+                f"a row for each input; got {checked.shape}"
+            )
+        check_probabilities("the labels' probabilities", checked)
+        return checked
 
     def _with(self, **changes: Any) -> "Dataset":
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__} | changes
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields |= {
+            "clean_labels": self.known_clean_labels,
+            "noise_probabilities": self.known_noise_probabilities,
+        }
+        fields |= changes
         labels = ClassLabels(
             clean=fields["clean_labels"],
             noisy=fields["noisy_labels"],
@@ -303,6 +342,15 @@ class Dataset(eqx.Module):
         inputs = CheckedInputs(fields["inputs"], fields["test_inputs"])
         unchanged = {name: fields[name] for name in ("name", "source", "groups")}
         return Dataset(inputs, labels, test=(None, fields["test_labels"]), **unchanged)
+
+
+def _known(values: np.ndarray | None) -> np.ndarray:
+    if values is None:
+        raise ValueError(
+            "dataset must have clean labels for this; got given ones alone, with noise that nobody "
+            "has measured"
+        )
+    return values
 
 
 def _unit_rows(name: str, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:

@@ -132,6 +132,8 @@ def known(value: Value | None, name: str) -> Value:
 
 def dataset_labels(dataset: Dataset) -> Labels:
     """All labels of a data set's training inputs in the target coding."""
+    if not dataset.has_clean_labels:
+        return Labels(noisy=dataset.noisy_targets())
     return Labels(
         noisy=dataset.noisy_targets(),
         clean=dataset.clean_targets(),

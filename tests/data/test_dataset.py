@@ -325,3 +325,53 @@ def test_a_function_that_makes_no_inputs_is_refused(features, message):
         pytest.raises(ValueError, match=message),
     ):
         _made(**_fields()).with_inputs(features)
+
+
+# --- given labels alone ---------------------------------------------------------------------------
+
+
+def given_alone(n=6):
+    inputs = np.random.default_rng(0).normal(size=(n, 2))
+    return Dataset(inputs, ClassLabels(noisy=np.arange(n) % 2))
+
+
+def test_given_labels_alone_are_neither_taken_for_clean_nor_flipped():
+    data = given_alone()
+    assert not data.has_clean_labels
+    assert data.noisy_labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert data.n_classes == 2
+    part = data.normalised().subset(n_train=4)
+    assert not part.has_clean_labels
+    assert part.noisy_labels.tolist() == [0, 1, 0, 1]
+    assert data.content_hash != Dataset(data.inputs, data.noisy_labels).content_hash
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda data: data.clean_labels,
+        lambda data: data.noise_fraction,
+        lambda data: data.clean_targets(),
+        lambda data: data.expected_noisy_targets(),
+        lambda data: data.transition_matrix(),
+        lambda data: data.without_label_noise(),
+        lambda data: data.with_label_noise(SymmetricNoise(0.4), seed=0),
+    ],
+)
+def test_what_needs_clean_labels_says_so(ask):
+    with pytest.raises(ValueError, match="dataset must have clean labels for this"):
+        ask(given_alone())
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (ClassLabels(), "labels must have clean or noisy ones"),
+        (ClassLabels(noisy=[0, 1], noise=SymmetricNoise(0.1)), "clean ones beside a noise"),
+        (ClassLabels(noisy=[0, 2]), "labels must hold every class from 0 on"),
+        (ClassLabels(noisy=[0, 0]), "at least two classes"),
+    ],
+)
+def test_given_labels_that_are_none_are_refused(labels, says):
+    with pytest.raises(ValueError, match=says):
+        Dataset(np.eye(2), labels)

@@ -53,6 +53,16 @@ class CleanedLabels:
         predictions: probabilities of the classes at held-out inputs, (m, C); ``None`` without any.
         judged: all ways that were judged, the best first; empty where nothing was.
         level: level of the intervals, over rows; what the model gets wrong is not in them.
+
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> points = np.linspace(0, 1, 40)
+    >>> kernel = np.exp(-50 * (points[:, None] - points) ** 2)
+    >>> labels = np.repeat([0, 1], 20)
+    >>> labels[7] = 1
+    >>> found = na.clean_labels(kernel, labels)
+    >>> int(found.suspects[0]), int(found.suggested[7])
+    (7, 0)
     """
 
     given: Int[np.ndarray, " n"]

@@ -94,7 +94,9 @@ class KernelLearner:
                 last, stop = stop, min((s for s in near if 0 <= s < len(self.times)), key=error)
         return KernelFit(stop, outputs[stop])
 
-    def coefficients(self, targets: Probabilities, stop: int) -> Float[np.ndarray, "n_mode n_classes"]:
+    def coefficients(
+        self, targets: Probabilities, stop: int
+    ) -> Float[np.ndarray, "n_mode n_classes"]:
         """Vᵀf_t after a fit, (n_mode, C)."""
         fitted = -np.expm1(-self.times[stop] * self.eigenvalues)
         return fitted[:, None] * (self.eigenvectors.T @ targets)
