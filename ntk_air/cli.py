@@ -15,6 +15,7 @@ import ntk_air
 from ntk_air.lab.catalogue import experiments, load_experiment
 from ntk_air.lab.config import DataConfig, KernelConfig, NoiseConfig
 from ntk_air.lab.exit_status import exit_status
+from ntk_air.lab.labels.config import LabelsConfig
 
 _WIDTH = 140
 
@@ -58,6 +59,7 @@ class Version:
 
 Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[LabelsConfig, tyro.conf.subcommand("labels")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Figures, tyro.conf.subcommand("figures")]
     | Annotated[Version, tyro.conf.subcommand("version")]
@@ -80,10 +82,13 @@ def _act(arguments: Sequence[str]) -> int:
     command: Any = tyro.cli(
         Command,  # pyright: ignore[reportArgumentType]
         prog="ntk-air",
-        description="Run experiments, check claims, draw figures again (or: --version).",
+        description="Run experiments, clean labels, check claims, draw figures again "
+        "(or: --version).",
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    if isinstance(command, LabelsConfig):
+        return labels(command, arguments)
     actions = {Verify: verify, Figures: figures, Version: version}
     return actions[type(command)](command)
 
@@ -97,6 +102,34 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     name, *options = arguments
     return load_experiment(name).main(options, program=f"ntk-air run {name}")
+
+
+def labels(config: LabelsConfig, arguments: Sequence[str]) -> int:
+    """Find wrong labels, write them down and say what was found; return the exit status."""
+    import jax
+
+    from ntk_air.lab.labels.command import LABELS, REPORT, clean
+    from ntk_air.lab.report.progress import progress_on_standard_error
+
+    # An entry point sets the precision of its own process.
+    jax.config.update("jax_enable_x64", True)
+    with progress_on_standard_error() as progress:
+        written = clean(config, command=["ntk-air", *arguments], progress=progress)
+    results, console = written.results, _console()
+    if written.reused:
+        console.print(f"{written.folder}: reused, computed before", soft_wrap=True)
+    console.print(f"{results['rows']} rows, {len(results['classes'])} classes; {results['kernel']}")
+    console.print(f"verdict: {results['verdict']}")
+    for reason in results["reasons"]:
+        console.print(f"  {reason}", soft_wrap=True)
+    if results["rate"] is not None:
+        lower, upper = results["rate_interval"]
+        console.print(
+            f"wrong labels: {results['rate']:.1%} ({lower:.1%} to {upper:.1%}); "
+            f"{results['probably_wrong']} rows are more likely wrong than right"
+        )
+    console.print(f"saved in {written.folder}: {LABELS}, {REPORT}", soft_wrap=True)
+    return 0
 
 
 def verify(command: Verify) -> int:

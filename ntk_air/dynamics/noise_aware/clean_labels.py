@@ -185,6 +185,8 @@ def _choose(candidates: list[Candidate]) -> tuple[Candidate, str]:
     )
     if gain > error:
         return rounds, numbers
+    if gain > -error:
+        return plain, f"{numbers}: self-distillation gains nothing that the labels show"
     return plain, f"{numbers}: the kernel is too weak to tell noise from its own errors"
 
 

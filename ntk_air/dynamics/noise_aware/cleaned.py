@@ -40,9 +40,10 @@ class CleanedLabels:
     Attributes:
         given: given class z of each row, (n,).
         verdict: ``noise_aware``: rounds of self-distillation predicted hidden labels best, beyond a
-            standard error; ``early_stopping``: they did not, the kernel is too weak to tell noise
-            from its own errors, and plain training stopped early stands; ``no_signal``: the inputs
-            say nothing of the labels; ``too_few_rows`` of a class; ``one_class``.
+            standard error; ``early_stopping``: they did not, for the kernel is too weak to tell
+            noise from its own errors or there is next to none, and plain training stands;
+            ``no_signal``: the inputs say nothing of the labels; ``too_few_rows`` of a class;
+            ``one_class``.
         reasons: the verdict's numbers, for a reader.
         posterior: P(y_i = a | all labels), (n, C).
         transition: T̂[a, b] = P(ỹ = b | y = a), (C, C), from beliefs each row's own label is hidden

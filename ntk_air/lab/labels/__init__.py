@@ -1,0 +1,1 @@
+"""Labels of one's own: ``ntk-air labels`` reads them, finds what is wrong, and reports it."""
