@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_air.kernels.infinite.activations.piecewise_linear import PiecewiseLinear
+from ntk_air.kernels.infinite.elementwise import safe_divide
 from ntk_air.kernels.infinite.gaussian_pair import GaussianPair
 from ntk_air.kernels.infinite.pixel_covariances import Recipe as ImageRecipe
 from ntk_air.kernels.infinite.recursion import (
@@ -24,13 +25,14 @@ from ntk_air.kernels.infinite.recursion import (
     Recipe,
     first_layer,
     input_pair,
-    last_layer,
     next_layer,
 )
 
 _PROMISED = {"float32": 1e-5, "float64": 1e-12}
 _PAIRS_AT_ONCE = 2**18
 _ROUNDINGS_OF_A_NORM = 2
+_ROUNDINGS_OF_A_NORM_IN_A_LAYER = 1
+_ROUNDINGS_OF_A_SLOPE = 1.5
 _ROUNDINGS_OF_A_GAP = 8
 _ROUNDINGS_OF_A_GAP_IN_A_LAYER = 2
 
@@ -46,23 +48,29 @@ class Probe(NamedTuple):
         spread: the largest factor by which layers multiply a small 1 − cos θ.
         by_norm: relative change of the kernel with itself by that of the input's square norm.
         by_weight: … by that of the weight variance.
+        by_slope: … by that of each layer's κ̇, of which a deep tangent kernel is a product.
     """
 
     variance: Float[Array, ""]
     spread: Float[Array, ""]
     by_norm: Float[Array, " n"]
     by_weight: Float[Array, " n"]
+    by_slope: Float[Array, " n"]
 
 
 @eqx.filter_jit
 def probe(recipe: Recipe, variances: Float[Array, " two"], x: Float[Array, "n d"]) -> Probe:
-    """Follow each input, its like at a tiny distance, a longer one and heavier weights."""
+    """Follow each input, its like at a tiny distance, a longer one, heavier weights, steeper φ."""
     dtype, n_features = x.dtype, x.shape[1]
     near = float(jnp.finfo(dtype).tiny) ** 0.5
     more = float(jnp.finfo(dtype).eps) ** 0.5
     norms = jnp.sum(x * x, axis=1)
-    rows = jnp.asarray([[1, 1, 1 + more, 1], [0, near, 0, 0], [1, 1, 1, 1 + more]], dtype)
-    scales, gaps, weights = (jnp.broadcast_to(row[:, None], (4, len(x))) for row in rows)
+    rows = np.ones((4, 5))
+    rows[0, 2] = rows[1, 3] = rows[2, 4] = 1 + more
+    rows[3] = [0, near, 0, 0, 0]
+    scales, weights, slopes, gaps = jnp.broadcast_to(
+        jnp.asarray(rows, dtype)[:, :, None], (4, 5, len(x))
+    )
     heavier = (variances[0] * weights, variances[1])
 
     def set_near(layer: Layer) -> tuple[Layer, Array]:
@@ -76,7 +84,8 @@ def probe(recipe: Recipe, variances: Float[Array, " two"], x: Float[Array, "n d"
     def step(state: tuple[Layer, Array, Array, Array], _: None):
         layer, total, most, variance = state
         variance = jnp.maximum(variance, layer.pair.variance1.max())
-        layer, spread = set_near(next_layer(recipe, heavier, layer))
+        steeper = Layer(layer.pair, slopes * layer.ntk)
+        layer, spread = set_near(next_layer(recipe, heavier, steeper))
         total = total + spread
         return (layer, total, jnp.maximum(most, total), variance), None
 
@@ -139,16 +148,17 @@ def check_depth(
     eps, promised = float(jnp.finfo(dtype).eps), _PROMISED[dtype.name]
     of_weight = abs(float(used) / weight - 1)
     if probed is None:
-        by_norm, by_weight = 0.0, float(recipe.depth)
+        by_norm, by_weight, by_slope = 0.0, float(recipe.depth), 0.0
     else:
-        by_norm, by_weight = (float(np.max(probed[i])) for i in (2, 3))
+        by_norm, by_weight, by_slope = (float(np.max(part)) for part in probed[2:])
         of_weight += eps
     error = of_weight * by_weight + _ROUNDINGS_OF_A_NORM * eps * by_norm
+    error += _ROUNDINGS_OF_A_SLOPE * eps * by_slope
     if promised < error < float("inf"):  # what overflows is refused as such
         raise ValueError(
             f"depth must be small enough for the kernel of {name} to be accurate to {promised:.0e} "
             f"in {dtype}; got depth {recipe.depth}, which multiplies roundings by up to "
-            f"{max(by_norm, by_weight):.1e}, to {error:.1e}{_advice(dtype)}"
+            f"{max(by_norm, by_weight, by_slope):.1e}, to {error:.1e}{_advice(dtype)}"
         )
 
 
@@ -197,31 +207,55 @@ def check_errors(
 
 @eqx.filter_jit
 def _errors(recipe: Recipe, variances: Array, x1: Array, x2: Array) -> Array:
-    """What rounding the norms and the gap of each pair makes of its kernel, relative to it."""
-    eps = float(jnp.finfo(x1.dtype).eps)
-    pair = input_pair(x1, x2, symmetric=False)
+    """What rounding the norms and the gap of each pair makes of its kernel, relative to it.
 
-    def kernel(longer: Array, farther: Array) -> tuple[Array, Array]:
-        gap = pair.folded_gap * (1 + farther)
-        near = jnp.copysign(1 - gap, pair.cosine)
-        cosine = jnp.where(pair.folded_gap < 0.5, near, pair.cosine)
-        same = pair.same_variance
-        variance2 = jnp.where(same, pair.variance2, pair.variance2 * (1 + longer))
-        changed = GaussianPair(pair.variance1, variance2, cosine, gap, same)
-        last = last_layer(recipe, variances, changed, x1.shape[1])
+    By the kernel with the norms further apart, with them nearer each other, and with a larger gap,
+    by as much as rounding may have done in front of each layer. Of norms squares of differences
+    count, so that rounding to one number is no matter of a derivative; only of an input and itself,
+    or its opposite, they are known to be one.
+    """
+    pair = input_pair(x1, x2, symmetric=False)
+    pair = eqx.tree_at(
+        lambda pair: (pair.variance1, pair.variance2, pair.same_variance),
+        pair,
+        (
+            *jnp.broadcast_arrays(pair.variance1, pair.variance2),
+            pair.same_variance & (pair.folded_gap == 0),
+        ),
+    )
+    of_inputs = jnp.asarray([_ROUNDINGS_OF_A_NORM, _ROUNDINGS_OF_A_GAP], x1.dtype)
+    of_layer = jnp.asarray(
+        [_ROUNDINGS_OF_A_NORM_IN_A_LAYER, _ROUNDINGS_OF_A_GAP_IN_A_LAYER], x1.dtype
+    )
+
+    def kernel(counted: Array) -> tuple[Array, Array]:
+        def step(layer: Layer, _: None) -> tuple[Layer, None]:
+            layer = Layer(_rounded(layer.pair, of_layer * counted), layer.ntk)
+            return next_layer(recipe, variances, layer), None
+
+        inputs = _rounded(pair, of_inputs * counted)
+        layer = first_layer(recipe, variances, inputs, x1.shape[1])
+        last, _ = jax.lax.scan(step, layer, length=recipe.depth - 1)
         return last.kernel(recipe), last.pair.scale
 
-    zero, one = jnp.zeros((2,), x1.dtype), jnp.ones((), x1.dtype)
-    of_gap = _ROUNDINGS_OF_A_GAP + _ROUNDINGS_OF_A_GAP_IN_A_LAYER * recipe.depth
-    tangents = _ROUNDINGS_OF_A_NORM * eps * one, of_gap * eps * one
+    directions = jnp.asarray([[0, 0], [1, 0], [-1, 0], [0, 1]], x1.dtype)
+    (value, *others), scales = jax.vmap(kernel)(directions)
+    apart, nearer, farther = (jnp.abs(other - value) for other in others)
+    size = jnp.maximum(jnp.abs(value), scales[0])
+    return safe_divide(jnp.maximum(apart, nearer) + farther, size)
 
-    def change(direction: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        along = (tangents[0] * direction[0], tangents[1] * direction[1])
-        return jax.jvp(kernel, tuple(zero), along)
 
-    (values, scales), (changes, _) = jax.vmap(change)(jnp.eye(2, dtype=x1.dtype))
-    size = jnp.maximum(jnp.abs(values[0]), scales[0])
-    return jnp.where(size > 0, jnp.abs(changes).sum(axis=0) / size, 0)
+def _rounded(pair: GaussianPair, roundings: Float[Array, " two"]) -> GaussianPair:
+    """The pair with norms further apart, to equal ones at least, and a larger gap, by so many ε."""
+    apart, farther = float(jnp.finfo(roundings.dtype).eps) * roundings
+    variance1, variance2 = pair.variance1, pair.variance2
+    shorter = jnp.minimum(variance2 * (1 - apart), variance1)
+    longer = jnp.maximum(variance2 * (1 + apart), variance1)
+    moved = jnp.where(variance2 < variance1, shorter, longer)
+    variance2 = jnp.where(pair.same_variance, variance2, moved)
+    cosine = jnp.abs(pair.cosine) - farther * pair.folded_gap
+    cosine = jnp.copysign(jnp.maximum(cosine, 0), pair.cosine)
+    return pair.followed_by((variance1, variance2), cosine, pair.folded_gap * (1 + farther))
 
 
 def _advice(dtype: jnp.dtype) -> str:

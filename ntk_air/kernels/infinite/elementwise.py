@@ -14,9 +14,9 @@ _ARCTAN_TERMS = 22
 
 
 def safe_sqrt(x: Elementwise) -> Elementwise:
-    """√x for x ≥ 0, with derivative 0 in place of ∞ at x = 0."""
-    positive = x > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
+    """√x for x ≥ 0, with derivative 0 in place of ∞ at x = 0; what is no number stays none."""
+    blank = x <= 0
+    return jnp.where(blank, 0, jnp.sqrt(jnp.where(blank, 1, x)))
 
 
 def safe_divide(numerator: Elementwise, denominator: Elementwise) -> Elementwise:

@@ -26,17 +26,17 @@ def probe_images(
     """Follow each position of each image, its like at a tiny distance, and changes of all."""
 
     def look(images: Array) -> Probe:
-        def kernel(change: Float[Array, " two"]) -> tuple[Array, tuple[Array, Array]]:
-            longer, heavier = 1 + change
+        def kernel(change: Float[Array, " three"]) -> tuple[Array, tuple[Array, Array]]:
+            longer, heavier, steeper = 1 + change
             changed = jnp.stack([variances[0] * heavier, variances[1]])
             moments = image_moments(recipe, changed, images * jnp.sqrt(longer))
-            found, spread = _follow(recipe, changed, moments)
+            found, spread = _follow(recipe, changed, moments, steeper)
             largest = [jnp.max(block.behind, (0, 1, 2)) for block in moments]
             rows = jnp.max(jnp.stack(largest), 0), jnp.full(images.shape[-1], spread)
             blank = found == 0
             return jnp.where(blank, 0, jnp.log(jnp.where(blank, 1, found))), rows
 
-        slopes, (variance, spread) = jax.jacfwd(kernel, has_aux=True)(jnp.zeros(2, x.dtype))
+        slopes, (variance, spread) = jax.jacfwd(kernel, has_aux=True)(jnp.zeros(3, x.dtype))
         return Probe(variance, spread, *jnp.abs(slopes.T))
 
     found = of_images(look, x)
@@ -52,11 +52,12 @@ def changes_of_pairs(
 
 
 def _follow(
-    recipe: Recipe, variances: Array, moments: list[BlockMoments]
+    recipe: Recipe, variances: Array, moments: list[BlockMoments], steeper: Array
 ) -> tuple[Float[Array, " n"], Float[Array, ""]]:
     """The kernel of corresponding positions, and by how much layers multiply a small 1 − cos θ.
 
-    In each layer that is by what they do at the position where it is most.
+    In each layer that is by what they do at the position where it is most. What each κ̇ is
+    multiplied by is 1, and there to be differentiated.
     """
     weight, bias = variances
     near = float(jnp.finfo(weight.dtype).tiny) ** 0.5
@@ -72,7 +73,8 @@ def _follow(
         total = spread_by(safe_divide(convolved(gap), behind), total)
         one = jnp.ones_like(behind)
         dual = recipe.activation.dual(GaussianPair(behind, behind, one, near * one, one > 0))
-        kernel = dual.post.variance1 + dual.derivative_product * (convolved(kernel) + bias)
+        slope = steeper * dual.derivative_product
+        kernel = dual.post.variance1 + slope * (convolved(kernel) + bias)
         gap = dual.post.variance1 * dual.post.folded_gap / near
         return (kernel, gap, total, jnp.maximum(most, total)), None
 

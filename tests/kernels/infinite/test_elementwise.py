@@ -32,6 +32,8 @@ def test_roots_and_quotients_at_zero(dtype):
     x = jnp.asarray([0.0, 4.0], dtype)
     assert safe_sqrt(x).tolist() == [0, 2]
     assert jax.vmap(jax.grad(safe_sqrt))(x).tolist() == [0, 0.25]
+    # What overflows on its way must not come out as 0.
+    assert jnp.isnan(safe_sqrt(jnp.asarray(jnp.nan, dtype)))
     one = jnp.ones((), dtype)
     assert safe_divide(one, x).tolist() == [0, 0.25]
     assert jax.vmap(jax.grad(safe_divide, argnums=1), (None, 0))(one, x).tolist() == [0, -0.0625]

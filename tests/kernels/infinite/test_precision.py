@@ -1,5 +1,7 @@
 """Deep kernels against 60 digits: the promised accuracy, or a refusal that says why."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -63,6 +65,34 @@ def test_near_inputs_in_float32_are_right_or_refused_with_what_parts_them():
     # Identical and opposite inputs are known to be; where inputs have long parted, all is right.
     assert max(errors("sine", (8.0, 0.1), x1, x2[[0, -1]], depth=24)) < right
     assert max(errors("sine", (25.0, 0.1), x1, near[:2], depth=24)) < right
+
+
+def nearly(rng, angle):
+    """A vector of a length drawn, and itself turned, in float32."""
+    x, across = rng.standard_normal((2, 6))
+    across -= (across @ x) / (x @ x) * x
+    across *= np.linalg.norm(x) / np.linalg.norm(across)
+    turned = np.cos(angle) * x + np.sin(angle) * across
+    return (rng.uniform(0.3, 2) * np.stack([x, turned])[:, None]).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("variances", "seeds", "angles"),
+    [
+        ((4.0, 0.1), range(6), (1e-8, 3e-7, 3e-6)),  # norms rounded to one number among them
+        ((8.0, 0.1), range(3), (1e-8, 1e-7, 1e-6)),
+    ],
+)
+def test_each_near_pair_in_float32_is_right_or_refused(variances, seeds, angles):
+    found = []
+    for seed, angle in itertools.product(seeds, angles):
+        x, y = nearly(np.random.default_rng(seed), angle)
+        try:
+            found += errors("sine", variances, x, y, depth=40)
+        except ValueError:
+            found.append(None)
+    assert None in found
+    assert max(error or 0 for error in found) < PROMISED[np.float32]
 
 
 def test_a_depth_whose_roundings_add_up_is_refused():

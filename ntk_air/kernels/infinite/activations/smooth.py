@@ -50,10 +50,7 @@ class Erf(Activation):
             arctan(safe_divide(share, own))
             for share, own in zip(shares.shares, shares.own_cosines, strict=True)
         )
-        # κ11·κ22 − κ² as a product of what is small, a1 + a2 − 2|β|, and what is not.
-        total = angle1 + angle2 + 2 * jnp.abs(shares.angle)
-        apart = jnp.where(pair.same_variance, 0, angle1 - angle2)
-        near_gap = _near_gap(shares.excess() * total - apart**2, (angle1, angle2))
+        near_gap = _near_gap(shares.determinant((angle1, angle2)), (angle1, angle2))
         moments = (2 / jnp.pi * angle1, 2 / jnp.pi * angle2)
         return smooth_dual(pair, product, moments, near_gap=near_gap, derivative=derivative)
 
@@ -285,24 +282,24 @@ class _Shares:
         rest1, rest2 = self.rests
         return jnp.sqrt(rest1 * (2 - rest1)), jnp.sqrt(rest2 * (2 - rest2))
 
-    def excess(self) -> Elementwise:
-        """a1 + a2 − 2|β| below π/4, from the gap and the difference of the variances."""
+    def determinant(self, angles: tuple[Elementwise, Elementwise]) -> Elementwise:
+        """4(a1·a2 − β²) for |β| near the angles a1, a2 given: where β is for pairs of one variance.
+
+        It is e·(a1 + a2 + 2|β|) − (a1 − a2)² with e = a1 + a2 − 2|β|, and, with m the mean of
+        a1 and a2, sin e/2 · sin(m + |β|) = sin² (a1 − a2)/2 + x1·x2·sin² θ: a sum of squares, so
+        that all it knows of the norms is the difference of the variances.
+        """
         (share1, share2), (rest1, rest2) = self.shares, self.rests
-        root1, root2 = safe_sqrt(share1), safe_sqrt(share2)
+        (own1, own2), sine = self.own_cosines, jnp.abs(self.sine)
+        both, along = share1 * own2 + share2 * own1, own1 * own2
         difference = self._factor * self._pair.variance_difference * rest1 * rest2
-        apart, gap = safe_divide(difference, root1 + root2), self._pair.folded_gap
-        sine = jnp.abs(self.sine)
-        cosine1, cosine2 = self.own_cosines
-
-        def turned(share: Elementwise, own: Elementwise, ahead: Elementwise) -> Elementwise:
-            """Sin (a − |β|)."""
-            return safe_divide(ahead * (share + sine), share * self.cosine + sine * own)
-
-        sine1 = turned(share1, cosine1, root1 * (apart + root2 * gap))
-        sine2 = turned(share2, cosine2, root2 * (root1 * gap - apart))
-        along1 = cosine1 * self.cosine + share1 * sine
-        along2 = cosine2 * self.cosine + share2 * sine
-        rise = sine1 * along2 + along1 * sine2
-        run = along1 * along2 - sine1 * sine2
-        near = run > jnp.abs(rise)
-        return arctan_unit(jnp.where(near, rise / jnp.where(near, run, 1), 1))
+        across = safe_divide(difference * (share1 + share2), both)
+        apart = arctan(safe_divide(across, along + share1 * share2))
+        squares = across**2 / (2 * (1 + along + share1 * share2))
+        squares += share1 * share2 * self._pair.sine_squared
+        mean_cosine = jnp.sqrt((along + rest1 + rest2 - rest1 * rest2) / 2)
+        mean_sine = safe_divide(both, 2 * mean_cosine)
+        rise = safe_divide(squares, mean_sine * self.cosine + mean_cosine * sine)
+        run = mean_cosine * self.cosine + mean_sine * sine
+        excess = 2 * arctan_unit(jnp.minimum(safe_divide(rise, run), 1))
+        return excess * (angles[0] + angles[1] + 2 * jnp.abs(self.angle)) - apart**2
