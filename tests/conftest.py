@@ -20,10 +20,12 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 
+import tests.helpers.type_checks  # noqa: F401  (the hook finds it by name)
+
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-_HOOK = install_import_hook("ntk_air", "beartype.beartype")
+_HOOK = install_import_hook("ntk_air", "tests.helpers.type_checks.checked")
 
 
 # Most of the suite's time is XLA's, compiling programs that run once: in one piece, without LLVM's

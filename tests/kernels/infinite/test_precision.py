@@ -12,6 +12,8 @@ from tests.kernels.infinite.scalar_reference import kernels, relative_errors
 PROMISED = {np.float32: 1e-5, np.float64: 1e-12}
 ANGLES = (0, 1e-8, 1e-4, 1.0, 2.5, np.pi - 1e-6, np.pi)
 DEPTH = 60
+ROWS = 9
+"""As many as any test compares: what has other shapes is another program."""
 
 
 def pairs(dtype):
@@ -26,9 +28,13 @@ def pairs(dtype):
 
 def errors(name, variances, x1, x2, *, depth=DEPTH, activation=None):
     network = dict(zip(("weight_variance", "bias_variance"), variances, strict=True))
-    measured = DenseNTK(depth=depth, activation=activation or name, **network)(x1, x2)
+    rows, columns = (
+        np.concatenate([x, np.repeat(x[-1:], ROWS - len(x), axis=0)]) for x in (x1, x2)
+    )
+    kernel = DenseNTK(depth=depth, activation=activation or name, **network)
+    measured = np.asarray(kernel(rows, columns))[:, : len(x2)]
     wanted = [kernels(name, (x1[0], y), variances, [depth])[depth] for y in x2]
-    return relative_errors(np.asarray(measured)[0], [(one.ntk, one.scale) for one in wanted])
+    return relative_errors(measured[0], [(one.ntk, one.scale) for one in wanted])
 
 
 @pytest.mark.parametrize(
@@ -140,8 +146,8 @@ def test_a_quadrature_that_does_not_resolve_its_activation_is_refused():
 @pytest.mark.parametrize("scale", [0.3, 1.0])
 def test_variances_whose_parts_underflow_are_refused(scale):
     """GELU at depth 40 halves and quarters them to 10⁻³⁷: in float32 a tenth of it was wrong."""
-    x = (scale * np.random.default_rng(1).normal(size=(3, 6))).astype(np.float32)
+    x = (scale * np.random.default_rng(1).normal(size=(ROWS, 6))).astype(np.float32)
     kernel = DenseNTK(depth=40, activation="gelu", weight_variance=0.5)
     with pytest.raises(ValueError, match=r"x1 must be large enough for the kernel of depth 40"):
-        kernel(x)
-    assert np.isfinite(kernel(x.astype(np.float64))).all()
+        kernel(x, x)
+    assert np.isfinite(kernel(*[x.astype(np.float64)] * 2)).all()
