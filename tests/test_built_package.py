@@ -127,5 +127,6 @@ def test_the_constraints_pin_versions_and_lie_within_what_is_asked_for():
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     assert all(re.fullmatch(r"[\w.]+", version) for version in pins.values())
     groups = PROJECT["project"]["optional-dependencies"]
-    asked = [*PROJECT["project"]["dependencies"], *groups["mnist"], *groups["neural-tangents"]]
+    asked = [*PROJECT["project"]["dependencies"]]
+    asked += [*groups["mnist"], *groups["neural-tangents"], *groups["pretrained"]]
     assert {re.match(r"[\w-]+", name)[0] for name in asked} <= set(pins)
