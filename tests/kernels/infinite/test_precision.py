@@ -82,6 +82,13 @@ def nearly(rng, angle):
     return (rng.uniform(0.3, 2) * np.stack([x, turned])[:, None]).astype(np.float32)
 
 
+def test_opposite_inputs_stay_so_where_layers_multiply_the_least_normal_number_beyond_1():
+    x, _ = pairs(np.float32)
+    kernel = DenseNTK(depth=40, activation="sine", weight_variance=25.0)
+    opposite, own = np.asarray(kernel.nngp(x, np.concatenate([-x, x])))[0]
+    assert opposite == -own != 0
+
+
 @pytest.mark.parametrize(
     ("variances", "seeds", "angles"),
     [
