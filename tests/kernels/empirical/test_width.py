@@ -8,6 +8,8 @@ import pytest
 from scipy import stats
 
 from ntk_air.kernels.empirical import EmpiricalNTK
+from ntk_air.kernels.empirical.layerwise.tile import LAYERWISE
+from ntk_air.kernels.empirical.network import split
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.networks.models.dense import DenseNetwork
 from tests.kernels.empirical.small_network import inputs
@@ -19,13 +21,20 @@ BIAS_VARIANCE = 0.1
 
 def random_kernels(network, n_seeds, n_features=5):
     keys = jax.random.split(jax.random.key(7), n_seeds)
-    drawn = jax.device_get(jax.vmap(lambda key: network.init(key, n_features))(keys))
-    kernels = []
-    for seed in range(n_seeds):
-        params = jax.tree.map(lambda leaf, seed=seed: leaf[seed], drawn)
-        # Named, for to choose a method takes half of the time of so small a kernel.
-        kernels.append(EmpiricalNTK(network.apply, params, method="layerwise")(X))
-    return np.stack(kernels)
+
+    drawn = jax.jit(jax.vmap(lambda key: network.init(key, n_features)))(keys)
+
+    def of_one(params):
+        return LAYERWISE.tile(
+            split(network.apply, params), X, None, outputs="mean", n_out=network.n_out
+        )
+
+    # All in one program, for to call a kernel takes longer than so small a one.
+    kernels = np.asarray(jax.jit(jax.vmap(of_one))(drawn))
+    last = jax.tree.map(lambda leaf: np.asarray(leaf[-1]), drawn)
+    wanted = EmpiricalNTK(network.apply, last, method="layerwise")(X)
+    np.testing.assert_allclose(kernels[-1], wanted, rtol=1e-10)
+    return kernels
 
 
 def relative_distances(kernels, limit):

@@ -61,12 +61,12 @@ def test_tile_bytes_covers_what_a_call_takes():
     setup = """
         import numpy as np
         from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
-        x1, x2 = (np.random.default_rng(0).standard_normal((n, 16, 16, 3)) for n in (16, 24))
+        x1, x2 = (np.random.default_rng(0).standard_normal((n, 8, 8, 3)) for n in (16, 24))
         pooled = ConvolutionalNTK((1, 1))
         smooth = ConvolutionalNTK((1,), activation="erf", bias_variance=0.1)
     """
     measured = peak_bytes(setup, "pooled(x1, x2)", "smooth(x1, x2)")
-    shapes = [jax.ShapeDtypeStruct((n, 16, 16, 3), jnp.float64) for n in sizes]
+    shapes = [jax.ShapeDtypeStruct((n, 8, 8, 3), jnp.float64) for n in sizes]
     pooled = ConvolutionalNTK((1, 1))
     smooth = ConvolutionalNTK((1,), activation="erf", bias_variance=0.1)
     for architecture, peak in zip((pooled, smooth), measured, strict=True):

@@ -8,7 +8,6 @@ import pytest
 from ntk_air.kernels.empirical import (
     EmpiricalNTK,
 )
-from ntk_air.kernels.empirical.jacobian import jacobian_tile
 from ntk_air.kernels.empirical.layerwise import contraction
 from ntk_air.kernels.empirical.layerwise import tile as tile_module
 from ntk_air.kernels.empirical.layerwise.tile import LAYERWISE
@@ -17,6 +16,7 @@ from ntk_air.kernels.empirical.work import count_work
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.kernels.empirical.architectures import ARCHITECTURES, N_OUT
+from tests.kernels.empirical.architectures.by_jacobians import jacobian_kernel, mean, reference
 from tests.kernels.empirical.small_network import NETWORK, PAIRS, PARAMS, X1, inputs
 
 
@@ -25,19 +25,15 @@ def largest_difference(kernel, reference):
     return np.max(np.abs(kernel - reference)) / np.max(np.abs(reference))
 
 
-def jacobian_kernel(apply_fn, params, x1, x2=None, *, outputs="mean"):
-    return np.asarray(jacobian_tile(split(apply_fn, params), x1, x2, outputs=outputs, n_out=N_OUT))
-
-
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_in_both_precisions(name):
     _, apply_fn, params, inputs = ARCHITECTURES[name]
-    reference = jacobian_kernel(apply_fn, params, inputs[:3], inputs[2:], outputs="full")
+    wanted = reference(name)[:3, 2:]
     for precision, bound in (("float64", 1e-12), ("float32", 1e-5)):
         cast, x = jax.tree.map(lambda leaf: leaf.astype(precision), (params, inputs))  # noqa: B023
         kernel = LAYERWISE.tile(split(apply_fn, cast), x[:3], x[2:], outputs="full", n_out=N_OUT)
         assert kernel.dtype == precision
-        assert largest_difference(kernel, reference) < bound
+        assert largest_difference(kernel, wanted) < bound
 
 
 @pytest.mark.parametrize("first", [slice(0, 4), slice(0, 3)])
@@ -47,7 +43,7 @@ def test_entries_that_two_uses_share_in_part_are_not_taken_apart(first):
 
     params, x = inputs(4, features=(N_OUT,)), inputs(5, features=(4,))
     kernel = LAYERWISE.tile(split(overlapping, params), x, None, outputs="mean", n_out=N_OUT)
-    assert largest_difference(kernel, jacobian_kernel(overlapping, params, x)) < 1e-12
+    assert largest_difference(kernel, mean(jacobian_kernel(overlapping, params, x))) < 1e-12
 
 
 @pytest.mark.parametrize("mode", ["fill", "clip", "promise_in_bounds"])
@@ -60,7 +56,7 @@ def test_rows_that_are_looked_up_are_contracted_in_every_mode(mode):
     plan = EmpiricalNTK(embedded, params, method="layerwise").plan(x)
     assert all(each.route in ("gram", "explicit") for each in plan.parameters)
     kernel = EmpiricalNTK(embedded, params, method="layerwise")(x)
-    assert largest_difference(kernel, jacobian_kernel(embedded, params, x)) < 1e-12
+    assert largest_difference(kernel, mean(jacobian_kernel(embedded, params, x))) < 1e-12
 
 
 # --- the two orders, and what is held at once ---------------------------------------------------
@@ -81,8 +77,8 @@ def test_both_orders_agree_with_the_jacobian(monkeypatch, name, order):
     network = split(fresh, params)
     for outputs in ("mean", "full"):
         kernel = LAYERWISE.tile(network, x, None, outputs=outputs, n_out=N_OUT)
-        reference = jacobian_kernel(apply_fn, params, x, None, outputs=outputs)
-        assert largest_difference(kernel, reference) < 1e-12
+        wanted = reference(name) if outputs == "full" else mean(reference(name))
+        assert largest_difference(kernel, wanted) < 1e-12
 
 
 @pytest.mark.parametrize("name", ["convolution_same", "branch_for_all_examples"])
@@ -94,7 +90,7 @@ def test_outputs_in_turn_give_what_all_at_once_give(monkeypatch, name):
         return apply_fn(params, x)
 
     kernel = LAYERWISE.tile(split(fresh, params), x, None, outputs="mean", n_out=N_OUT)
-    assert largest_difference(kernel, jacobian_kernel(apply_fn, params, x)) < 1e-12
+    assert largest_difference(kernel, mean(reference(name))) < 1e-12
 
 
 @pytest.mark.parametrize("name", ["depth_eight", "convolution_same"])
@@ -107,7 +103,7 @@ def test_blocks_that_are_mirrored_are_those_that_are_not(monkeypatch, name):
         return apply_fn(params, x)
 
     kernel = LAYERWISE.tile(split(fresh, params), x, None, outputs="mean", n_out=N_OUT)
-    assert largest_difference(kernel, jacobian_kernel(apply_fn, params, x)) < 1e-12
+    assert largest_difference(kernel, mean(reference(name))) < 1e-12
 
 
 @pytest.mark.parametrize(
@@ -166,8 +162,9 @@ def test_each_part_is_the_kernel_of_that_parameter_alone(name, outputs):
             return apply_fn(params | {key: trained}, x)
 
         part = parts[f"params['{key}']"]
-        reference = jacobian_kernel(alone, params[key], x, None, outputs=outputs)
-        np.testing.assert_allclose(part, reference, rtol=0, atol=1e-12 * np.abs(reference).max())
+        wanted = jacobian_kernel(alone, params[key], x)
+        wanted = wanted if outputs == "full" else mean(wanted)
+        np.testing.assert_allclose(part, wanted, rtol=0, atol=1e-12 * np.abs(wanted).max())
         axes = (1, 0) if outputs == "mean" else (1, 0, 3, 2)
         np.testing.assert_array_equal(part, part.transpose(axes))
 
@@ -207,7 +204,7 @@ def test_the_plan_says_what_happens_to_each_parameter():
     )
     assert said["params['unused']"] == ("none", ())
     assert "params['twice']: jacobian (some of its entries" in str(plan)
-    wanted = jacobian_kernel(apply_fn, params, X1)
+    wanted = mean(jacobian_kernel(apply_fn, params, X1))
     kernel = EmpiricalNTK(apply_fn, params, method="layerwise")(X1)
     assert largest_difference(kernel, wanted) < 1e-12
 

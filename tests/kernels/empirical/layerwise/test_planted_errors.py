@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_air.kernels.empirical.jacobian import jacobian_tile
 from ntk_air.kernels.empirical.layerwise import contraction, linearised, rules, views
 from ntk_air.kernels.empirical.layerwise.tile import LAYERWISE
 from ntk_air.kernels.empirical.network import split
 from tests.kernels.empirical.architectures import ARCHITECTURES, N_OUT
+from tests.kernels.empirical.architectures.by_jacobians import jacobian_kernel, mean, reference
 from tests.kernels.empirical.architectures.table import architecture
 
 
@@ -91,8 +91,8 @@ def difference(name):
         return apply_fn(params, x)
 
     kernel = LAYERWISE.tile(split(fresh, params), x, None, outputs="mean", n_out=N_OUT)
-    wanted = np.asarray(
-        jacobian_tile(split(apply_fn, params), x, None, outputs="mean", n_out=N_OUT)
+    wanted = mean(
+        reference(name) if name in ARCHITECTURES else jacobian_kernel(apply_fn, params, x)
     )
     return np.max(np.abs(np.asarray(kernel) - wanted)) / np.max(np.abs(wanted))
 
