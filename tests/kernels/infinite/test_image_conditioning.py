@@ -60,10 +60,11 @@ def test_layers_and_poolings_multiply_a_distance_and_a_kernel_by_their_slopes(ke
 
     def filled(parts, side):
         before, behind, last = (np.asarray(part)[..., None, None, None] for part in parts)
-        layers = [np.broadcast_to(part, (len(part), side, side, 1)) for part in (before, behind)]
-        last = np.broadcast_to(last, (side, side, 1))
+        before, behind = (
+            jnp.broadcast_to(part, (len(part), side, side, 1)) for part in (before, behind)
+        )
         within = jnp.zeros((1, 1, 1)) if side > 1 else None
-        return BlockMoments(*map(jnp.asarray, (*layers, last)), within)
+        return BlockMoments(before, behind, jnp.broadcast_to(last, (side, side, 1)), within)
 
     recipe = ImageRecipe(as_activation("sine"), (2, 1), False, kernel, True)
     moments, one = [filled(first, 2), filled(second, 1)], jnp.ones(())
