@@ -166,6 +166,19 @@ norms, rounded, is in doubt. Where later layers forget when inputs parted, nothi
 activation by quadrature is refused where 4096 coefficients do not resolve it. Under a caller's own
 `jax.jit` values cannot be inspected, and nothing of this is checked.
 
+**Images.** `ConvolutionalNTK` keeps the same promise, with one exception that is not refused.
+Behind a pooling the angle between two windows that nearly coincide is a difference of averages, of
+which rounding leaves nothing below √(16ε): 1.4·10⁻³ in float32, 6·10⁻⁸ in float64. Windows that
+coincide, or differ by more, are no matter. ReLU, leaky ReLU and |x| have a corner at which a kernel
+is linear in the angle, so that between images that differ by about so much, relative to their size,
+in all windows it is off by about √(16ε)/π for each activation behind the pooling, 4·10⁻⁴ or
+2·10⁻⁸. Measured against 80 digits on images of 2 × 2: up to 8·10⁻⁴ (ReLU) and 1.6·10⁻³ (|x|) with
+three activations behind, 3·10⁻³ with eight, in float32; 4·10⁻⁸, 7·10⁻⁸ and 1.1·10⁻⁷ in float64; on
+images of 8 × 8 with two poolings 1.2·10⁻⁴ in float32. Where images differ by a hundredth, 10⁻⁵ to
+4·10⁻⁵ is left in float32 and 5·10⁻¹⁴ in float64. Smooth activations, whose kernels are linear in
+the square of the angle, lose nothing there, unless their layers take windows apart: that is checked
+by a second rounding, and refused.
+
 {table}
 
 Drawn in {minutes:.0f} minutes of one core by `{command}`.

@@ -9,7 +9,7 @@ import pytest
 from mpmath import mpf
 
 from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
-from tests.kernels.infinite.scalar_reference import erf, relative_errors
+from tests.kernels.infinite.scalar_reference import erf, relative_errors, relu
 
 SIDE = 2
 POSITIONS = tuple(itertools.product(range(SIDE), repeat=2))  # all are neighbours of all
@@ -19,8 +19,8 @@ def products(of_pair, first, second):
     return {(p, q): of_pair(first[p], second[q]) for p in POSITIONS for q in POSITIONS}
 
 
-def reference(x, y, blocks, *variances):
-    """NTK and NNGP of erf networks with a pooling at most, from the covariances of positions."""
+def reference(x, y, blocks, *variances, dual_of=erf):
+    """NTK and its scale, with a pooling at most, from the covariances of positions."""
     with mpmath.workdps(80):
         images = [[[mpf(float(v)) for v in image[p]] for p in POSITIONS] for image in (x, y)]
         weight, bias = map(mpf, variances)
@@ -67,7 +67,7 @@ def reference(x, y, blocks, *variances):
                 which = ((0, 0), (0, 1), (1, 1))
                 duals = [
                     [
-                        [erf(own[i][p], k[p][q], own[j][q]) for q in range(len(k))]
+                        [dual_of(own[i][p], k[p][q], own[j][q]) for q in range(len(k))]
                         for p in range(len(k))
                     ]
                     for (i, j), k in zip(which, sigma, strict=True)
@@ -151,3 +151,15 @@ def test_a_quadrature_that_does_not_resolve_its_activation_is_refused():
     kernel = ConvolutionalNTK((1,), activation=jax.numpy.tanh, weight_variance=900.0)
     with pytest.raises(ValueError, match=r"Hermite coefficients at pre-activations of variance"):
         kernel(np.ones((1, 2, 2, 1)))
+
+
+def test_relu_behind_a_pooling_loses_no_more_of_near_images_than_is_said():
+    """An angle below √(16ε), of each activation behind: 1/π of it."""
+    x, across = np.random.default_rng(0).standard_normal((2, 1, SIDE, SIDE, 3))
+    near = np.concatenate([x + angle * across for angle in (0, 1e-4, 5e-4, 1e-3, 2e-3)])
+    x, near = x.astype(np.float32), near.astype(np.float32)
+    found = np.asarray(ConvolutionalNTK((1, 1))(x, near))[0]
+    wanted = [reference(x[0], y, (1, 1), 2.0, 0.0, dual_of=relu) for y in near]
+    lost = relative_errors(found, wanted)
+    assert lost[0] < 1e-6
+    assert max(lost) < (16 * np.finfo(np.float32).eps) ** 0.5 / np.pi
