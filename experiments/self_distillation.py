@@ -62,7 +62,7 @@ class Config(ExperimentConfig):
             self,
             data=dataclasses.replace(self.data, n_train=min(self.data.n_train or 120, 120)),
             noise_rates=(),
-            phase_rates=(0.2, 0.4, 0.6),
+            phase_rates=(0.2, 0.6),
             phase_spreads=(0.05, 0.8),
             phase_points=8,
             run=dataclasses.replace(self.run, seeds=2),
