@@ -134,6 +134,7 @@ def clean_labels(
         "early_stopping" if chosen.start is None else "noise_aware",
         (reason, *_silent(final.left_out)),
         posterior=final.posterior,
+        hidden_probabilities=chosen.probabilities,
         transition=estimate_transition(counts).matrix,
         transition_interval=intervals.transition,
         rate=1 - float(np.trace(counts) / counts.sum()),

@@ -46,6 +46,7 @@ class CleanedLabels:
             ``one_class``.
         reasons: the verdict's numbers, for a reader.
         posterior: P(y_i = a | all labels), (n, C).
+        hidden_probabilities: P(y_i = a) by rows that row i's own label was hidden from, (n, C).
         transition: T̂[a, b] = P(ỹ = b | y = a), (C, C), from beliefs each row's own label is hidden
             from but for its factor T.
         transition_interval: lower and upper ends of T̂'s entries, (2, C, C).
@@ -70,6 +71,7 @@ class CleanedLabels:
     verdict: Verdict
     reasons: tuple[str, ...]
     posterior: Float[np.ndarray, "n n_classes"] | None = None
+    hidden_probabilities: Float[np.ndarray, "n n_classes"] | None = None
     transition: Float[np.ndarray, "n_classes n_classes"] | None = None
     transition_interval: Float[np.ndarray, "2 n_classes n_classes"] | None = None
     rate: float | None = None
