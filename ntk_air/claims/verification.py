@@ -1,5 +1,6 @@
 """Claims against a problem: all of them in the order of docs/theory.md, and their verdicts."""
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 from types import ModuleType
@@ -12,12 +13,21 @@ from ntk_air.claims import (
     early_stopping,
     finite_width,
     linear_dynamics,
+    noise_aware,
     self_distillation,
 )
 from ntk_air.claims.comparison import Claim, DoesNotApply, Status, Verdict
 from ntk_air.problem import Problem
 
-_SECTIONS = (linear_dynamics, air, early_stopping, distillation, self_distillation, finite_width)
+_SECTIONS = (
+    linear_dynamics,
+    air,
+    early_stopping,
+    distillation,
+    self_distillation,
+    finite_width,
+    noise_aware,
+)
 
 
 def all_claims(names: Iterable[str] = ()) -> list[Claim]:
@@ -109,4 +119,5 @@ def _claims_of(section: ModuleType) -> list[Claim]:
 
 
 def _is_named(claim: Claim, name: str) -> bool:
-    return claim.name == name or (name.isdigit() and claim.name.startswith(name))
+    section = re.match(r"\d+", claim.name)
+    return name in (claim.name, section.group() if section else None)

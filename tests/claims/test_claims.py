@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -96,7 +97,8 @@ def test_measurements_compare_as_they_say():
 def test_claims_have_names_of_their_own_and_can_be_chosen():
     names = [claim.name for claim in all_claims()]
     assert len(set(names)) == len(names)
-    assert {name[0] for name in names} == set("1234567")
+    assert {re.match(r"\d+", name).group() for name in names} == {*"1234567", "10"}
+    assert [claim.name for claim in all_claims(["1"])] == ["1a", "1b", "1c", "1d", "1e"]
     assert [claim.name for claim in all_claims(["4"])] == ["4a", "4b", "4c", "4d"]
     assert [claim.name for claim in all_claims(["1a", "5e"])] == ["1a", "5e"]
     with pytest.raises(ValueError, match=r"claims must be among 1a, .* got 9z"):
@@ -126,7 +128,29 @@ def test_every_claim_says_what_it_compares():
 
 
 @pytest.mark.parametrize(
-    "name", ["1a", "1b", "1e", "3a", "4a", "4b", "4d", "5d", "5d-sum", "5e", "7a", "7b", "7c", "7d"]
+    "name",
+    [
+        "1a",
+        "1b",
+        "1e",
+        "3a",
+        "4a",
+        "4b",
+        "4d",
+        "5d",
+        "5d-sum",
+        "5e",
+        "7a",
+        "7b",
+        "7c",
+        "7d",
+        "10a",
+        "10b",
+        "10b-isotropic",
+        "10c",
+        "10d",
+        "10e",
+    ],
 )
 def test_claims_hold_on_clusters(name, clusters):
     (verdict,) = verify(clusters, [name])

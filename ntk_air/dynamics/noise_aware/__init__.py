@@ -1,1 +1,1 @@
-"""Label noise of any class-dependent kind: learnt from the labels, and undone (theory.md 9)."""
+"""Label noise of any class-dependent kind: learnt from the labels, and undone (theory.md 10)."""

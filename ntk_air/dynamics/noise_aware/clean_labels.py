@@ -61,7 +61,7 @@ def clean_labels(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> CleanedLabels:
-    """Tell true labels from noise, with no clean label seen (theory.md section 9).
+    """Tell true labels from noise, with no clean label seen (theory.md section 10).
 
     Rounds of self-distillation with the label function q_i(a) ∝ p_i(a)^{1/τ}·T[a, z_i] start from
     several transition matrices T, and plain training stopped early is tried beside them. Each is

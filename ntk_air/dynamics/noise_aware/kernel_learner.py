@@ -25,7 +25,7 @@ class KernelLearner:
     """Gradient flow f_t = G_t·y, G_t = V(1 − e^{−tλ})Vᵀ, on the modes of a kernel that are given.
 
     The flow's own leave-one-out output is (f_i − G_ii y_i)/(1 − G_ii): exact for ridge regression,
-    of first order here (theory.md 9b). Modes that are left out are never fitted.
+    of first order here (theory.md 10b). Modes that are left out are never fitted.
 
     Args:
         eigenvalues: λ, (n_mode,), descending, the first above 0; others below are taken for 0.

@@ -11,7 +11,7 @@ from ntk_air.dynamics.noise_aware.transition import (
     expected_counts,
 )
 
-_LEAST_PROBABILITY = 1e-3
+LEAST_PROBABILITY = 1e-3
 _TINY = 1e-12
 _EM_STEPS = 40
 _LEAST_VARIANCE = 1e-4
@@ -19,7 +19,7 @@ _LEAST_VARIANCE = 1e-4
 
 def as_probabilities(outputs: Probabilities) -> Probabilities:
     """Left-out outputs clipped below and normalised, row by row; no opinion becomes 1/C."""
-    return normalised(np.maximum(outputs, _LEAST_PROBABILITY))
+    return normalised(np.maximum(outputs, LEAST_PROBABILITY))
 
 
 def normalised(weights: Probabilities) -> Probabilities:
@@ -46,7 +46,7 @@ def noise_aware_labels(
     *,
     temperature: float,
 ) -> Probabilities:
-    """q_i(a) ∝ p_i(a)^{1/τ}·T[a, z_i] (theory.md 9d).
+    """q_i(a) ∝ p_i(a)^{1/τ}·T[a, z_i] (theory.md 10d).
 
     T uniform is sharpening alone, T = I the given label, symmetric T of two classes
     (1/τ)·logit p ± ln((1 − ρ)/ρ).
@@ -66,7 +66,7 @@ def beliefs_by_distance(
     given: Int[np.ndarray, " n"],
     transition: Float[np.ndarray, "C C"],
 ) -> Probabilities:
-    """First beliefs under a matrix: L_i ~ N(T[a, ·], σ²) and z_i ~ T[a, ·] (theory.md 9a, 9c)."""
+    """First beliefs under a matrix: L_i ~ N(T[a, ·], σ²) and z_i ~ T[a, ·] (theory.md 10a, 10c)."""
     distances = _squared_distances(left_out, transition)
     variance = np.mean((left_out - transition[left_out.argmax(axis=1)]) ** 2)
     own = np.log(own_label_likelihood(transition, given) + _TINY)
@@ -76,7 +76,7 @@ def beliefs_by_distance(
 def beliefs_by_em(
     left_out: Probabilities, given: Int[np.ndarray, " n"]
 ) -> tuple[Probabilities, TransitionEstimate]:
-    """Beliefs and a free matrix from left-out outputs, by EM over the hidden classes (9c).
+    """Beliefs and a free matrix from left-out outputs, by EM over the hidden classes (10c).
 
     The hidden classes start at the largest output; π, σ² and T are renewed from the beliefs.
     """

@@ -51,7 +51,7 @@ def retrieve(
     left_out: Probabilities,
     options: CleaningOptions,
 ) -> Retrieval:
-    """Rounds q ← p^{1/τ}·T[·, z], p from a new student of q, T from q (theory.md 9d).
+    """Rounds q ← p^{1/τ}·T[·, z], p from a new student of q, T from q (theory.md 10d).
 
     Args:
         learner: regression whose left-out outputs are p.

@@ -1,7 +1,7 @@
 """Which start, and whether any: by labels that were hidden from all that predicts them.
 
 Rows left out of all rounds are an honest test: leave-one-out outputs of the rounds themselves are
-not, for a row's own label has spoken through its neighbours (theory.md 9 (i), (ii)).
+not, for a row's own label has spoken through its neighbours (theory.md 10 (i), (ii)).
 """
 
 import dataclasses

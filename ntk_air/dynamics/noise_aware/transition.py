@@ -1,7 +1,7 @@
 """The transition matrix T[a, b] = P(ỹ = b | y = a), from given labels and beliefs about true ones.
 
 Its rows have a Dirichlet prior around the symmetric matrix, as strong as the evidence says: few
-rows, or symmetric noise, end at one number, pair flips at a free matrix (theory.md 9c).
+rows, or symmetric noise, end at one number, pair flips at a free matrix (theory.md 10c).
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""The label function and its special cases, to rounding (theory.md 9d); first beliefs (9a, 9c)."""
+"""The label function and its special cases, to rounding, and first beliefs (theory.md 10)."""
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def test_no_opinion_is_uniform_and_rows_sum_to_one():
 
 
 def retrieved(transition, true, spread, seed=0):
-    """Rows of T with Gaussian error: what early stopping retrieves (9a)."""
+    """Rows of T with Gaussian error: what early stopping retrieves (10a)."""
     return transition[true] + spread * np.random.default_rng(seed).normal(size=(len(true), 3))
 
 
@@ -75,7 +75,7 @@ def test_em_finds_a_free_matrix():
 
 
 def test_em_takes_a_wrong_majority_for_the_truth():
-    """Above one half, class a + 1 is what most rows of class a say: no matrix can tell (9c)."""
+    """Above one half, class a + 1 is what most rows of class a say: no matrix can tell (10c)."""
     transition = np.array([[0.4, 0.6, 0.0], [0.0, 0.4, 0.6], [0.6, 0.0, 0.4]])
     rng = np.random.default_rng(2)
     true = rng.integers(0, 3, 1500)
