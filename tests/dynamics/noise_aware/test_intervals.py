@@ -1,0 +1,33 @@
+"""Bootstrap intervals against the binomial spread that they stand for."""
+
+import numpy as np
+
+import ntk_air as na
+from ntk_air.dynamics.noise_aware.intervals import bootstrap_intervals
+
+N = 400
+
+
+def intervals(beliefs, given, **options):
+    return bootstrap_intervals(
+        given, beliefs, na.CleaningOptions(n_bootstrap=2000, **options), seed=0
+    )
+
+
+def test_certain_beliefs_have_the_rows_binomial_spread():
+    true = np.repeat([0, 1], N // 2)
+    given = np.where(np.arange(N) % 5 == 0, 1 - true, true)
+    found = intervals(np.eye(2)[true], given, level=0.9)
+    spread = 1.645 * np.sqrt(0.2 * 0.8 / N)
+    np.testing.assert_allclose(found.rate, [0.2 - spread, 0.2 + spread], atol=0.006)
+    spread = 1.645 * np.sqrt(0.2 * 0.8 / (N / 2))
+    np.testing.assert_allclose(found.transition[:, 0, 1], [0.2 - spread, 0.2 + spread], atol=0.01)
+
+
+def test_doubt_about_a_row_widens_them():
+    given = np.zeros(N, int)
+    given[0] = 1
+    sure, doubtful = np.eye(2)[given], np.full((N, 2), 0.5)
+    assert np.ptp(intervals(sure, given).rate) == 0
+    low, high = intervals(doubtful, given).rate
+    assert abs(high - low - 2 * 1.96 * 0.5 / N**0.5) < 0.01
