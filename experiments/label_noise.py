@@ -50,6 +50,10 @@ class Config(ExperimentConfig):
     features: str | None = None
     """Features in place of the inputs: efficientnet_lite0, or MODULE:FUNCTION."""
 
+    all_schedules: bool = True
+    """Early stopping on noisy validation labels, the grid and clean labels too, beside the default
+    schedule and early stopping by an oracle: most of the time."""
+
     def __post_init__(self):
         if not self.noises:
             raise ValueError("noises must not be empty; got ()")
@@ -67,7 +71,8 @@ class Config(ExperimentConfig):
         """A small subset, two kinds, one seed."""
         return dataclasses.replace(
             self,
-            data=dataclasses.replace(self.data, n_train=min(self.data.n_train or 150, 150)),
+            data=dataclasses.replace(self.data, n_train=min(self.data.n_train or 100, 100)),
+            all_schedules=False,
             noises=self.noises[:2] if "given" in self.noises else ("symmetric:0.2", "pair:0.4"),
             run=dataclasses.replace(self.run, seeds=1),
         )
@@ -116,9 +121,11 @@ def compared(config: Config, seed: int, noise: str, clean) -> "dict[str, AnyArra
     from ntk_air.dynamics.label_noise.schedule_comparison import (
         Validation,
         compare_schedules,
+        compare_with_descent,
         split_rows,
     )
     from ntk_air.lab.noise_scores import cleaned_scores, peer_scores
+    from ntk_air.lab.report.label_noise_results import METHODS
 
     problem: na.Problem = clean()
     kind, _, rate = noise.partition(":")
@@ -130,21 +137,26 @@ def compared(config: Config, seed: int, noise: str, clean) -> "dict[str, AnyArra
     elif kind != "given":
         rule = noise_rule(kind, float(rate), problem.dataset.n_classes)
         problem = problem.with_label_noise(rule, seed=seed)
-    fitted, held_back = split_rows(problem.n_train, VALIDATION_SHARE, seed=seed)
-    validation = Validation(
-        spectrum=na.decompose(problem.theta[np.ix_(fitted, fitted)]),
-        cross_kernel=problem.theta[np.ix_(held_back, fitted)],
-        fitted=fitted,
-        held_back=held_back,
-    )
-    comparison = compare_schedules(problem, validation=validation, seed=seed)
+    if config.all_schedules:
+        fitted, held_back = split_rows(problem.n_train, VALIDATION_SHARE, seed=seed)
+        validation = Validation(
+            spectrum=na.decompose(problem.theta[np.ix_(fitted, fitted)]),
+            cross_kernel=problem.theta[np.ix_(held_back, fitted)],
+            fitted=fitted,
+            held_back=held_back,
+        )
+        comparison = compare_schedules(problem, validation=validation, seed=seed)
+    else:
+        comparison = compare_with_descent(problem, seed=seed)
     found = na.clean_labels(problem, seed=seed)
     air = float("nan")
     if np.any(problem.noise != 0):
         air = na.air_summary(problem).auc
-    scores = {
+    scores = {name: np.full(2, np.nan) for name in METHODS if name != "noise_aware"}
+    scores |= {
         name: np.array([score.test_accuracy, score.rms_distance])
         for name, score in comparison.scores.items()
+        if name in METHODS
     }
     return {
         **{f"accuracy_{name}": value[0] for name, value in scores.items()},

@@ -83,7 +83,7 @@ def few_memory_mappings() -> Iterator[None]:
     """
     yield
     allowed, held = Path("/proc/sys/vm/max_map_count"), Path("/proc/self/maps")
-    if allowed.exists() and held.read_bytes().count(b"\n") > int(allowed.read_text()) // 4:
+    if allowed.exists() and held.read_bytes().count(b"\n") > int(allowed.read_text()) // 2:
         jax.clear_caches()
 
 

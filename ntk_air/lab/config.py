@@ -130,7 +130,7 @@ class RunConfig:
     max_memory: str = "8GiB"
     """Memory the run may use; a job that needs more is refused before it starts."""
     smoke: bool = False
-    """A small version that ends within seconds."""
+    """A small version that ends within seconds, with the overview as its only figure."""
     force: bool = False
     """Compute anew, replacing what the folder holds of this experiment."""
 

@@ -104,7 +104,8 @@ class Experiment(Generic[Config]):
                 console.print(f"{folder}: reused, computed before{by_whom}", soft_wrap=True)
             else:
                 run.save(*self.compute(config, dataset, run, progress))
-                report.figures(run.results, run.arrays).save(folder, formats=("png",))
+                drawn = report.figures(run.results, run.arrays)
+                drawn.save(folder, formats=("png",), overview_alone=options.smoke)
                 run.finish(precision=options.precision, seeds=options.noise_seeds())
         console.print(report.summary(run.results))
         console.print(f"\nsaved in {folder}", soft_wrap=True)

@@ -77,6 +77,8 @@ def summary(results: Results) -> Group:
 def _draw_accuracy(axes: Axes, results: Results) -> None:
     places = np.arange(len(results["noises"]))
     for shift, (method, (colour, marker)) in enumerate(_COLOURS.items()):
+        if np.isnan(np.array(results[f"accuracy_{method}"], float)).all():
+            continue
         axes.errorbar(
             places + 0.1 * (shift - 2),
             results[f"accuracy_{method}"],

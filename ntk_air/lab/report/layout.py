@@ -34,15 +34,18 @@ class Figures:
     panels: Mapping[str, Draw]
     height_inches: float | None = None
 
-    def save(self, folder: Path, formats: Sequence[Format] = FORMATS) -> list[str]:
-        """Draw each figure and the overview into a folder; return their names."""
+    def save(
+        self, folder: Path, formats: Sequence[Format] = FORMATS, *, overview_alone: bool = False
+    ) -> list[str]:
+        """Draw each figure, or none, and the overview into a folder; return their names."""
         height: dict[str, Any] = {}
         if self.height_inches is not None:
             height = {"height_inches": self.height_inches}
-        for name, draw in self.panels.items():
+        single = {} if overview_alone else self.panels
+        for name, draw in single.items():
             save_figure(draw_figure(draw, **height), folder, name, formats)
         save_figure(draw_panels(list(self.panels.values()), **height), folder, "overview", formats)
-        return [*self.panels, "overview"]
+        return [*single, "overview"]
 
 
 def heading(results: Results, *lines: str, noise_rate: float | None = None) -> Text:

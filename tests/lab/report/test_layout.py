@@ -70,6 +70,8 @@ def test_figures_are_saved_one_by_one_and_together(tmp_path, height, monkeypatch
     assert [given[1:] for given in saved] == [
         (tmp_path, name, ("png", "pdf")) for name in ("first", "second", "overview")
     ]
+    assert figures.save(tmp_path, overview_alone=True) == ["overview"]
+    assert saved.pop()[2] == "overview"
     heights = [figure.get_size_inches()[1] for figure, *_ in saved]
     assert heights == pytest.approx([2.6, 2.6, 2.5] if height is None else [1.5, 1.5, 1.5])
     assert [len(figure.axes) for figure, *_ in saved] == [1, 1, 2]
