@@ -97,7 +97,7 @@ def from_three_on(mix):
 
 
 def in_one_place(x):
-    return x.at[5:6].multiply(1.01) if x.shape[0] > 5 else x
+    return x.at[20:21].multiply(1.01) if x.shape[0] > 20 else x
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,10 @@ def test_what_acts_in_larger_batches_alone_is_refused(mix, head):
 
 
 def test_what_acts_in_one_place_of_a_batch_is_refused():
-    with pytest.raises(ValueError, match="for a batch of 9 that differ by"):
-        empirical_ntk(head_after(in_one_place), {"head": jnp.ones((5, N_OUT))}, X1)
+    """Wherever that is: 20 is not among eight that are spread evenly."""
+    x = np.random.default_rng(2).normal(size=(40, 5))
+    with pytest.raises(ValueError, match="for a batch of 40 that differ by"):
+        empirical_ntk(head_after(in_one_place), {"head": jnp.ones((5, N_OUT))}, x)
 
 
 def test_outputs_tell_where_there_is_no_derivative_forward():
