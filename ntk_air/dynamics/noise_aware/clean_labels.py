@@ -16,7 +16,7 @@ from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import CrossKernel, KernelMatrix
 from ntk_air.data.labels import decode_targets, integer_labels
 from ntk_air.dynamics.noise_aware.cleaned import CleanedLabels, JudgedStart
-from ntk_air.dynamics.noise_aware.intervals import bootstrap_intervals
+from ntk_air.dynamics.noise_aware.intervals import bootstrap_intervals, joined
 from ntk_air.dynamics.noise_aware.kernel_learner import KernelLearner
 from ntk_air.dynamics.noise_aware.learner import Learner, Probabilities
 from ntk_air.dynamics.noise_aware.options import CleaningOptions
@@ -47,6 +47,9 @@ _LEAST_EVIDENCE = 5.0
 """Nats that hidden labels must be predicted better by than by the shares of the classes."""
 
 _LEAST_ROWS = 5
+
+_STANDARD_ERRORS = 2.0
+"""Ways that are less behind the best are in the intervals too."""
 
 
 _USUAL = CleaningOptions()
@@ -128,7 +131,12 @@ def clean_labels(
         predictions = softmax(chosen.scale * outputs)
     beliefs = chosen.beliefs
     counts = expected_counts(given, beliefs)
-    intervals = bootstrap_intervals(given, beliefs, options, seed)
+    intervals = joined(
+        [
+            bootstrap_intervals(given, each.beliefs, options, seed)
+            for each in _not_ruled_out(candidates)
+        ]
+    )
     return CleanedLabels(
         given,
         "early_stopping" if chosen.start is None else "noise_aware",
@@ -189,6 +197,16 @@ def _choose(candidates: list[Candidate]) -> tuple[Candidate, str]:
     if gain > -error:
         return plain, f"{numbers}: self-distillation gains nothing that the labels show"
     return plain, f"{numbers}: the kernel is too weak to tell noise from its own errors"
+
+
+def _not_ruled_out(candidates: list[Candidate]) -> list[Candidate]:
+    """The candidates that are not behind the best by more than the labels could have it."""
+    best, likely = candidates[0].log_likelihoods, []
+    for candidate in candidates:
+        behind, error = _paired(best - candidate.log_likelihoods)
+        if behind <= _STANDARD_ERRORS * error or candidate is candidates[0]:
+            likely.append(candidate)
+    return likely
 
 
 def _compared(candidates: list[Candidate]) -> tuple[JudgedStart, ...]:

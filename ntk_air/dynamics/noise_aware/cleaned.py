@@ -54,7 +54,8 @@ class CleanedLabels:
         rate_interval: its interval.
         predictions: probabilities of the classes at held-out inputs, (m, C); ``None`` without any.
         judged: all ways that were judged, the best first; empty where nothing was.
-        level: level of the intervals, over rows; what the model gets wrong is not in them.
+        level: level of the intervals: over rows, and joined over all ways to explain the labels
+            that are not two standard errors behind the best. What no way knows is not in them.
 
     >>> import numpy as np
     >>> import ntk_air as na

@@ -1,6 +1,7 @@
 """How far a transition matrix and a rate may be off for the rows that happened to be drawn."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +19,16 @@ class Intervals:
 
     transition: Float[np.ndarray, "2 n_classes n_classes"]
     rate: Interval
+
+
+def joined(intervals: Sequence[Intervals]) -> Intervals:
+    """The smallest intervals that hold each of those given."""
+    lower = np.min([each.transition[0] for each in intervals], axis=0)
+    upper = np.max([each.transition[1] for each in intervals], axis=0)
+    rates = [each.rate for each in intervals]
+    return Intervals(
+        np.stack([lower, upper]), (min(rate[0] for rate in rates), max(rate[1] for rate in rates))
+    )
 
 
 def bootstrap_intervals(

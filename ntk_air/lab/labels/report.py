@@ -72,7 +72,8 @@ def report_html(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray], gi
         "seen. Assumed is that a label's noise depends on its class alone, that most labels of a "
         "class are right or wrong in one way that the others are not, and that the kernel tells "
         "the classes apart: where it confuses two, rows between them look like errors. Intervals "
-        f"({results['level']:.0%}) are over rows and do not hold what the model gets wrong.</p>"
+        f"({results['level']:.0%}) are over rows, and joined over all ways to explain the labels "
+        "that are not two standard errors behind the best.</p>"
     )
     body = "\n".join(parts)
     return (

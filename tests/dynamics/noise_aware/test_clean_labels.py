@@ -135,6 +135,17 @@ def test_a_weak_kernel_keeps_early_stopping():
     assert found.has_answer
 
 
+def test_ways_that_the_labels_cannot_tell_apart_are_all_in_the_interval():
+    """Of few rows under many pair flips, plain training explains as much as a matrix does: a rate
+    of 0 and one of two fifths are both likely."""
+    theta, true = blob_kernel(36, spread=1.6)
+    given = pair_flipped(true, 0.4, seed=0)
+    found = na.clean_labels(theta, given, options=QUICK)
+    near = [each for each in found.judged if each.behind <= 2 * each.behind_std_error]
+    assert len(near) > 1
+    assert found.rate_interval[0] < 0.05 < 0.4 < found.rate_interval[1]
+
+
 def test_clean_labels_are_left_alone():
     theta, true = blob_kernel(240, spread=0.5)
     found = na.clean_labels(theta, true, options=QUICK)

@@ -3,7 +3,7 @@
 import numpy as np
 
 import ntk_air as na
-from ntk_air.dynamics.noise_aware.intervals import bootstrap_intervals
+from ntk_air.dynamics.noise_aware.intervals import Intervals, bootstrap_intervals, joined
 
 N = 400
 
@@ -31,3 +31,11 @@ def test_doubt_about_a_row_widens_them():
     assert np.ptp(intervals(sure, given).rate) == 0
     low, high = intervals(doubtful, given).rate
     assert abs(high - low - 2 * 1.96 * 0.5 / N**0.5) < 0.01
+
+
+def test_joined_intervals_hold_each():
+    one, other = (Intervals(np.full((2, 2, 2), value), (value, 2 * value)) for value in (0.1, 0.3))
+    both = joined([one, other])
+    assert both.rate == (0.1, 0.6)
+    assert (both.transition[0] == 0.1).all()
+    assert (both.transition[1] == 0.3).all()

@@ -74,6 +74,18 @@ def test_em_finds_a_free_matrix():
     assert np.mean(beliefs.argmax(axis=1) == true) > 0.97
 
 
+def test_em_ends_where_beliefs_are_those_of_the_mixture_that_they_make():
+    rng = np.random.default_rng(3)
+    true = rng.integers(0, 3, 600)
+    given = np.array([rng.choice(3, p=PAIR[a]) for a in true])
+    outputs = retrieved(PAIR, true, 0.2)
+    q, estimate = beliefs_by_em(outputs, given)
+    distances = ((outputs[:, None] - estimate.matrix[None]) ** 2).sum(axis=2)
+    variance = np.sum(q * distances) / outputs.size
+    weights = q.mean(axis=0) * np.exp(-distances / (2 * variance)) * estimate.matrix[:, given].T
+    np.testing.assert_allclose(q, weights / weights.sum(axis=1, keepdims=True), atol=0.01)
+
+
 def test_em_takes_a_wrong_majority_for_the_truth():
     """Above one half, class a + 1 is what most rows of class a say: no matrix can tell (10c)."""
     transition = np.array([[0.4, 0.6, 0.0], [0.0, 0.4, 0.6], [0.6, 0.0, 0.4]])
