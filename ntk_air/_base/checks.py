@@ -6,7 +6,7 @@ Each raises ``ValueError`` naming the argument, what was expected and what was g
 import math
 import sys
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -76,9 +76,14 @@ def check_kind(name: str, value: Any, *kinds: type) -> None:
         raise ValueError(f"{name} must be {expected}; got {shown(value)}")
 
 
+def is_function(value: Any) -> TypeGuard[Callable[..., Any]]:
+    """Whether this can be called; a class is not meant, but an instance of it."""
+    return callable(value) and not isinstance(value, type)
+
+
 def check_callable(name: str, value: Any) -> None:
     """Require what can be called, an instance where it is of a class."""
-    if not callable(value) or isinstance(value, type):
+    if not is_function(value):
         raise ValueError(f"{name} must be callable; got {shown(value)}")
 
 

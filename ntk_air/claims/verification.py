@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 
-from ntk_air._base.checks import check_kind, listed
+from ntk_air._base.checks import check_callable, check_kind, listed
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air.claims import (
     air,
@@ -80,6 +80,7 @@ def verify(
     [('1a', 'holds'), ('4a', 'holds')]
     """
     check_kind("problem", problem, Problem)
+    check_callable("progress", progress)
     given = listed("claims")(claims)
     names = [claim for claim in given if isinstance(claim, str)]
     own = [claim for claim in given if isinstance(claim, Claim)]

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ntk_air._base.checks import check_choice, check_whole_number
+from ntk_air._base.checks import check_choice, check_kind, check_whole_number
 from ntk_air.data import synthetic
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.options import check_option
@@ -85,6 +85,7 @@ def load_dataset(
     (300, 64)
     """
     check_choice("name", name, dataset_names())
+    check_kind("data_dir", data_dir, str, os.PathLike, type(None))
     options = _checked_options(name, data_dir, options)
     for size, value, minimum in (("n_train", n_train, 1), ("n_test", n_test, 0)):
         if value is not None:

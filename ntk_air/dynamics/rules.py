@@ -6,7 +6,14 @@ from typing import Any, TypeAlias
 
 import equinox as eqx
 
-from ntk_air._base.checks import as_float, as_number, check_flag, check_fraction, check_positive
+from ntk_air._base.checks import (
+    as_float,
+    as_number,
+    check_flag,
+    check_fraction,
+    check_positive,
+    is_function,
+)
 from ntk_air.dynamics.filters.momentum import HeavyBall
 from ntk_air.dynamics.filters.spectral import GradientDescent, GradientFlow, SpectralFilter
 from ntk_air.dynamics.run.learning_rate import RelativeRate, absolute_rate
@@ -46,7 +53,7 @@ class Descent(eqx.Module):
     allow_divergence: bool = eqx.field(default=False, kw_only=True, static=True)
 
     def __check_init__(self):
-        if not isinstance(self.rate, RelativeRate) and not callable(self.rate):
+        if not isinstance(self.rate, RelativeRate) and not is_function(self.rate):
             check_positive("rate", self.rate)
         check_fraction("momentum", self.momentum)
         if self.momentum == 1:

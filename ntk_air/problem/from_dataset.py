@@ -5,7 +5,7 @@ from typing import TypeAlias, get_args
 
 import numpy as np
 
-from ntk_air._base.checks import check_choice, check_kind
+from ntk_air._base.checks import check_callable, check_choice, check_kind
 from ntk_air._base.precision import Precision
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
@@ -64,6 +64,8 @@ def make_problem(
     """
     check_kind("dataset", dataset, Dataset)
     check_choice("precision", precision, get_args(Precision))
+    check_callable("stage", stage)
+    check_callable("progress", progress)
     inputs, bound = dataset.inputs.astype(precision), max_memory_bytes
     require_decomposition_memory(len(inputs), precision=precision, max_bytes=bound)
 

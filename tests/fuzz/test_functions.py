@@ -85,6 +85,7 @@ CALLS: dict[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {
         na.matrix_free_kernel,
         {"apply_fn": network, "params": WEIGHTS, "x": INPUTS},
     ),
+    "sharded_kernel": (na.sharded_kernel, {"kernel": na.DenseNTK(), "x": INPUTS}),
     "TileOptions": (na.TileOptions, {"precision": "float64", "largest_tile": 5}),
     "decompose": (na.decompose, {"kernel": MATRIX, "top_k": 3, "method": "dense"}),
     "DecompositionOptions": (na.DecompositionOptions, {"symmetry_tolerance": 1e-5, "seed": 0}),
@@ -156,6 +157,28 @@ def call(name, changed):
 def test_the_calls_are_valid_as_they_stand(name):
     call(name, {})
     assert set(CALLS[name][1]) <= set(inspect.signature(CALLS[name][0]).parameters)
+
+
+CHECKED_IN_USE = {
+    ("ClassLabels", None),  # a record, which Dataset checks
+    ("EmpiricalNTK", None),
+    ("TileOptions", None),
+    ("GradientDescent", "learning_rate"),
+    ("Dataset", "name"),
+    ("Dataset", "source"),
+}
+"""What takes anything until it is used: of a class all, or an argument."""
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_what_is_of_no_use_is_refused_by_name(name):
+    """An object that is neither a number, nor a text, nor an array, nor callable, for each."""
+    parameters = inspect.signature(CALLS[name][0]).parameters.values()
+    for each in parameters:
+        in_use = {(name, None), (name, each.name)} & CHECKED_IN_USE
+        if each.kind is not each.VAR_KEYWORD and not in_use:
+            with pytest.raises(ValueError, match=each.name):
+                call(name, {each.name: object()})
 
 
 @FUZZ

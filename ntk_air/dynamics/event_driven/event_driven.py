@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntk_air._base.checks import check_callable
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import Targets, TestTargets
 from ntk_air.dynamics.event_driven.events import CLOSE_CALL, EventFinder
@@ -76,6 +77,11 @@ class EventDriven(Method):
 
     is_final: IsFinal | None = eqx.field(default=None, static=True)
     progress: Progress = eqx.field(default=no_progress, static=True)
+
+    def __check_init__(self):
+        if self.is_final is not None:
+            check_callable("is_final", self.is_final)
+        check_callable("progress", self.progress)
 
     def obstacle(self, problem: Problem, rule: Rule, request: Request) -> str:
         """What keeps a rule from being followed event by event; empty if nothing."""

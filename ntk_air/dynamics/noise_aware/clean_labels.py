@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from ntk_air._base.checks import (
     check_array,
+    check_callable,
     check_finite,
     check_kind,
     check_seed,
@@ -97,6 +98,7 @@ def clean_labels(
     ('noise_aware', True)
     """
     check_kind("options", options, CleaningOptions)
+    check_callable("progress", progress)
     seed = check_seed("seed", seed)
     given = _given(kernel, labels)
     cross = _cross_kernel(kernel, cross_kernel, len(given))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ntk_air._base.checks import check_positive, check_whole_number
+from ntk_air._base.checks import check_callable, check_positive, check_whole_number
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import Targets, TestTargets
 from ntk_air.dynamics.method import Method, Request, Rule, supervision_of, times_of
@@ -69,6 +69,9 @@ class Stepwise(Method):
             check_whole_number("checkpoint_every", self.checkpoint_every, minimum=1)
         if self.converged_below is not None:
             check_positive("converged_below", self.converged_below)
+        if self.checkpoint is not None:
+            check_callable("checkpoint", self.checkpoint)
+        check_callable("progress", self.progress)
 
     def obstacle(self, problem: Problem, rule: Rule, request: Request) -> str:
         """What keeps a rule from being followed step by step; empty if nothing."""

@@ -3,7 +3,7 @@
 import equinox as eqx
 import numpy as np
 
-from ntk_air._base.checks import as_number, check_kind, check_whole_number
+from ntk_air._base.checks import as_number, check_callable, check_kind, check_whole_number
 from ntk_air._base.typing import Targets
 from ntk_air.dynamics.supervision.label_functions import LabelFunctionLike
 from ntk_air.dynamics.supervision.supervision import Supervision
@@ -41,6 +41,8 @@ class Rounds(eqx.Module):
     def __check_init__(self):
         check_kind("supervision", self.supervision, Supervision)
         check_whole_number("n_rounds", self.n_rounds)
+        if self.finish is not None:
+            check_callable("finish", self.finish)
         teacher, schedule = self.supervision.teacher, self.supervision.schedule
         if not isinstance(teacher, Restart | LastEpoch):
             raise ValueError(

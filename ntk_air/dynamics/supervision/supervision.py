@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ntk_air._base.checks import as_number, check_choice, check_whole_number
+from ntk_air._base.checks import as_number, check_choice, check_whole_number, is_function
 from ntk_air._base.typing import AnyArray
 from ntk_air.dynamics.supervision.label_functions import (
     Identity,
@@ -193,9 +193,9 @@ def _weights(supervision: Supervision, steps: Int[AnyArray, " n_step"]) -> Float
 
 
 def _check_kinds(label_function: object, schedule: object, teacher: object, warm_up: int) -> None:
-    if not callable(label_function):
+    if not is_function(label_function):
         raise ValueError(f"label_function must be callable, rows to rows; got {label_function!r}")
-    if not callable(schedule):
+    if not is_function(schedule):
         raise ValueError(
             f"schedule must be a WeightSchedule or a callable of the index; got {schedule!r}"
         )

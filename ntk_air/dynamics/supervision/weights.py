@@ -20,6 +20,7 @@ from ntk_air._base.checks import (
     check_fraction,
     check_positive,
     check_whole_number,
+    is_function,
 )
 from ntk_air.dynamics.supervision.label_functions import Hard, Rows
 
@@ -270,7 +271,7 @@ class FunctionOfIndex(WeightSchedule):
     tends_to: float | None = eqx.field(default=None, kw_only=True, static=True)
 
     def __check_init__(self):
-        if not callable(self.function):
+        if not is_function(self.function):
             raise ValueError(f"function must be callable, from an index to α; got {self.function}")
         if self.tail_from is not None:
             check_whole_number("tail_from", self.tail_from)

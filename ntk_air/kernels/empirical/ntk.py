@@ -7,6 +7,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
+from ntk_air._base.checks import check_callable
 from ntk_air._base.kinds import kind
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
@@ -89,6 +90,7 @@ class EmpiricalNTK(eqx.Module):
                 a network whose output is not of shape (n, n_out), or that mixes the examples of a
                 batch; an unknown value of ``outputs`` or ``method``.
         """
+        check_callable("progress", progress)
         task = self._task(x1, x2)
         return compute(task, self.method, max_memory_bytes=max_memory_bytes, progress=progress)
 
@@ -139,6 +141,7 @@ class EmpiricalNTK(eqx.Module):
             MemoryBudgetError: The results and a tile of one example cannot fit.
             ValueError: Arguments that ``evaluate`` would refuse.
         """
+        check_callable("progress", progress)
         return kernels_by_parameter(
             self._task(x1, x2), max_memory_bytes=max_memory_bytes, progress=progress
         )

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from ntk_air._base.checks import check_inputs, check_whole_number
+from ntk_air._base.checks import check_callable, check_inputs, check_kind, check_whole_number
 from ntk_air._base.memory import require_memory
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
@@ -146,6 +146,9 @@ def sharded_kernel(
         >>> theta.matvec(np.ones((50, 2), np.float32)).shape
         (50, 2)
     """
+    check_callable("kernel", kernel)
+    check_callable("progress", progress)
+    check_kind("mesh", mesh, Mesh, type(None))
     check_inputs("x", x)
     check_whole_number("largest_tile", largest_tile, minimum=1)
     mesh = Mesh(np.asarray(jax.devices()), (AXIS,)) if mesh is None else mesh

@@ -8,7 +8,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 
-from ntk_air._base.checks import check_kind
+from ntk_air._base.checks import check_callable, check_kind
 from ntk_air._base.precision import Precision
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
@@ -138,6 +138,7 @@ def tiled_kernel(
     check_kind("options", options, TileOptions)
     check_kind("options.kernel_id", options.kernel_id, str, type(None))
     check_kind("folder", folder, str, Path)
+    check_callable("progress", progress)
     source, product_dtype = plan_tiles(
         kernel,
         x,

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from ntk_air._base.checks import check_choice, check_positive, check_whole_number
+from ntk_air._base.checks import check_callable, check_choice, check_positive, check_whole_number
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import Parameters
 from ntk_air.data.dataset import Dataset
@@ -135,6 +135,7 @@ def compare_methods(
     Raises:
         ValueError: without held-out inputs, and for fewer examples than make a batch.
     """
+    check_callable("progress", progress)
     plan = TrainingPlan() if plan is None else plan
     if dataset.n_test == 0:
         raise ValueError("dataset must have held-out inputs to compare methods on; got none")

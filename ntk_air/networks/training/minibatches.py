@@ -3,7 +3,7 @@
 import equinox as eqx
 from jaxtyping import PRNGKeyArray, Shaped
 
-from ntk_air._base.checks import check_choice, check_whole_number
+from ntk_air._base.checks import check_callable, check_choice, check_whole_number
 from ntk_air._base.progress import Progress, no_progress
 from ntk_air._base.typing import AnyArray
 from ntk_air.dynamics.run.losses import Loss, SquareLoss
@@ -51,6 +51,7 @@ class Minibatches(eqx.Module):
         if self.size is not None:
             check_whole_number("size", self.size, minimum=1)
         check_choice("reduction", self.reduction, ("sum", "mean"))
+        check_callable("progress", self.progress)
         check_whole_number("evaluation_rows", self.evaluation_rows, minimum=1)
         if self.resume is not None and self.checkpoints is not None:
             raise ValueError("resume must be left out where checkpoints say what to go on from")

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import optax
 
-from ntk_air._base.checks import as_float, check_fraction, check_positive
+from ntk_air._base.checks import as_float, check_callable, check_fraction, check_positive
 from ntk_air.dynamics.rules import Descent, RateSchedule
 from ntk_air.dynamics.run.learning_rate import RelativeRate
 
@@ -140,6 +140,7 @@ def as_optimiser(optimiser: Descent | Optimiser) -> Optimiser:
 
 def _checked(rate: NetworkRate) -> NetworkRate:
     if callable(rate):
+        check_callable("rate", rate)
         return rate
     check_positive("rate", rate)
     return float(rate)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from ntk_air._base.checks import (
     check_array,
+    check_callable,
     check_finite,
     check_floating,
     check_kind,
@@ -150,6 +151,7 @@ def label_quadrature(
     """
     check_operator("operator", operator)
     check_kind("checkpoint", checkpoint, Checkpoint, type(None))
+    check_callable("progress", progress)
     max_memory_bytes = check_budget(max_memory_bytes)
     n_products = check_whole_number("n_products", n_products, minimum=1)
     columns = _columns(labels, operator.shape[0])

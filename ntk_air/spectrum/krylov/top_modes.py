@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ntk_air._base.checks import (
+    check_callable,
     check_fraction,
     check_kind,
     check_positive,
@@ -153,6 +154,7 @@ def top_modes(
     check_operator("operator", operator)
     check_kind("options", options, TopModesOptions)
     check_kind("checkpoint", checkpoint, Checkpoint, type(None))
+    check_callable("progress", progress)
     max_memory_bytes = check_budget(max_memory_bytes)
     top_k = check_whole_number("top_k", top_k, minimum=1, maximum=operator.shape[0])
     search = _begin(operator, top_k, options, max_memory_bytes)
