@@ -69,9 +69,11 @@ def figures(results: Results, arrays: Arrays) -> Figures:
 
 def summary(results: Results) -> Group:
     """The run in one screen."""
-    side, n_seeds = results["side"], len(results["seeds"])
+    side, n_seeds, size = results["side"], len(results["seeds"]), results["network_size"]
+    whole = f"; the whole network on {size} × {size}" if size else ""
     explained = (
-        f"features: {results['features']}; convolutional kernel of {side} × {side} pixels;\n"
+        f"features: {results['features']}; convolutional kernel of {side} × {side} "
+        f"pixels{whole};\n"
         f"mean ± standard deviation over {n_seeds} draws of noise of test accuracy: default is\n"
         "self-distillation's, oracle and end are plain descent's; gain of default over oracle"
     )
