@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ntk_air import cli
 from ntk_air.lab.catalogue import experiments, load_experiment
+from ntk_air.lab.labels.config import LabelsConfig
 from tests.fuzz.effort import FUZZ
 
 NUMBERS = ("1", "2", "40", "0.4", "0", "-1", "2.5", "nan", "inf", "-0.3", "1e400", "x", "")
@@ -33,6 +34,8 @@ ODD = {
 def options_of(config):
     """Names of all command-line options of a configuration."""
     for field in dataclasses.fields(config):
+        if field.default is field.default_factory is dataclasses.MISSING:
+            continue
         default = field.default_factory() if callable(field.default_factory) else field.default
         if dataclasses.is_dataclass(default):
             yield from options_of(type(default))
@@ -100,6 +103,26 @@ def test_a_verification_is_refused_or_reaches_its_work(monkeypatch_module, data)
     code, said = ended(
         ["verify", "--n-train", "40", "--n-test", "8", *data.draw(odd_options(names))]
     )
+    assert code == 2
+    assert ("far enough" in said) == bool(reached)
+    event("reached its work" if reached else "refused")
+    assert "Traceback" not in said
+
+
+@FUZZ
+@given(data=st.data())
+def test_labels_are_refused_or_reach_their_work(monkeypatch_module, tmp_path_factory, data):
+    reached = []
+
+    def work(*arguments, **options):
+        reached.append(True)
+        raise ValueError("far enough")
+
+    table = tmp_path_factory.getbasetemp() / "odd_options.csv"
+    table.write_text("x,y,label\n1,2,a\n2,1,b\n3,5,a\n0,1,b\n")
+    monkeypatch_module.setattr("ntk_air.lab.labels.command.find_wrong_labels", work)
+    names = [each for each in options_of(LabelsConfig) if each not in ("file", "features")]
+    code, said = ended(["labels", str(table), *data.draw(odd_options(names))])
     assert code == 2
     assert ("far enough" in said) == bool(reached)
     event("reached its work" if reached else "refused")

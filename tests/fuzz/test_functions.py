@@ -49,6 +49,11 @@ def with_noise(noise):
     return DATA.with_label_noise(noise, seed=0)
 
 
+def cleaned(kernel, labels, cross_kernel, seed):
+    found = na.clean_labels(kernel, labels, cross_kernel=cross_kernel, seed=seed)
+    return [found.posterior, found.transition, found.rate_interval, found.predictions]
+
+
 CALLS: dict[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {
     "Dataset": (na.Dataset, {"inputs": INPUTS, "labels": CLASSES, "name": "x", "groups": CLASSES}),
     "ClassLabels": (
@@ -128,6 +133,18 @@ CALLS: dict[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {
         {"problem": PROBLEM, "rule": na.Descent(), "times": np.array([0.0, 3.0]), "store_at": [3]},
     ),
     "default_schedule": (na.default_schedule, {"problem": PROBLEM, "folds": 3, "seed": 0}),
+    "clean_labels": (
+        cleaned,
+        {"kernel": MATRIX, "labels": CLASSES, "cross_kernel": MATRIX[:4], "seed": 0},
+    ),
+    "CleaningOptions": (
+        na.CleaningOptions,
+        {"n_modes": 9, "folds": 2, "n_rounds": 2, "temperature": 0.5, "n_bootstrap": 20},
+    ),
+    "FoldedLearner": (
+        na.FoldedLearner,
+        {"fit_predict": lambda shown, targets, asked: targets, "n_train": N, "folds": 3},
+    ),
     "certify": (na.certify, {"problem": PROBLEM, "supervision": TAUGHT, "run": RUN}),
     "verify": (na.verify, {"problem": PROBLEM, "claims": ["1a"]}),
     "Constant": (na.weights.Constant, {"weight": 0.3}),
@@ -213,6 +230,7 @@ def words_for(name, argument, value):
         ("empirical_ntk", "x1"): HANDED_ON,
         ("empirical_ntk", "x2"): (*HANDED_ON, "kernel must return finite values"),
         ("make_problem", "dataset"): ("x1",),
+        ("FoldedLearner", "n_train"): ("folds",),
         ("with_label_noise", "noise"): ("label",),
         ("solve", "store_at"): ("times must be whole numbers",),
     }.get((name, argument), ())

@@ -100,19 +100,20 @@ def clean_labels(
     check_kind("options", options, CleaningOptions)
     check_callable("progress", progress)
     seed = check_seed("seed", seed)
+    source = _source(kernel)
     given = _given(kernel, labels)
+    if len(given) != _n_rows(source):
+        raise ValueError(
+            f"labels must have one entry for each of the kernel's {_n_rows(source)} rows; got "
+            f"{len(given)}"
+        )
     cross = _cross_kernel(kernel, cross_kernel, len(given))
+    if cross is not None and isinstance(source, Learner) and not isinstance(source, KernelLearner):
+        raise ValueError("cross_kernel must be None for a learner that is no kernel; got an array")
     early = _too_little(given)
     if early is not None:
         return early
-    learner = _learner(kernel, options.n_modes)
-    if learner.n_train != len(given):
-        raise ValueError(
-            f"labels must have one entry for each of the kernel's {learner.n_train} rows; got "
-            f"{len(given)}"
-        )
-    if cross is not None and not isinstance(learner, KernelLearner):
-        raise ValueError("cross_kernel must be None for a learner that is no kernel; got an array")
+    learner = _learner(source, options.n_modes)
     n_folds = min(options.folds, int(np.bincount(given).min()))
     folds = stratified_folds(given, n_folds, seed)
     hidden = hidden_outputs(learner, given, folds, options=options, progress=progress)
@@ -267,26 +268,32 @@ def _too_little(given: Given) -> CleanedLabels | None:
     return None
 
 
-def _learner(kernel: Any, n_modes: int) -> Learner:
-    """Closed form on the top modes, or the learner that was given."""
+def _source(kernel: Any) -> Spectrum | TopModes | KernelOperator | Learner:
+    """What left-out outputs come from; raises ``ValueError`` for what is no kernel."""
     if isinstance(kernel, Problem):
-        kernel = kernel.spectrum if kernel.has_spectrum else kernel.operator
-    if isinstance(kernel, KernelOperator | np.ndarray) or hasattr(kernel, "__jax_array__"):
-        kernel = _modes(kernel, n_modes)
-    elif not isinstance(kernel, Spectrum | TopModes):
-        if isinstance(kernel, Learner):
-            return kernel
-        kernel = _modes(kernel, n_modes)
+        return kernel.spectrum if kernel.has_spectrum else kernel.operator
+    if isinstance(kernel, Spectrum | TopModes | KernelOperator | Learner):
+        return kernel
+    return as_operator(kernel, "kernel")
+
+
+def _n_rows(source: Spectrum | TopModes | KernelOperator | Learner) -> int:
+    if isinstance(source, KernelOperator):
+        return source.shape[0]
+    return source.n_train if isinstance(source, Learner) else source.eigenvectors.shape[0]
+
+
+def _learner(source: Spectrum | TopModes | KernelOperator | Learner, n_modes: int) -> Learner:
+    """Closed form on the top modes, or the learner that was given."""
+    if isinstance(source, Learner):
+        return source
+    if isinstance(source, KernelOperator):
+        top_k = None if n_modes >= source.shape[0] else n_modes
+        source = decompose(source, top_k=top_k, precision="float64")
     keep = slice(0, n_modes)
     return KernelLearner(
-        np.asarray(kernel.eigenvalues)[keep], np.asarray(kernel.eigenvectors)[:, keep]
+        np.asarray(source.eigenvalues)[keep], np.asarray(source.eigenvectors)[:, keep]
     )
-
-
-def _modes(kernel: KernelOperator | KernelMatrix, n_modes: int) -> Spectrum:
-    operator = as_operator(kernel, "kernel")
-    top_k = None if n_modes >= operator.shape[0] else n_modes
-    return decompose(operator, top_k=top_k, precision="float64")
 
 
 def _cross_kernel(kernel: Any, given: Any, n_train: int) -> CrossKernel | None:

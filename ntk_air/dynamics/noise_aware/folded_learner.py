@@ -54,7 +54,8 @@ class FoldedLearner:
 
     def __init__(self, fit_predict: FitPredict, *, n_train: int, folds: int = 4, seed: int = 0):
         check_callable("fit_predict", fit_predict)
-        self._rows = np.arange(check_whole_number("n_train", n_train, minimum=2))
+        self._n_train = check_whole_number("n_train", n_train, minimum=2)
+        self._part: Rows | None = None
         self._hidden = np.zeros(0, int)
         self._folds = check_whole_number("folds", folds, minimum=2, maximum=n_train)
         self._fit_predict, self._seed = fit_predict, check_seed("seed", seed)
@@ -62,7 +63,11 @@ class FoldedLearner:
     @property
     def n_train(self) -> int:
         """The number of training inputs, n."""
-        return len(self._rows)
+        return self._n_train
+
+    @property
+    def _rows(self) -> Rows:
+        return np.arange(self._n_train) if self._part is None else self._part
 
     def fit(self, targets: Probabilities, start: int | None = None) -> FoldedFit:
         """Outputs at each fold after a fit of the others."""
@@ -79,7 +84,7 @@ class FoldedLearner:
         part = FoldedLearner(
             self._fit_predict, n_train=len(shown), folds=self._folds, seed=self._seed
         )
-        part._rows, part._hidden = self._rows[shown], self._rows[hidden]
+        part._part, part._hidden = self._rows[shown], self._rows[hidden]
         return part
 
     def predict_hidden(self, targets: Probabilities, stop: int) -> Elsewhere:
