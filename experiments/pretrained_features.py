@@ -172,7 +172,9 @@ def whole_network(config: Config, data: "na.Dataset", progress: Progress) -> "na
     from ntk_air.problem.labels import HeldOut, dataset_labels
 
     features = na.PretrainedFeatures(size=config.network_size)
-    kernel = na.EmpiricalNTK(*features.network(1, jax.random.key(config.run.seed)))
+    model = features.network(1, jax.random.key(config.run.seed))
+    # Per-example Jacobians are estimated to be faster here, and fit in tiles of one image alone.
+    kernel = na.EmpiricalNTK(*model, method="layerwise")
     train, test = (part.astype(np.float32) for part in (data.inputs, data.test_inputs))
     memory = parse_bytes(config.run.max_memory)
     theta, cross = (
