@@ -34,4 +34,4 @@ def test_the_area_under_the_curve_is_the_air_auc():
     factor = rng.normal(size=(20, 20)) + 0.3 * np.outer(2.0 * LABELS - 1, rng.normal(size=20))
     with_noise = problem(factor @ factor.T)
     area = np.trapezoid(curves(with_noise)["air_curve"], SHARES)
-    np.testing.assert_allclose(area, na.air_summary(with_noise).auc, atol=2e-3)
+    assert abs(area - (na.air_summary(with_noise).auc or 0)) < 2e-3
