@@ -8,7 +8,8 @@ suspects and its cleaned classifier, on the same inputs.
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,6 +51,8 @@ class Config(ExperimentConfig):
     features: str | None = None
     """Features in place of the inputs: efficientnet_lite0, or MODULE:FUNCTION."""
 
+    features_cache: Path | None = None
+    """Folder in which features of efficientnet_lite0 are kept for other runs."""
     all_schedules: bool = True
     """Early stopping on noisy validation labels, the grid and clean labels too, beside the default
     schedule and early stopping by an oracle: most of the time."""
@@ -66,6 +69,12 @@ class Config(ExperimentConfig):
                 check_fraction("noises", float(rate))
             except ValueError as error:
                 raise ValueError(f"noises must be KIND:RATE; got {text!r}") from error
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two configurations the same; where features are kept does not."""
+        parts = super().identity()
+        del parts["features_cache"]
+        return parts
 
     def smoke(self) -> "Config":
         """A small subset, two kinds, one seed."""
