@@ -9,7 +9,7 @@ from ntk_air._base.checks import check_choice, check_kind, check_whole_number
 from ntk_air.data import synthetic
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.options import check_option
-from ntk_air.data.readers import cifar, embedded, idx, own_files, text
+from ntk_air.data.readers import cifar, embedded, idx, image_folder, own_files, text
 from ntk_air.data.splits import RawSet, Sample, assemble
 
 _READERS: dict[str, Callable[..., RawSet]] = {
@@ -25,6 +25,7 @@ _READERS: dict[str, Callable[..., RawSet]] = {
     "sms_spam": text.sms_spam,
     "npz": own_files.npz,
     "csv": own_files.csv_table,
+    "images": image_folder.image_folder,
 }
 _GENERATORS: dict[str, Callable[..., Dataset]] = {
     "clusters": synthetic.clusters,
@@ -57,14 +58,14 @@ def load_dataset(
         name: name in the catalogue: ``digits``, ``mnist5k``, ``breast_cancer``, ``wine`` (with
             installed packages), ``clusters``, ``circle``, ``sphere`` (generated), ``mnist``,
             ``fashion_mnist``, ``kmnist``, ``cifar10``, ``cifar10n``, ``sms_spam`` (from files),
-            ``npz``, ``csv`` (your own).
+            ``npz``, ``csv``, ``images`` (your own).
         data_dir: folder of files, for the sets that are read from one; ``None`` looks into the
             folder named by ``NTK_AIR_DATA``, then the usual places.
         n_train: number of training examples; ``None`` is all, or the generator's default.
         n_test: number of held-out examples; ``None`` is the official test part, or a fifth where
             there is none (at most what ``n_train`` leaves).
         seed: seed of the choice of examples or of the generated points, at least 0.
-        options: further options of the set by name, such as ``path`` of ``npz`` and ``csv``,
+        options: further options of the set by name, such as ``path`` of your own files,
             ``annotation`` of ``cifar10n``, ``n_clusters`` of ``clusters``.
 
     Returns:
