@@ -129,7 +129,12 @@ def air_curve_enclosure(
     if not np.array_equal(signal.modes.nodes, noise.modes.nodes):
         raise ValueError("signal and noise must be measures of the same label_quadrature")
     rate = signal.default_learning_rate if learning_rate is None else learning_rate
-    rates = rates_of(signal.modes.nodes, rate, zero_floor=signal.uncertainty, dynamics=dynamics)
+    rates = rates_of(
+        signal.modes.nodes,
+        signal.rate_of_nodes(rate),
+        zero_floor=signal.uncertainty,
+        dynamics=dynamics,
+    )
     times = np.asarray(curve_times(rates, dynamics, n_points), np.float64)
     measures = (signal, noise)
     ours, theirs = (

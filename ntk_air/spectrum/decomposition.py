@@ -24,7 +24,12 @@ from ntk_air.kernels.operators.operator import DenseKernel, KernelOperator, as_o
 from ntk_air.spectrum import solvers
 from ntk_air.spectrum.lanczos import lanczos, product
 from ntk_air.spectrum.result import Spectrum
-from ntk_air.spectrum.scaling import binary_exponent, scaled_back, scaled_down
+from ntk_air.spectrum.scaling import (
+    binary_exponent,
+    check_representable,
+    scaled_back,
+    scaled_down,
+)
 from ntk_air.spectrum.solvers import DecompositionError
 
 __all__ = ["DecompositionError", "Method", "Spectrum", "decompose"]
@@ -305,7 +310,7 @@ def _checked_spectrum(
     values, given = np.asarray(eigenvalues), scaled_back(eigenvalues, exponent)
     if values[0] <= 0:
         raise ValueError(f"kernel must have a positive eigenvalue; the largest is {given[0]:.3g}")
-    _check_representable(float(given[0]), float(scaled_back(trace, exponent)), precision)
+    check_representable(float(given[0]), float(scaled_back(trace, exponent)), precision)
     residuals, orthogonality_error = _defects(
         product(operator, eigenvectors), eigenvalues, eigenvectors
     )
@@ -343,16 +348,6 @@ def _checked_spectrum(
         solver=solver,
         notes=notes,
     )
-
-
-def _check_representable(largest: float, trace: float, precision: Precision) -> None:
-    """Require λ₁, 1/λ₁ and the trace to be numbers of the precision."""
-    limits = np.finfo(precision)
-    if not (1 / limits.max < largest <= limits.max and abs(trace) <= np.finfo(float).max):
-        raise ValueError(
-            f"kernel must have eigenvalues and a trace that {precision} holds, inverses too; "
-            f"got λ₁ = {largest:.3g}, trace {trace:.3g}: divide the kernel by a constant"
-        )
 
 
 @jax.jit

@@ -33,12 +33,42 @@ def binary_exponent(
 
 
 def scaled_down(operator: KernelOperator, exponent: int) -> KernelOperator:
-    """Θ/2ᵉ."""
-    if exponent == 0:
-        return operator
-    if isinstance(operator, DenseKernel):
+    """Θ/2ᵉ; a matrix as a copy."""
+    if exponent != 0 and isinstance(operator, DenseKernel):
         return DenseKernel(_times_power_of_two(operator.matrix, -exponent))
-    return _ScaledKernel(operator, exponent)
+    return scaled_products(operator, exponent)
+
+
+def scaled_products(operator: KernelOperator, exponent: int) -> KernelOperator:
+    """Θ/2ᵉ, with products scaled one by one."""
+    return operator if exponent == 0 else _ScaledKernel(operator, exponent)
+
+
+def exponent_of_products(
+    products: Float[np.ndarray, "n p"], dtype: np.dtype, *, divided_by: int = 0
+) -> int:
+    """The same from products of Θ/2^``divided_by`` with unit vectors, computed in this dtype."""
+    exponent = math.frexp(float(np.max(np.abs(products), initial=0)))[1] + divided_by
+    return exponent if abs(exponent) > _IN_RANGE[dtype.name] else 0
+
+
+def far_down(dtype: np.dtype) -> int:
+    """An exponent that no sum of numbers of this dtype overflows after dividing by."""
+    return 2 * _IN_RANGE[dtype.name]
+
+
+def check_representable(largest: float, trace: float, precision: Precision) -> None:
+    """Require λ₁, 1/λ₁ and the trace to be numbers of the precision.
+
+    Raises:
+        ValueError: they are not.
+    """
+    limits = np.finfo(precision)
+    if not (1 / limits.max < largest <= limits.max and abs(trace) <= np.finfo(float).max):
+        raise ValueError(
+            f"kernel must have eigenvalues and a trace that {precision} holds, inverses too; "
+            f"got λ₁ = {largest:.3g}, trace {trace:.3g}: divide the kernel by a constant"
+        )
 
 
 def scaled_back(values: Float[AnyArray, "..."] | float, exponent: int) -> Float[np.ndarray, "..."]:

@@ -11,6 +11,7 @@ from ntk_air._base.checks import check_choice, check_positive
 from ntk_air.spectrum.krylov.enclosure import Enclosure, enclosure_within_one, residual_bounds
 from ntk_air.spectrum.krylov.jacobi import Jacobi, Rule
 from ntk_air.spectrum.krylov.space import EPSILON
+from ntk_air.spectrum.scaling import scaled_back
 
 Dynamics: TypeAlias = Literal["descent", "flow"]
 
@@ -25,7 +26,9 @@ Times = Float[np.ndarray, " n_time"]
 class SpectralMeasure(eqx.Module):
     """Shares of ‖u‖² over the spectrum of Θ, u being the columns of a label matrix.
 
-    Every bound is one for a kernel within ``uncertainty`` of Θ, which is then allowed for.
+    Numbers in units of Θ are divided by 2^``exponent``, which is 1 unless squares of them would
+    leave floating point; what methods take and ``largest_eigenvalue`` are of Θ itself. Every bound
+    is one for a kernel within ``uncertainty`` of Θ, which is then allowed for.
     """
 
     columns: tuple[Jacobi, ...]
@@ -42,6 +45,8 @@ class SpectralMeasure(eqx.Module):
     uncertainty: float
     """‖Θ′ − Θ‖, Θ′ being the kernel that all this is exact of. Its part from rounding of the
     products is measured, not proven: see ``LabelQuadrature.measures``."""
+    exponent: int = eqx.field(static=True, default=0)
+    """The power of two that Θ is divided by."""
 
     @property
     def energy(self) -> float:
@@ -51,12 +56,16 @@ class SpectralMeasure(eqx.Module):
     @property
     def largest_eigenvalue(self) -> float:
         """The largest Ritz value, from below; exact to rounding after a few products."""
-        return float(self.modes.nodes[0])
+        return float(scaled_back(self.modes.nodes[0], self.exponent))
 
     @property
     def default_learning_rate(self) -> float:
         """1/λ₁."""
         return 1 / self.largest_eigenvalue
+
+    def rate_of_nodes(self, learning_rate: float) -> float:
+        """η·2^``exponent``: what the nodes are multiplied by."""
+        return float(scaled_back(learning_rate, self.exponent))
 
     def decay(
         self,
@@ -149,6 +158,7 @@ class SpectralMeasure(eqx.Module):
         thresholds = np.asarray(thresholds, np.float64)
         for threshold in thresholds:
             check_positive("thresholds", float(threshold))
+        thresholds = scaled_back(thresholds, -self.exponent)
         estimate = np.array([np.sum(self.modes.weights[self.modes.nodes >= x]) for x in thresholds])
         if len(self.leaving) == 0:
             bounds = np.stack([estimate, estimate], axis=1)
@@ -164,17 +174,19 @@ class SpectralMeasure(eqx.Module):
         )
 
     def _checked_rate(self, learning_rate: float | None, dynamics: Dynamics) -> float:
+        """The learning rate of the nodes."""
         check_choice("dynamics", dynamics, ("descent", "flow"))
         if learning_rate is None and self.largest_eigenvalue == 0:
             raise ValueError("learning_rate must be given: the labels lie in Θ's null space")
         rate = self.default_learning_rate if learning_rate is None else learning_rate
         check_positive("learning_rate", rate)
-        if dynamics == "descent" and rate * self.largest_eigenvalue > 1 + 1e-6:
+        of_nodes = self.rate_of_nodes(rate)
+        if dynamics == "descent" and of_nodes * float(self.modes.nodes[0]) > 1 + 1e-6:
             raise ValueError(
                 f"learning_rate must be at most 1/λ₁ = {self.default_learning_rate:.6g}, where "
                 f"derivatives alternate in sign; got {rate:.6g}"
             )
-        return rate
+        return of_nodes
 
     def _grid(self, steps: Times, rate: float, dynamics: Dynamics) -> Float[np.ndarray, " n_grid"]:
         """Finite steps, among times from 0 in small ratios until the slowest mode has gone."""

@@ -90,6 +90,7 @@ class ModeSearch:
                 "basis": np.hstack([space.basis[:, : space.n_done] @ vectors, pending]),
                 "projection": np.vstack([np.diag(self._values[:kept]), space.coupling @ vectors]),
                 "dropped": np.asarray(space.dropped),
+                "exponent": np.asarray(space.exponent),
             }
         )
         self._random_passes = _CUT_SHORT

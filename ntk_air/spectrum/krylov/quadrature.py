@@ -38,14 +38,17 @@ class LabelQuadrature(eqx.Module):
     """What m products started at labels have found: measures of them, for m or fewer products."""
 
     projection: Float[np.ndarray, "n_all n_done"]
-    """VᵀΘ of the basis' images, as computed: T on top, below it what leads out of the space."""
+    """VᵀΘ of the basis' images, as computed: T on top, below it what leads out of the space. Over
+    2^``exponent``."""
     block_ends: tuple[int, ...] = eqx.field(static=True)
     """The columns of the basis before each product, and at the end."""
     coordinates: dict[str, Float[np.ndarray, "rank _"]]
     """Each label matrix in the first block, (rank, n_column)."""
     dropped: float
-    """What rank deflation left out, in units of Θ."""
+    """What rank deflation left out, in units of Θ/2^``exponent``."""
     n: int = eqx.field(static=True)
+    exponent: int = eqx.field(static=True, default=0)
+    """0 unless squares of Θ's numbers would leave floating point."""
 
     @property
     def n_products(self) -> int:
@@ -91,6 +94,7 @@ class LabelQuadrature(eqx.Module):
                 leaving=leaving,
                 n_products=m,
                 uncertainty=rounding_of_products + rounded + self.dropped,
+                exponent=self.exponent,
             )
             for name, start in self.coordinates.items()
         }
@@ -166,6 +170,7 @@ def label_quadrature(
         coordinates=dict(zip(labels, parts, strict=True)),
         dropped=space.dropped,
         n=space.n,
+        exponent=space.exponent,
     )
 
 

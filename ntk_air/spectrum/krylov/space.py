@@ -14,6 +14,7 @@ from jaxtyping import Float
 from ntk_air._base.memory import require_memory
 from ntk_air.kernels.operators.operator import KernelOperator
 from ntk_air.spectrum.krylov.checkpoint import Record
+from ntk_air.spectrum.scaling import exponent_of_products, far_down, scaled_products
 from ntk_air.spectrum.solvers import DecompositionError
 
 VectorBlock = Float[np.ndarray, "n p"]
@@ -43,7 +44,10 @@ class KrylovSpace:
         self._projection = np.zeros((capacity, capacity))
         self.n_done = self.size = 0
         self.dropped = 0.0
-        """‖what rank deflation left out‖, in units of Θ."""
+        """‖what rank deflation left out‖, in units of Θ/2^exponent."""
+        self.exponent = 0
+        """What the first pass found: 0, unless squares of Θ's numbers would leave floating point;
+        the projection is in the same units."""
 
     @property
     def basis(self) -> VectorBlock:
@@ -76,6 +80,7 @@ class KrylovSpace:
             "basis": self.basis,
             "projection": self._projection[: self.size, : self.n_done],
             "dropped": np.asarray(self.dropped),
+            "exponent": np.asarray(self.exponent),
         }
 
     def restore(self, record: Mapping[str, np.ndarray]) -> None:
@@ -86,6 +91,7 @@ class KrylovSpace:
         self._projection[:] = 0
         self._projection[: self.size, : self.n_done] = projection
         self.dropped = float(record["dropped"])
+        self.exponent = int(record.get("exponent", 0))
 
     def append_pending(self, block: VectorBlock) -> None:
         """Add orthonormal columns, orthogonal to the basis, that no image leads to."""
@@ -99,7 +105,10 @@ class KrylovSpace:
             DecompositionError: the kernel's products are not finite.
         """
         block = self._basis[:, self.n_done : self.size]
-        rest = product(operator, block)
+        if self.n_done == 0:
+            rest, exponent = _first_product(operator, block)
+        else:
+            rest, exponent = self.product(operator, block), self.exponent
         coefficients = self._remove(rest)
         scale = max(self._scale(), float(np.max(np.linalg.norm(coefficients, axis=0), initial=0)))
         new, coupling, dropped = orthonormal(
@@ -118,6 +127,7 @@ class KrylovSpace:
             "block": new,
             "coefficients": np.vstack([coefficients, coupling]),
             "dropped": np.asarray(np.hypot(self.dropped, dropped)),
+            "exponent": np.asarray(exponent),
         }
         self.accept(record)
         return record
@@ -132,6 +142,11 @@ class KrylovSpace:
         self._basis[:, self.size : end] = new
         self.n_done, self.size = self.size, end
         self.dropped = float(record["dropped"])
+        self.exponent = int(record.get("exponent", 0))
+
+    def product(self, operator: KernelOperator, block: VectorBlock) -> VectorBlock:
+        """Θ·block/2^exponent."""
+        return product(scaled_products(operator, self.exponent), block)
 
     def _remove(self, block: VectorBlock) -> Float[np.ndarray, "size p"]:
         """Subtract from a block, in place, its part inside the basis; return its coordinates."""
@@ -142,6 +157,20 @@ class KrylovSpace:
     def _scale(self) -> float:
         done = self._projection[: self.size, : self.n_done]
         return float(np.max(np.linalg.norm(done, axis=0), initial=0))
+
+
+def _first_product(operator: KernelOperator, block: VectorBlock) -> tuple[VectorBlock, int]:
+    """Θ·block/2ᵉ and e, in one pass where Θ itself is in range."""
+    dtype, divided_by = np.dtype(operator.dtype), 0
+    try:
+        image = product(operator, block)
+    except DecompositionError:  # perhaps a sum overflows, of numbers that do not
+        divided_by = far_down(dtype)
+        image = product(scaled_products(operator, divided_by), block)
+    exponent = exponent_of_products(image, dtype, divided_by=divided_by)
+    if exponent != divided_by:
+        image = product(scaled_products(operator, exponent), block)
+    return image, exponent
 
 
 def product(operator: KernelOperator, block: VectorBlock) -> VectorBlock:

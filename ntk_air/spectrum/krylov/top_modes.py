@@ -25,7 +25,8 @@ from ntk_air._base.progress import Progress, no_progress
 from ntk_air.kernels.operators.operator import KernelOperator, check_operator
 from ntk_air.spectrum.krylov.checkpoint import Checkpoint
 from ntk_air.spectrum.krylov.mode_search import ModeSearch, Move
-from ntk_air.spectrum.krylov.space import KrylovSpace, product, space_bytes
+from ntk_air.spectrum.krylov.space import KrylovSpace, space_bytes
+from ntk_air.spectrum.scaling import check_representable, scaled_back
 from ntk_air.spectrum.solvers import DecompositionError
 
 ACCURACIES = {"float64": 1e-10, "float32": 1e-6}
@@ -62,8 +63,8 @@ class TopModes(eqx.Module):
         ‖ΘV − VΛ‖_F over the gap below the last mode (Davis, Kahan 1970), at most 1. The gap is
         between Ritz values: an estimate as good as ``next_eigenvalue``, and no bound.
         """
-        norm = float(np.linalg.norm(self.residuals)) * float(self.eigenvalues[0])
-        gap = float(self.eigenvalues[-1]) - self.next_eigenvalue
+        norm = float(np.linalg.norm(self.residuals))
+        gap = (float(self.eigenvalues[-1]) - self.next_eigenvalue) / float(self.eigenvalues[0])
         if math.isnan(gap):
             return 0.0
         return min(1.0, norm / gap) if gap > 0 else 1.0
@@ -267,9 +268,12 @@ def _move_on(
 def _measured(search: ModeSearch, operator: KernelOperator) -> TopModes:
     """The modes with the residuals that a pass of their own finds."""
     values, vectors, following = search.modes()
+    exponent = search.space.exponent
+    given = scaled_back(values, exponent)
     if values[0] <= 0:
-        raise ValueError(f"kernel must have a positive eigenvalue; the largest is {values[0]:.3g}")
-    defects = product(operator, vectors) - vectors * values
+        raise ValueError(f"kernel must have a positive eigenvalue; the largest is {given[0]:.3g}")
+    check_representable(float(given[0]), 0.0, "float64")
+    defects = search.space.product(operator, vectors) - vectors * values
     residuals = np.linalg.norm(defects, axis=0) / values[0]
     notes: tuple[str, ...] = ()
     if (worst := float(residuals.max())) > search.accuracy:
@@ -278,10 +282,10 @@ def _measured(search: ModeSearch, operator: KernelOperator) -> TopModes:
             "the products themselves are rounded more coarsely",
         )
     return TopModes(
-        eigenvalues=values.copy(),
+        eigenvalues=given,
         eigenvectors=vectors,
         residuals=residuals,
-        next_eigenvalue=following,
+        next_eigenvalue=float(scaled_back(following, exponent)),
         n_products=search.n_products + 1,
         accuracy=search.accuracy,
         notes=notes,
