@@ -151,7 +151,7 @@ def check_depth(
         by_norm, by_weight, by_slope = 0.0, float(recipe.depth), 0.0
     else:
         by_norm, by_weight, by_slope = (float(np.max(part)) for part in probed[2:])
-        of_weight += eps
+        of_weight += recipe.activation.roundings() * eps
     error = of_weight * by_weight + _ROUNDINGS_OF_A_NORM * eps * by_norm
     error += _ROUNDINGS_OF_A_SLOPE * eps * by_slope
     if promised < error < float("inf"):  # what overflows is refused as such

@@ -1,5 +1,8 @@
 """Refusals where roundings would show, built so that each of their parts decides."""
 
+from contextlib import nullcontext
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -26,6 +29,15 @@ def test_roundings_of_norms_weights_and_slopes_add_up(by):
     check_depth("x", recipe, used, 1.0, probed=probed(0.8))
     with pytest.raises(ValueError, match=r"got depth 4, which multiplies .* to 1\.[0-3]e-05"):
         check_depth("x", recipe, used, 1.0, probed=probed(1))
+
+
+def test_a_quadrature_rounds_three_times_as_much_as_a_closed_form():
+    erf = jax.scipy.special.erf
+    probed = Probe(jnp.ones(()), jnp.ones(()), *(jnp.full(1, by) for by in (0.0, 40.0, 0.0)))
+    for activation, refused in ((as_activation("erf"), False), (as_activation(erf), True)):
+        recipe, used = Recipe(activation, 40, None, "nngp"), jnp.ones((), np.float32)
+        with pytest.raises(ValueError, match=r"to 1\.4e-05") if refused else nullcontext():
+            check_depth("x", recipe, used, 1.0, probed=probed)
 
 
 def exchanged(x):

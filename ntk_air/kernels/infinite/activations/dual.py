@@ -54,6 +54,10 @@ class Activation(eqx.Module):
         """How many numbers the dual holds for each pair, beside those of a ReLU's."""
         return 6
 
+    def roundings(self) -> float:
+        """How many ε E[φ²] may be wrong by."""
+        return 1.0
+
     def resolving(self, variance: Float[Array, ""]) -> "Activation":
         """The activation to use where pre-activations have variances up to this one.
 

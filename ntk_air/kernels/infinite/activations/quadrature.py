@@ -105,6 +105,10 @@ class QuadratureActivation(Activation):
         """Values at the nodes and coefficients, of φ and of φ'."""
         return 4 * self._n_terms
 
+    def roundings(self) -> float:
+        """How many ε E[φ²] may be wrong by: values, coefficients and their squares round."""
+        return 3.0
+
     def resolving(self, variance: Float[Array, ""]) -> "QuadratureActivation":
         """This activation with as many coefficients as pre-activations of a variance ask for.
 
