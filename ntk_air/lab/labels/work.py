@@ -20,10 +20,15 @@ from ntk_air.lab.labels.config import LabelsConfig
 from ntk_air.lab.labels.results import curves, noise_results
 from ntk_air.lab.run_folder import RunFolder
 from ntk_air.spectrum.decomposition import decompose
-from ntk_air.spectrum.krylov.top_modes import top_modes
+from ntk_air.spectrum.krylov.checkpoint import Checkpoint
+from ntk_air.spectrum.krylov.top_modes import TopModesOptions, top_modes
 
 _COPIES = 4
 """Matrices of n × n that a dense decomposition holds at its peak, with room to spare."""
+
+
+_BLOCK, _ACCURACY = 48, 1e-6
+"""Wide blocks, for a pass reads all tiles; residuals as tiles in float32 have them."""
 
 
 def find_wrong_labels(
@@ -64,7 +69,9 @@ def find_wrong_labels(
         def operator() -> KernelOperator:
             return as_operator(own, "kernel")
 
-    arrays = run.stage("modes", lambda: _modes(operator(), config.n_modes, bound, progress))
+    arrays = run.stage(
+        "modes", lambda: _modes(operator(), config.n_modes, run, bound=bound, progress=progress)
+    )
     learner = KernelLearner(arrays["eigenvalues"], arrays["eigenvectors"])
     found = clean_labels(
         learner,
@@ -93,7 +100,7 @@ def _operator(
 
 
 def _modes(
-    operator: KernelOperator, n_modes: int, bound: int, progress: Progress
+    operator: KernelOperator, n_modes: int, run: RunFolder, *, bound: int, progress: Progress
 ) -> Mapping[str, np.ndarray]:
     n = operator.shape[0]
     if _COPIES * 8 * n * n <= bound:
@@ -101,7 +108,15 @@ def _modes(
             operator, top_k=None if n_modes >= n else n_modes, max_memory_bytes=bound
         )
     else:
-        spectrum = top_modes(operator, n_modes, max_memory_bytes=bound // 2, progress=progress)
+        run.begin()
+        spectrum = top_modes(
+            operator,
+            n_modes,
+            max_memory_bytes=bound // 2,
+            checkpoint=Checkpoint(run.stage_path("passes"), belongs_to=run.data_sha256),
+            progress=progress,
+            options=TopModesOptions(block=_BLOCK, accuracy=_ACCURACY),
+        )
     return {
         "eigenvalues": np.asarray(spectrum.eigenvalues, np.float64),
         "eigenvectors": np.asarray(spectrum.eigenvectors, np.float64),

@@ -1,5 +1,6 @@
 """``ntk-air labels`` from a file to its three results: right, refused, resumed, reused."""
 
+import contextlib
 import csv
 import json
 import re
@@ -213,6 +214,37 @@ def test_a_kernel_that_does_not_fit_is_kept_in_tiles(table, tmp_path, monkeypatc
     )
     np.testing.assert_allclose(one, other, atol=1e-3)
     assert not (tiled / ".stages").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_search_for_modes_in_tiles_is_taken_up_where_it_was_interrupted(
+    table, tmp_path, monkeypatch
+):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    monkeypatch.setattr(work, "_COPIES", 10**9)
+    monkeypatch.setattr(work, "_BLOCK", 8)
+    assert labels(table, "--out", whole, *QUICK) == 0
+    passes = []
+
+    @contextlib.contextmanager
+    def interrupting(at):
+        def progress(stage, done, total):
+            if stage.startswith("passes"):
+                passes.append(done)
+                if done == at:
+                    raise KeyboardInterrupt
+
+        yield progress
+
+    progress = "ntk_air.lab.report.progress.progress_on_standard_error"
+    monkeypatch.setattr(progress, lambda: interrupting(3))
+    assert labels(table, "--out", out, *QUICK) == 130
+    assert list((out / ".stages" / "passes").iterdir())
+    passes.clear()
+    monkeypatch.setattr(progress, lambda: interrupting(None))
+    assert labels(table, "--out", out, *QUICK) == 0
+    assert min(passes) > 1
+    assert (out / "labels.csv").read_bytes() == (whole / "labels.csv").read_bytes()
 
 
 @pytest.mark.parametrize(
