@@ -1,7 +1,8 @@
 """Jobs killed by SIGKILL at random moments and started again: do they end in the same bits?
 
 ``full_dataset`` writes a run folder, tiles, and checkpoints of its Krylov space and its descent;
-``training`` writes checkpoints of a network.
+``training`` writes checkpoints of a network; ``labels`` is ``ntk-air labels`` with its three results,
+its tiles and its search for modes.
 
 One run goes through without interruption. Others are killed again and again, each process living
 for a random time, and started anew until they end. Curves must be the same in every bit, and so
@@ -20,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import tyro
 
+import ntk_air as na
 from ntk_air._base import files
 from ntk_air.lab.provenance import device_state, package_versions, source_state
 
@@ -33,12 +35,12 @@ VARYING = ("estimate", "stages", "peak_memory_bytes")
 class Config:
     """Options of the benchmark."""
 
-    job: Literal["full_dataset", "training"] = "full_dataset"
+    job: Literal["full_dataset", "training", "labels"] = "full_dataset"
     """What is killed."""
     dataset: str = "mnist5k"
-    """Data set of full_dataset."""
+    """Data set of full_dataset and labels."""
     n_train: int = 5000
-    """Training inputs of full_dataset."""
+    """Training inputs of full_dataset, and rows of labels."""
     kills: int = 20
     """Processes to kill at the least, over as many runs as that takes."""
     shortest: float = 3.0
@@ -86,6 +88,14 @@ def job_command(config: Config) -> list[str]:
     """The script of the job and its options, but for the folder."""
     if config.job == "training":
         return [str(ROOT / "benchmarks/scaling/checkpointed_training.py")]
+    if config.job == "labels":
+        data = na.load_dataset(config.dataset, n_train=config.n_train, n_test=0)
+        noisy = data.with_label_noise(na.PairFlipNoise(0.3), seed=0)
+        file = (config.out / "given.npz").resolve()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(file, inputs=noisy.inputs, labels=noisy.noisy_labels)
+        # Too little for the matrix: tiles on disk, and modes by passes over them.
+        return ["-m", "ntk_air", "labels", str(file), "--max-memory", "300MB", "--n-modes", "64"]
     return [
         str(ROOT / "experiments/full_dataset.py"),
         *("--dataset", config.dataset, "--n-train", str(config.n_train)),
@@ -129,6 +139,12 @@ def differences(reference: Path, folder: Path) -> list[str]:
         or name not in theirs
         or not np.array_equal(ours[name], theirs[name], equal_nan=True)
     )
+    different += [
+        name
+        for name in ("labels.csv", "noise.json", "report.html")
+        if (reference / name).exists()
+        and (folder / name).read_bytes() != (reference / name).read_bytes()
+    ]
     first, second = (files.read_json(each / "results.json") for each in (folder, reference))
     return different + sorted(
         name

@@ -124,3 +124,4 @@ def _draw_rate(axes: Axes, results: Results, arrays: Arrays) -> None:
 def _name_noises(axes: Axes, results: Results) -> None:
     places = np.arange(len(results["noises"]))
     axes.set_xticks(places, results["noises"], rotation=60, ha="right", fontsize=5)
+    axes.set_xlim(-0.5, len(places) - 0.5 + 0.8 * (len(places) == 1))  # beside one, a legend

@@ -51,7 +51,7 @@ def test_no_choice_looks_at_clean_labels(dataset, runs):
     """With other clean labels, in training and test, every run has the same outputs and length."""
     shuffle = np.random.default_rng(1).permutation
     others = eqx.tree_at(
-        lambda d: (d.clean_labels, d.test_labels),
+        lambda d: (d.known_clean_labels, d.test_labels),
         dataset,
         (shuffle(dataset.clean_labels), shuffle(dataset.test_labels)),
     )
