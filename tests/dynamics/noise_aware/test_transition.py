@@ -28,9 +28,11 @@ def test_the_evidence_is_the_integral_of_likelihood_over_the_prior():
     for rate in rates:
         prior, total = 5.0 * symmetric_transition(rate, 2), 0.0
         for row, weights in zip(counts, prior, strict=True):
-            density = scipy.stats.beta(*weights).pdf
             part = scipy.integrate.quad(
-                lambda p, d=density, k=row: d(p) * p ** k[0] * (1 - p) ** k[1], 0, 1
+                lambda p, a=weights, k=row: (
+                    scipy.stats.beta.pdf(p, *a) * p ** k[0] * (1 - p) ** k[1]
+                ),
+                *(0, 1),
             )[0]
             total += np.log(part)
         log_evidences.append(total)
