@@ -24,7 +24,6 @@ from ntk_air.dynamics.noise_aware.options import CleaningOptions
 from ntk_air.dynamics.noise_aware.posterior import (
     normalised,
     own_label_likelihood,
-    softmax,
 )
 from ntk_air.dynamics.noise_aware.rounds import Given, retrieve
 from ntk_air.dynamics.noise_aware.selection import (
@@ -130,8 +129,10 @@ def clean_labels(
     final = _on_all_rows(learner, given, chosen, options)
     predictions = None
     if cross is not None and isinstance(learner, KernelLearner):
-        outputs = learner.predict(learner.cross_modes(np.asarray(cross)), final.targets, final.stop)
-        predictions = softmax(chosen.scale * outputs)
+        whole = _all_modes(source, learner)
+        stop = whole.fit(final.posterior).stop
+        outputs = whole.predict(whole.cross_modes(np.asarray(cross)), final.posterior, stop)
+        predictions = chosen.calibrated(outputs, final.posterior)
     beliefs = chosen.beliefs
     counts = expected_counts(given, beliefs)
     intervals = joined(
@@ -158,9 +159,8 @@ def clean_labels(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Final:
-    """What the last student on all rows was taught, until when, and what it made of them."""
+    """When the last student on all rows was stopped, and what it made of them."""
 
-    targets: Probabilities
     stop: int
     left_out: Probabilities
     posterior: Probabilities
@@ -180,9 +180,9 @@ def _on_all_rows(
         found = retrieve(learner, given, chosen.start, left_out=last.left_out, options=options)
         targets = found.beliefs
         last = learner.fit(targets, found.stop)
-    others = softmax(chosen.scale * last.left_out)
+    others = chosen.calibrated(last.left_out, targets)
     posterior = normalised(others * own_label_likelihood(transition, given))
-    return _Final(targets, last.stop, last.left_out, posterior)
+    return _Final(last.stop, last.left_out, posterior)
 
 
 def _choose(candidates: list[Candidate]) -> tuple[Candidate, str]:
@@ -199,7 +199,7 @@ def _choose(candidates: list[Candidate]) -> tuple[Candidate, str]:
         return rounds, numbers
     if gain > -error:
         return plain, f"{numbers}: self-distillation gains nothing that the labels show"
-    return plain, f"{numbers}: the kernel is too weak to tell noise from its own errors"
+    return plain, f"{numbers}: next to no noise, or a kernel that takes its own errors for it"
 
 
 def _not_ruled_out(candidates: list[Candidate]) -> list[Candidate]:
@@ -294,6 +294,13 @@ def _learner(source: Spectrum | TopModes | KernelOperator | Learner, n_modes: in
     return KernelLearner(
         np.asarray(source.eigenvalues)[keep], np.asarray(source.eigenvectors)[:, keep]
     )
+
+
+def _all_modes(source: Any, learner: KernelLearner) -> KernelLearner:
+    """The same with all modes that are at hand: held-out rows are predicted by a single fit."""
+    if not isinstance(source, Spectrum | TopModes):
+        return learner
+    return KernelLearner(np.asarray(source.eigenvalues), np.asarray(source.eigenvectors))
 
 
 def _cross_kernel(kernel: Any, given: Any, n_train: int) -> CrossKernel | None:

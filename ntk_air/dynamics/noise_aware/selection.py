@@ -12,7 +12,7 @@ import scipy.optimize
 from jaxtyping import Float, Int
 
 from ntk_air._base.progress import Progress, no_progress
-from ntk_air.dynamics.noise_aware.learner import Learner, Probabilities
+from ntk_air.dynamics.noise_aware.learner import Elsewhere, Learner, Probabilities
 from ntk_air.dynamics.noise_aware.options import CleaningOptions
 from ntk_air.dynamics.noise_aware.posterior import (
     normalised,
@@ -24,7 +24,8 @@ from ntk_air.dynamics.noise_aware.starts import Start
 from ntk_air.dynamics.noise_aware.transition import symmetric_transition
 
 _TINY = np.finfo(float).tiny
-_LOG_SCALES = (-2.0, 6.0)
+_LOG_SCALES = (-4.0, 6.0)
+_WEIGHTS = (-3.0, 3.0)
 _LEAST_LOG_RATE = -8.0
 
 
@@ -36,7 +37,8 @@ class Candidate:
         start: start of its rounds; ``None`` is early stopping.
         probabilities: P(y_i = a) by rows that row i was hidden from, (n, C), calibrated.
         own_labels: T[a, z_i] under the matrix found without row i, (n, C).
-        scale: factor of the outputs in softmax(scale·f), by the largest likelihood.
+        scale: factor s of the outputs in softmax(s·f + κ·ln π), by the largest likelihood.
+        weight: κ of the classes' shares π, likewise; below 0 where f has them in it too much.
         rate: flips of early stopping, symmetric; ``None`` for rounds.
     """
 
@@ -44,7 +46,17 @@ class Candidate:
     probabilities: Probabilities
     own_labels: Probabilities
     scale: float
+    weight: float
     rate: float | None = None
+
+    def calibrated(self, outputs: Elsewhere, targets: Probabilities) -> Elsewhere:
+        """Probabilities of the true classes, softmax(s·f + κ·ln π).
+
+        Args:
+            outputs: f at any rows, (m, C).
+            targets: what was fitted, (n, C), whose shares are π.
+        """
+        return softmax(self.scale * outputs + self.weight * log_shares(targets))
 
     @property
     def description(self) -> str:
@@ -84,11 +96,20 @@ class HiddenOutputs:
         plain: outputs of early stopping, (n, C).
         by_start: outputs of the rounds from each start, (n_start, n, C).
         own_labels: T[a, z_i] under the matrix of those rounds, (n_start, n, C).
+        plain_shares: logarithms of the shares of the classes that were fitted, (n, C).
+        shares_by_start: the same of each start, (n_start, n, C).
     """
 
     plain: Probabilities
     by_start: Float[np.ndarray, "n_start n n_classes"]
     own_labels: Float[np.ndarray, "n_start n n_classes"]
+    plain_shares: Probabilities
+    shares_by_start: Float[np.ndarray, "n_start n n_classes"]
+
+
+def log_shares(targets: Probabilities) -> Float[np.ndarray, " n_classes"]:
+    """ln π, the shares of the classes among targets, (C,); none is below half a row."""
+    return np.log(np.maximum(targets.mean(axis=0), 0.5 / len(targets)))
 
 
 def hidden_outputs(
@@ -110,65 +131,88 @@ def hidden_outputs(
     """
     n, n_classes, n_folds = len(given), int(given.max()) + 1, int(folds.max()) + 1
     n_starts = len(options.starts)
-    plain = np.zeros((n, n_classes))
-    by_start, own_labels = np.zeros((2, n_starts, n, n_classes))
+    plain, plain_shares = np.zeros((2, n, n_classes))
+    by_start, own_labels, shares = np.zeros((3, n_starts, n, n_classes))
     for fold in range(n_folds):
         shown, hidden = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         part, z = learner.split(shown, hidden), given[shown]
         labels = np.eye(n_classes)[z]
         first = part.fit(labels)
         plain[hidden] = part.predict_hidden(labels, first.stop)
+        plain_shares[hidden] = log_shares(labels)
         for index, start in enumerate(options.starts):
             found = retrieve(part, z, start, left_out=first.left_out, options=options)
             by_start[index, hidden] = part.predict_hidden(found.beliefs, found.stop)
+            shares[index, hidden] = log_shares(found.beliefs)
             own_labels[index, hidden] = own_label_likelihood(found.transition, given[hidden])
             progress("judged on hidden labels", fold * n_starts + index + 1, n_folds * n_starts)
-    return HiddenOutputs(plain, by_start, own_labels)
+    return HiddenOutputs(plain, by_start, own_labels, plain_shares, shares)
 
 
 def judge(outputs: HiddenOutputs, given: Given, options: CleaningOptions) -> list[Candidate]:
     """Early stopping and the rounds from each start, calibrated; the likeliest first."""
-    candidates = [early_stopping(outputs.plain, given)]
+    candidates = [early_stopping(outputs.plain, outputs.plain_shares, given)]
     for index, start in enumerate(options.starts):
-        f, own = outputs.by_start[index], outputs.own_labels[index]
-        scale = _likeliest_scale(f, own)
-        candidates.append(Candidate(start, softmax(scale * f), own, scale))
+        f, shares = outputs.by_start[index], outputs.shares_by_start[index]
+        own = outputs.own_labels[index]
+        scale, weight, _ = _likeliest(f, shares, given, own=own)
+        candidates.append(
+            Candidate(start, softmax(scale * f + weight * shares), own, scale, weight)
+        )
     return sorted(candidates, key=lambda candidate: -candidate.log_likelihood)
 
 
-def early_stopping(outputs: Probabilities, given: Given) -> Candidate:
-    """Outputs of plain training, calibrated with symmetric flips on labels hidden from them."""
+def early_stopping(outputs: Probabilities, shares: Probabilities, given: Given) -> Candidate:
+    """Outputs of plain training, calibrated with symmetric flips on labels hidden from them.
 
-    n_classes = outputs.shape[1]
+    Args:
+        outputs: f of hidden rows, (n, C).
+        shares: ln π of the classes among the labels that were shown, (n, C).
+        given: z, (n,).
+    """
+    scale, weight, rate = _likeliest(outputs, shares, given)
+    own = own_label_likelihood(symmetric_transition(rate, outputs.shape[1]), given)
+    return Candidate(None, softmax(scale * outputs + weight * shares), own, scale, weight, rate)
+
+
+def _likeliest(
+    outputs: Probabilities,
+    shares: Probabilities,
+    given: Given,
+    *,
+    own: Probabilities | None = None,
+) -> tuple[float, float, float]:
+    """Scale, weight of the shares and, without ``own``, rate of symmetric flips, by likelihood.
+
+    With p = softmax(s·f + κ·ln π) and r ∝ p·own, the gradient of −ln Σ_a p_a own_a in the logits
+    is p − r.
+    """
+    n, n_classes = outputs.shape
+    classes = np.eye(n_classes)[given]
+    flips = (1 - classes) / (n_classes - 1) - classes
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        scale, weight, rate = np.exp(parameters[0]), parameters[1], np.exp(parameters[2])
+        p = softmax(scale * outputs + weight * shares)
+        joint = p * (classes + rate * flips if own is None else own)
+        total = joint.sum(axis=1, keepdims=True) + _TINY
+        slope = p - joint / total
+        in_rate = -rate * np.sum(p * flips / total) if own is None else 0.0
+        gradient = np.array([scale * np.sum(slope * outputs), np.sum(slope * shares), in_rate])
+        return -float(np.mean(np.log(total))), gradient / n
+
     rates = (_LEAST_LOG_RATE, math.log(0.9 * (n_classes - 1) / n_classes))
-
-    def parts(parameters):
-        scale, rate = np.exp(parameters)
-        transition = symmetric_transition(float(rate), n_classes)
-        return float(scale), float(rate), own_label_likelihood(transition, given)
-
-    def loss(parameters):
-        scale, _, own = parts(parameters)
-        return -float(np.mean(np.log(np.sum(softmax(scale * outputs) * own, axis=1) + _TINY)))
-
-    best = min(
+    found = min(
         (
             scipy.optimize.minimize(
-                loss, (1.5, first), bounds=(_LOG_SCALES, rates), method="L-BFGS-B"
+                loss,
+                np.array([1.5, 0.0, first]),
+                jac=True,
+                bounds=[_LOG_SCALES, _WEIGHTS, rates],
+                method="L-BFGS-B",
             )
-            for first in (-4.0, -1.0)
+            for first in ((-4.0, -1.0) if own is None else (-4.0,))
         ),
-        key=lambda found: found.fun,
+        key=lambda result: result.fun,
     )
-    scale, rate, own = parts(best.x)
-    return Candidate(None, softmax(scale * outputs), own, scale, rate)
-
-
-def _likeliest_scale(outputs: Probabilities, own: Probabilities) -> float:
-    def loss(log_scale: float) -> float:
-        p = softmax(np.exp(log_scale) * outputs)
-        return -float(np.mean(np.log(np.sum(p * own, axis=1) + _TINY)))
-
-    return float(
-        np.exp(scipy.optimize.minimize_scalar(loss, bounds=_LOG_SCALES, method="bounded").x)
-    )
+    return float(np.exp(found.x[0])), float(found.x[1]), float(np.exp(found.x[2]))

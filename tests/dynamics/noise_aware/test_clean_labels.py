@@ -1,5 +1,7 @@
 """The one entry: verdicts, refusals, and that all ways in are the same way."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -69,11 +71,16 @@ def test_intervals_hold_the_estimate_and_grow_with_their_level(pair):
 
 def test_a_problem_a_matrix_a_spectrum_and_its_top_modes_are_the_same_way_in(pair):
     theta, _, given, found = pair
-    spectrum = na.decompose(theta)
-    ways = [spectrum, na.top_modes(as_operator(theta, "kernel"), 100)]
-    for way in ways:
-        same = na.clean_labels(way, given, options=QUICK)
-        np.testing.assert_allclose(np.asarray(same.posterior), found.posterior, atol=1e-3)
+    same = na.clean_labels(na.decompose(theta), given, options=QUICK)
+    np.testing.assert_allclose(np.asarray(same.posterior), found.posterior, atol=1e-9)
+    fewer = dataclasses.replace(QUICK, n_modes=100)
+    of_matrix = na.clean_labels(theta, given, options=fewer)
+    of_modes = na.clean_labels(
+        na.top_modes(as_operator(theta, "kernel"), 100), given, options=QUICK
+    )
+    np.testing.assert_allclose(
+        np.asarray(of_modes.posterior), np.asarray(of_matrix.posterior), atol=1e-5
+    )
 
 
 def test_a_problem_brings_labels_and_held_out_rows():
@@ -218,7 +225,8 @@ def test_a_folded_learner_retrieves_what_its_model_can():
 
     found = na.clean_labels(na.FoldedLearner(ridge, n_train=120), given, options=QUICK)
     assert found.verdict == "noise_aware"
-    assert np.mean(found.suggested == true) > 0.95
+    assert np.mean(given == true) < 0.75
+    assert np.mean(found.suggested == true) > 0.9
 
 
 def test_a_folded_learner_is_never_asked_for_what_it_was_fitted_to():
