@@ -118,7 +118,11 @@ def clean_problem(config: Config, seed: int) -> "na.Problem":
 
     dataset, memory = config.data.load(seed=seed), parse_bytes(config.run.max_memory)
     if config.features is not None:
-        dataset = dataset.with_inputs(features_from_text(config.features, max_memory_bytes=memory))
+        dataset = dataset.with_inputs(
+            features_from_text(
+                config.features, max_memory_bytes=memory, cache=config.features_cache
+            )
+        )
     dataset = config.kernel.prepare(dataset)
     precision = config.run.precision
     kernel, _ = config.kernel.build(dataset, seed=seed, precision=precision)
