@@ -1,8 +1,8 @@
 """Jobs killed by SIGKILL at random moments and started again: do they end in the same bits?
 
 ``full_dataset`` writes a run folder, tiles, and checkpoints of its Krylov space and its descent;
-``training`` writes checkpoints of a network; ``labels`` is ``ntk-air labels`` with its three results,
-its tiles and its search for modes.
+``training`` writes checkpoints of a network; ``labels`` is ``ntk-air labels``, with its tiles, its
+search for modes and its three results.
 
 One run goes through without interruption. Others are killed again and again, each process living
 for a random time, and started anew until they end. Curves must be the same in every bit, and so
