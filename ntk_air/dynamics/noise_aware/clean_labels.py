@@ -117,6 +117,25 @@ def clean_labels(
     folds = stratified_folds(given, n_folds, seed)
     hidden = hidden_outputs(learner, given, folds, options=options, progress=progress)
     candidates = judge(hidden, given, options)
+    found = _concluded(learner, given, candidates, options=options, seed=seed)
+    if cross is None or found.posterior is None or not isinstance(learner, KernelLearner):
+        return found
+    whole = _all_modes(source, learner)
+    stop = whole.fit(found.posterior).stop
+    outputs = whole.predict(whole.cross_modes(np.asarray(cross)), found.posterior, stop)
+    predictions = _choose(candidates)[0].calibrated(outputs, found.posterior)
+    return dataclasses.replace(found, predictions=predictions)
+
+
+def _concluded(
+    learner: Learner,
+    given: Given,
+    candidates: list[Candidate],
+    *,
+    options: CleaningOptions,
+    seed: int,
+) -> CleanedLabels:
+    """The verdict, and what the chosen candidate says of all rows."""
     judged = _compared(candidates)
     evidence = float(np.sum(candidates[0].log_likelihoods)) - _chance(given)
     if evidence < _LEAST_EVIDENCE:
@@ -127,20 +146,9 @@ def clean_labels(
         return CleanedLabels(given, "no_signal", (why,), judged=judged, level=options.level)
     chosen, reason = _choose(candidates)
     final = _on_all_rows(learner, given, chosen, options)
-    predictions = None
-    if cross is not None and isinstance(learner, KernelLearner):
-        whole = _all_modes(source, learner)
-        stop = whole.fit(final.posterior).stop
-        outputs = whole.predict(whole.cross_modes(np.asarray(cross)), final.posterior, stop)
-        predictions = chosen.calibrated(outputs, final.posterior)
-    beliefs = chosen.beliefs
-    counts = expected_counts(given, beliefs)
-    intervals = joined(
-        [
-            bootstrap_intervals(given, each.beliefs, options, seed)
-            for each in _not_ruled_out(candidates)
-        ]
-    )
+    counts = expected_counts(given, chosen.beliefs)
+    likely = _not_ruled_out(candidates)
+    intervals = joined([bootstrap_intervals(given, x.beliefs, options, seed) for x in likely])
     return CleanedLabels(
         given,
         "early_stopping" if chosen.start is None else "noise_aware",
@@ -151,7 +159,6 @@ def clean_labels(
         transition_interval=intervals.transition,
         rate=1 - float(np.trace(counts) / counts.sum()),
         rate_interval=intervals.rate,
-        predictions=predictions,
         judged=judged,
         level=options.level,
     )
@@ -159,9 +166,8 @@ def clean_labels(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Final:
-    """When the last student on all rows was stopped, and what it made of them."""
+    """What the last student on all rows made of them."""
 
-    stop: int
     left_out: Probabilities
     posterior: Probabilities
 
@@ -182,7 +188,7 @@ def _on_all_rows(
         last = learner.fit(targets, found.stop)
     others = chosen.calibrated(last.left_out, targets)
     posterior = normalised(others * own_label_likelihood(transition, given))
-    return _Final(last.stop, last.left_out, posterior)
+    return _Final(last.left_out, posterior)
 
 
 def _choose(candidates: list[Candidate]) -> tuple[Candidate, str]:
