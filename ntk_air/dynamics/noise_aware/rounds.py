@@ -19,6 +19,7 @@ from ntk_air.dynamics.noise_aware.transition import (
     STRENGTHS,
     estimate_transition,
     expected_counts,
+    largest_rate,
     symmetric_transition,
 )
 
@@ -66,7 +67,7 @@ def retrieve(
         beliefs, estimate = beliefs_by_em(left_out, given)
         transition = estimate.matrix
     else:
-        transition = symmetric_transition(_within(start.rate, n_classes), n_classes)
+        transition = symmetric_transition(min(start.rate, largest_rate(n_classes)), n_classes)
         beliefs = beliefs_by_distance(left_out, given, transition)
     stop = None
     for _ in range(options.n_rounds):
@@ -79,8 +80,3 @@ def retrieve(
         if change < _STILL:
             break
     return Retrieval(beliefs, transition, int(stop or 0))
-
-
-def _within(rate: float, n_classes: int) -> float:
-    """A rate at which the given label still is the likeliest."""
-    return min(rate, 0.9 * (n_classes - 1) / n_classes)

@@ -1,7 +1,7 @@
 """Which start, and whether any: by labels that were hidden from all that predicts them.
 
 Rows left out of all rounds are an honest test: leave-one-out outputs of the rounds themselves are
-not, for a row's own label has spoken through its neighbours (theory.md 10 (i), (ii)).
+not, for a row's own label has spoken through its neighbours (theory.md section 10).
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from ntk_air.dynamics.noise_aware.posterior import (
 )
 from ntk_air.dynamics.noise_aware.rounds import Given, retrieve
 from ntk_air.dynamics.noise_aware.starts import Start
-from ntk_air.dynamics.noise_aware.transition import symmetric_transition
+from ntk_air.dynamics.noise_aware.transition import largest_rate, symmetric_transition
 
 _TINY = np.finfo(float).tiny
 _LOG_SCALES = (-4.0, 6.0)
@@ -201,7 +201,7 @@ def _likeliest(
         gradient = np.array([scale * np.sum(slope * outputs), np.sum(slope * shares), in_rate])
         return -float(np.mean(np.log(total))), gradient / n
 
-    rates = (_LEAST_LOG_RATE, math.log(0.9 * (n_classes - 1) / n_classes))
+    rates = (_LEAST_LOG_RATE, math.log(largest_rate(n_classes)))
     found = min(
         (
             scipy.optimize.minimize(

@@ -41,6 +41,11 @@ def symmetric_transition(rate: float, n_classes: int) -> Float[np.ndarray, "C C"
     return matrix
 
 
+def largest_rate(n_classes: int) -> float:
+    """A rate of symmetric flips at which the given label still is the likeliest."""
+    return 0.9 * (n_classes - 1) / n_classes
+
+
 def expected_counts(
     given: Int[np.ndarray, " n"], beliefs: Probabilities
 ) -> Float[np.ndarray, "C C"]:

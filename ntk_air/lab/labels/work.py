@@ -55,7 +55,7 @@ def find_wrong_labels(
             features = features_from_text(config.features, max_memory_bytes=bound)
             inputs = dataset.inputs
             kept = run.stage("features", lambda: {"features": features(inputs)})["features"]
-            dataset = dataset.with_inputs(lambda rows: kept if rows is inputs else rows)
+            dataset = dataset.with_inputs(lambda _: kept)
         dataset = config.kernel.prepare(dataset)
         built, name = config.kernel.build(dataset, seed=config.seed, precision="float64")
         if config.features is not None:
@@ -89,7 +89,7 @@ def _operator(
 ) -> KernelOperator:
     """The matrix where it fits; else tiles on disk in float32, in the run's folder."""
     n = len(inputs)
-    if _COPIES * 8 * n * n <= bound:
+    if _fits(n, bound):
         return as_operator(
             gram_matrix(kernel, inputs, max_memory_bytes=bound, progress=progress), "kernel"
         )
@@ -103,7 +103,7 @@ def _modes(
     operator: KernelOperator, n_modes: int, run: RunFolder, *, bound: int, progress: Progress
 ) -> Mapping[str, np.ndarray]:
     n = operator.shape[0]
-    if _COPIES * 8 * n * n <= bound:
+    if _fits(n, bound):
         spectrum = decompose(
             operator, top_k=None if n_modes >= n else n_modes, max_memory_bytes=bound
         )
@@ -121,3 +121,8 @@ def _modes(
         "eigenvalues": np.asarray(spectrum.eigenvalues, np.float64),
         "eigenvectors": np.asarray(spectrum.eigenvectors, np.float64),
     }
+
+
+def _fits(n: int, bound: int) -> bool:
+    """Whether the matrix and its decomposition fit, in float64."""
+    return _COPIES * 8 * n * n <= bound
