@@ -26,6 +26,7 @@ _RANKINGS = {
 _FOUND = {
     "right": "cleaned right",
     "rate_error": "rate error",
+    "rate_covered": "in interval",
     "transition_error": "T error",
     "ranking_auc": "AUC",
     "ranking_precision": "AP",
@@ -33,6 +34,13 @@ _FOUND = {
     "nearest_neighbours_auc": "cleanlab kNN",
     "own_probabilities_auc": "on ours",
 }
+
+_AHEAD = {
+    "gain_over_default": "default schedule",
+    "gain_over_oracle": "oracle",
+    "ranking_ahead_of_cleanlab": "cleanlab, ranking",
+}
+"""Differences to others, seed by seed, by what they are to."""
 
 
 def figures(results: Results, arrays: Arrays) -> Figures:
@@ -65,13 +73,30 @@ def summary(results: Results) -> Group:
         (noise, *(number(results[name][index], ".3f") for name in _FOUND))
         for index, noise in enumerate(results["noises"])
     ]
+    root = len(results["seeds"]) ** 0.5
+    ahead = [
+        (
+            noise,
+            *(
+                with_spread(results[name][index], _over(results[f"{name}_std"][index], root), ".4f")
+                for name in _AHEAD
+            ),
+        )
+        for index, noise in enumerate(results["noises"])
+    ]
     return Group(
         heading(results, f"kernel: {results['kernel']}", f"features: {results['features'] or '–'}"),
         "",
         table(("test accuracy", *METHODS.values()), accuracies),
         "",
         table(("what was found", *_FOUND.values()), found),
+        "",
+        table(("ahead by, ± standard error", *_AHEAD.values()), ahead),
     )
+
+
+def _over(value: float | None, root: float) -> float | None:
+    return None if value is None else value / root
 
 
 def _draw_accuracy(axes: Axes, results: Results) -> None:
