@@ -100,12 +100,7 @@ def clean_labels(
     check_callable("progress", progress)
     seed = check_seed("seed", seed)
     source = _source(kernel)
-    given = _given(kernel, labels)
-    if len(given) != _n_rows(source):
-        raise ValueError(
-            f"labels must have one entry for each of the kernel's {_n_rows(source)} rows; got "
-            f"{len(given)}"
-        )
+    given = _given(kernel, labels, _n_rows(source))
     cross = _cross_kernel(kernel, cross_kernel, len(given))
     if cross is not None and isinstance(source, Learner) and not isinstance(source, KernelLearner):
         raise ValueError("cross_kernel must be None for a learner that is no kernel; got an array")
@@ -123,8 +118,8 @@ def clean_labels(
     whole = _all_modes(source, learner)
     stop = whole.fit(found.posterior).stop
     outputs = whole.predict(whole.cross_modes(np.asarray(cross)), found.posterior, stop)
-    predictions = _choose(candidates)[0].calibrated(outputs, found.posterior)
-    return dataclasses.replace(found, predictions=predictions)
+    calibrated = _choose(candidates)[0].calibrated(outputs, found.posterior)
+    return dataclasses.replace(found, predictions=calibrated)
 
 
 def _concluded(
@@ -242,8 +237,8 @@ def _silent(left_out: Probabilities) -> tuple[str, ...]:
     return (f"of {silent} of {len(left_out)} rows no other row says anything",) if silent else ()
 
 
-def _given(kernel: Any, labels: Any) -> Int[np.ndarray, " n"]:
-    """The given classes, checked."""
+def _given(kernel: Any, labels: Any, n_rows: int) -> Int[np.ndarray, " n"]:
+    """The given classes of all rows, checked."""
     if labels is None:
         if not isinstance(kernel, Problem):
             raise ValueError("labels must be given for a kernel that is no problem; got None")
@@ -251,11 +246,15 @@ def _given(kernel: Any, labels: Any) -> Int[np.ndarray, " n"]:
     given = integer_labels("labels", labels).astype(np.int64)
     if len(given) == 0:
         raise ValueError("labels must not be empty; got none")
-    counts = np.bincount(given) if given.min() >= 0 else np.zeros(1)
-    if not counts.all():
-        shown = ", ".join(str(value) for value in np.unique(given)[:10])
+    classes = np.unique(given)
+    if classes[0] != 0 or classes[-1] != len(classes) - 1:
+        shown = ", ".join(str(value) for value in classes[:10])
         raise ValueError(
             f"labels must hold every class from 0 on: number the classes that occur; got {shown}"
+        )
+    if len(given) != n_rows:
+        raise ValueError(
+            f"labels must have one entry for each of the kernel's {n_rows} rows; got {len(given)}"
         )
     return given
 

@@ -182,6 +182,7 @@ def test_one_class_and_few_rows_are_verdicts_with_their_numbers():
         (np.array([[0, 1]]), "labels must be a vector of integer class indices"),
         (np.array([1, 2, 3]), "labels must hold every class from 0 on"),
         (np.array([-1, 0, 1]), "labels must hold every class from 0 on"),
+        (np.array([0, 1, 2**62]), "labels must hold every class from 0 on"),
         (np.arange(24) % 3, "labels must have one entry for each of the kernel's 30 rows; got 24"),
     ],
 )
