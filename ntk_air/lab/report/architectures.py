@@ -9,7 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ntk_air.lab.plotting import COLOURS, Draw
-from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, number, table, with_spread
+from ntk_air.lab.report.layout import (
+    Arrays,
+    Figures,
+    Results,
+    draw_three_scores,
+    heading,
+    number,
+    table,
+    with_spread,
+)
 
 _TIES = 0.0005
 
@@ -124,18 +133,7 @@ def _draw_scores(
     axes: Axes, results: Results, shown: Mapping[str, tuple[str, str, str]], what: str
 ) -> None:
     rows = _rows(axes, results)
-    for offset, (who, (label, colour, marker)) in zip((-0.2, 0.0, 0.2), shown.items(), strict=True):
-        axes.errorbar(
-            results[f"{who}_{what}"],
-            rows + offset,
-            xerr=results[f"{who}_{what}_std"],
-            linestyle="none",
-            marker=marker,
-            markersize=3,
-            color=COLOURS[colour],
-            elinewidth=0.7,
-            label=label,
-        )
+    draw_three_scores(axes, results, shown, what)
     axes.set_xlabel(
         "test accuracy" if what == "accuracy" else "RMS distance to the clean labels $d$"
     )

@@ -7,10 +7,19 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from matplotlib.axes import Axes
 from rich.table import Table
 from rich.text import Text
 
-from ntk_air.lab.plotting import FORMATS, Draw, Format, draw_figure, draw_panels, save_figure
+from ntk_air.lab.plotting import (
+    COLOURS,
+    FORMATS,
+    Draw,
+    Format,
+    draw_figure,
+    draw_panels,
+    save_figure,
+)
 
 Results: TypeAlias = Mapping[str, Any]
 """The numbers of ``results.json``."""
@@ -46,6 +55,32 @@ class Figures:
             save_figure(draw_figure(draw, **height), folder, name, formats)
         save_figure(draw_panels(list(self.panels.values()), **height), folder, "overview", formats)
         return [*single, "overview"]
+
+
+def draw_three_scores(
+    axes: Axes, results: Results, shown: Mapping[str, tuple[str, str, str]], what: str
+) -> None:
+    """Three scores of each row, one above the other, with their spread.
+
+    Args:
+        axes: where to; row k lies at height k.
+        results: numbers named ``WHO_WHAT`` and ``WHO_WHAT_std``, one for each row.
+        shown: label, colour and marker by WHO.
+        what: the score, WHAT.
+    """
+    for offset, (who, (label, colour, marker)) in zip((-0.2, 0.0, 0.2), shown.items(), strict=True):
+        means = results[f"{who}_{what}"]
+        axes.errorbar(
+            means,
+            np.arange(len(means)) + offset,
+            xerr=results[f"{who}_{what}_std"],
+            linestyle="none",
+            marker=marker,
+            markersize=3,
+            elinewidth=0.7,
+            color=COLOURS[colour],
+            label=label,
+        )
 
 
 def heading(results: Results, *lines: str, noise_rate: float | None = None) -> Text:

@@ -8,7 +8,16 @@ from rich.text import Text
 from ntk_air._base.typing import AnyArray
 from ntk_air.air import air_curve, air_summary
 from ntk_air.lab.plotting import COLOURS, Draw
-from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, number, table, with_spread
+from ntk_air.lab.report.layout import (
+    Arrays,
+    Figures,
+    Results,
+    draw_three_scores,
+    heading,
+    number,
+    table,
+    with_spread,
+)
 from ntk_air.problem import Problem
 
 SHARES = np.linspace(0, 1, 101)
@@ -123,18 +132,7 @@ def _draw_curves(axes: Axes, results: Results, shares: np.ndarray, values: np.nd
 
 def _draw_scores(axes: Axes, results: Results) -> None:
     rows = np.arange(len(results["kernels"]))
-    for offset, (who, (label, colour, marker)) in zip((-0.2, 0, 0.2), _SCORES.items(), strict=True):
-        axes.errorbar(
-            results[f"{who}_accuracy"],
-            rows + offset,
-            xerr=results[f"{who}_accuracy_std"],
-            linestyle="none",
-            marker=marker,
-            markersize=3,
-            elinewidth=0.7,
-            color=COLOURS[colour],
-            label=label,
-        )
+    draw_three_scores(axes, results, _SCORES, "accuracy")
     axes.set_yticks(rows, _names(results), fontsize=5)
     axes.set_ylim(len(rows) - 0.5, -2.5)  # room for the legend
     axes.set_xlabel("test accuracy")
