@@ -4,12 +4,14 @@ from ntk_air.claims.comparison import (
     Claim,
     DoesNotApply,
     Measurement,
+    Sign,
     Verdict,
     agreement,
     array_agreement,
     at_least,
     at_most,
     claim,
+    tends_to,
 )
 from ntk_air.claims.verification import all_claims, verify
 
@@ -17,6 +19,7 @@ __all__ = [
     "Claim",
     "DoesNotApply",
     "Measurement",
+    "Sign",
     "Verdict",
     "agreement",
     "all_claims",
@@ -24,5 +27,6 @@ __all__ = [
     "at_least",
     "at_most",
     "claim",
+    "tends_to",
     "verify",
 ]

@@ -13,6 +13,9 @@ from ntk_air.problem import Problem
 
 Status: TypeAlias = Literal["holds", "fails", "control passed", "does not apply"]
 
+Sign: TypeAlias = Literal["=", "≤", "≥", "→"]
+"""How a measured number is held against a predicted one."""
+
 
 class DoesNotApply(Exception):  # noqa: N818 – it is a verdict, not a failure
     """A claim's premises do not hold in a problem; the message says which."""
@@ -25,14 +28,21 @@ class Measurement:
     Args:
         predicted: number by the theory.
         measured: number by an independent computation.
-        error: distance between the two; between curves or matrices the largest over all entries.
+        error: distance between the two; between curves or matrices the largest over all entries;
+            by how much a bound is missed.
         tolerance: largest error that counts as agreement.
+        sign: what stands between the measured number and the predicted one: ``"="`` equal within
+            the tolerance, ``"≤"`` and ``"≥"`` bounds, ``"→"`` a limit that is approached.
+        rate_in: variable, such as ``"m"``, where both numbers are powers of it, as in m^−½; empty
+            where they are values.
     """
 
     predicted: float
     measured: float
     error: float
     tolerance: float
+    sign: Sign = "="
+    rate_in: str = ""
 
     @property
     def holds(self) -> bool:
@@ -147,13 +157,18 @@ def array_agreement(predicted: AnyArray, measured: AnyArray, *, tolerance: float
     return Measurement(last[0], last[1], error, tolerance)
 
 
-def at_least(bound: float, measured: float) -> Measurement:
+def tends_to(limit: float, measured: float, *, tolerance: float) -> Measurement:
+    """A number late on its way to a limit agrees with it, within a relative tolerance."""
+    return dataclasses.replace(agreement(limit, measured, tolerance=tolerance), sign="→")
+
+
+def at_least(bound: float, measured: float, *, rate_in: str = "") -> Measurement:
     """A number is at least as large as a bound; the error is by how much it falls short."""
     shortfall = max(0.0, bound - measured) if math.isfinite(measured) else math.inf
-    return Measurement(float(bound), float(measured), shortfall, 0.0)
+    return Measurement(float(bound), float(measured), shortfall, 0.0, "≥", rate_in)
 
 
-def at_most(bound: float, measured: float) -> Measurement:
+def at_most(bound: float, measured: float, *, rate_in: str = "") -> Measurement:
     """A number is at most as large as a bound; the error is by how much it exceeds it."""
     excess = max(0.0, measured - bound) if math.isfinite(measured) else math.inf
-    return Measurement(float(bound), float(measured), excess, 0.0)
+    return Measurement(float(bound), float(measured), excess, 0.0, "≤", rate_in)

@@ -65,7 +65,7 @@ def kernel_distance(problem: Problem, *, kernel_factor: float = 1.0) -> Measurem
 def kernel_drift(problem: Problem, *, labels_grow: bool = False) -> Measurement:
     """Upper end of the 95 % interval of the slope, 10 steps of gradient descent."""
     runs = descent_on_grown_labels(problem) if labels_grow else descent(problem)
-    return at_most(-0.5, runs.law(lambda run: run.kernel_drift).high)
+    return at_most(-0.5, runs.law(lambda run: run.kernel_drift).high, rate_in="m")
 
 
 @claim(
@@ -95,7 +95,8 @@ def self_distillation_gap(problem: Problem, *, rate_factor: float = 1.0) -> Meas
 
 def slope_of_half(law: PowerLaw) -> Measurement:
     """A slope is −½ within 3.5 of its own standard errors."""
-    return Measurement(-0.5, law.slope, abs(law.slope + 0.5), REACH * law.standard_error)
+    error, reach = abs(law.slope + 0.5), REACH * law.standard_error
+    return Measurement(-0.5, law.slope, error, reach, sign="→", rate_in="m")
 
 
 def descent(problem: Problem) -> Runs:

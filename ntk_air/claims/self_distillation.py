@@ -13,6 +13,7 @@ from ntk_air.claims.comparison import (
     at_least,
     at_most,
     claim,
+    tends_to,
 )
 from ntk_air.claims.early_stopping import descent, predicted_floor
 from ntk_air.data.noise import SymmetricNoise
@@ -57,7 +58,7 @@ def fixed_weight(problem: Problem, *, label_function: LabelFunction | None = Non
     rule = supervision(problem, Constant(WEIGHT), label_function)
     run = hard if label_function is None else solve(problem, rule, [20_000], Stepwise())
     measured = float(run.last().train.rms_distance)
-    return agreement(WEIGHT * problem.noise_rms, measured, tolerance=1e-3)
+    return tends_to(WEIGHT * problem.noise_rms, measured, tolerance=1e-3)
 
 
 @claim(
@@ -128,7 +129,7 @@ def margin(problem: Problem, *, schedule: WeightSchedule | None = None) -> Measu
     """Smallest margin after 10⁵ steps against 1."""
     certificate_of(problem)  # the premise
     run = late_run(problem, vanishing() if schedule is None else schedule)
-    return agreement(1.0, float(run.last().train.margin_min), tolerance=0.1)
+    return tends_to(1.0, float(run.last().train.margin_min), tolerance=0.1)
 
 
 @claim(
@@ -159,7 +160,7 @@ def agreement_weight(problem: Problem, *, from_noisy: bool = False) -> Measureme
     rule = Supervision(Hard(), Agreement(), warm_up=warm_up) if from_noisy else None
     run = event_by_event(problem, rule or supervision(problem, Agreement()), [1e6 + LATE])
     predicted = problem.dataset.noise_fraction * problem.noise_rms
-    return agreement(predicted, float(run.last().train.rms_distance), tolerance=1e-3)
+    return tends_to(predicted, float(run.last().train.rms_distance), tolerance=1e-3)
 
 
 @claim(

@@ -17,6 +17,7 @@ from ntk_air.claims import (
     at_least,
     at_most,
     claim,
+    tends_to,
     verify,
 )
 from ntk_air.claims.self_distillation import with_wrong_majority
@@ -92,6 +93,24 @@ def test_measurements_compare_as_they_say():
     assert not at_most(1.0, math.nan).holds
     far = array_agreement(np.ones((2, 3)), np.ones((2, 3)) + np.eye(2, 3), tolerance=0.5)
     assert far.error == pytest.approx(1.0)
+
+
+def test_a_sign_says_what_is_compared():
+    compared = {
+        "=": (agreement(1.0, 1.0, tolerance=0.1), far_from_one(agreement)),
+        "→": (tends_to(1.0, 0.95, tolerance=0.1), far_from_one(tends_to)),
+        "≤": (at_most(1.0, 0.9), at_most(1.0, 1.1)),
+        "≥": (at_least(1.0, 1.1), at_least(1.0, 0.9)),
+    }
+    for sign, (good, bad) in compared.items():
+        assert good.sign == bad.sign == sign
+        assert good.holds and not bad.holds
+    assert array_agreement(np.ones((2, 3)), np.ones((2, 3)), tolerance=0.5).sign == "="
+    assert at_most(-0.5, -0.7, rate_in="m").rate_in == "m" and not at_most(1.0, 0.9).rate_in
+
+
+def far_from_one(compare):
+    return compare(1.0, 1.5, tolerance=0.1)
 
 
 def test_claims_have_names_of_their_own_and_can_be_chosen():
