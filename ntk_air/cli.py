@@ -36,8 +36,12 @@ class Verify:
     kernel: KernelConfig = dataclasses.field(default_factory=lambda: KernelConfig(depth=2))
     claims: tuple[str, ...] = ()
     """Names of claims, or numbers of sections; all by default."""
+    theory: tuple[str, ...] = ()
+    """Names of theories, first authors as --list has them; claims of any by default."""
     list: bool = False
-    """Name the claims and stop."""
+    """Name the claims with their sources and stop."""
+    bibtex: bool = False
+    """Print the papers that the claims come from as BibTeX and stop."""
     json: Path | None = None
     """A file for the verdicts."""
     seed: int = 0
@@ -142,6 +146,7 @@ def verify(command: Verify) -> int:
     from ntk_air._base import files
     from ntk_air.claims import all_claims
     from ntk_air.claims import verify as verify_claims
+    from ntk_air.claims.sources import papers_of
     from ntk_air.lab.report.progress import progress_on_standard_error
     from ntk_air.lab.report.verdicts import (
         claims_table,
@@ -154,7 +159,10 @@ def verify(command: Verify) -> int:
     # An entry point sets the precision of its own process.
     jax.config.update("jax_enable_x64", True)
     console = _console()
-    claims = all_claims(command.claims)
+    claims = all_claims(command.claims, command.theory)
+    if command.bibtex:
+        print("\n\n".join(each.bibtex() for each in papers_of(each.source for each in claims)))
+        return 0
     if command.list:
         console.print(claims_table(claims))
         return 0

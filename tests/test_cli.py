@@ -44,6 +44,18 @@ def test_verify_lists_the_claims_without_work(monkeypatch, capsys):
     assert "6g" in printed
 
 
+def test_verify_names_the_papers_of_a_theory(monkeypatch, capsys):
+    assert run(monkeypatch, "verify", "--theory", "mobahi", "--list") == 0
+    printed = capsys.readouterr().out
+    assert "5c-rounds" in printed and "Mobahi et al. 2020" in printed and "5d" not in printed
+    assert run(monkeypatch, "verify", "--theory", "mobahi", "--bibtex") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("@misc{mobahi2020,\n  author = {Mobahi, Hossein and ")
+    assert printed.count("@") == 1 and "eprint = {2002.05715}" in printed
+    assert run(monkeypatch, "verify", "--theory", "nobody") == 2
+    assert "theory must be among jacot, lee, dong" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "control_error", "code"), [(0.0, 1.0, 0), (1.0, 1.0, 1), (0.0, 0.0, 1)]
 )
@@ -55,7 +67,7 @@ def test_verify_exits_non_zero_where_a_claim_fails_or_a_control_does_not(
         measure=lambda problem, error=error: Measurement(1.0, 1.0, error, 0.5),
         broken={"error": control_error},
     )
-    monkeypatch.setattr("ntk_air.claims.all_claims", lambda names: [claim])
+    monkeypatch.setattr("ntk_air.claims.all_claims", lambda names, theories: [claim])
     assert run(monkeypatch, "verify", "--n-train", 16, "--n-test", 0) == code
 
 
@@ -74,7 +86,7 @@ def test_verify_keeps_the_verdicts_that_it_has(error, code, says, *, monkeypatch
     )
     ends = dataclasses.replace(good, name="0b", measure=measure)
     never = dataclasses.replace(good, name="0c")
-    monkeypatch.setattr("ntk_air.claims.all_claims", lambda names: [good, ends, never])
+    monkeypatch.setattr("ntk_air.claims.all_claims", lambda names, theories: [good, ends, never])
     path = tmp_path / "new" / "verdicts.json"
     assert run(monkeypatch, "verify", "--n-train", 16, "--n-test", 0, "--json", path) == code
     printed = capsys.readouterr()

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from ntk_air._base.typing import AnyArray
+from ntk_air.claims.sources import papers_of
 from ntk_air.problem import Problem
 
 Status: TypeAlias = Literal["holds", "fails", "control passed", "does not apply"]
@@ -88,6 +89,11 @@ class Claim:
     control: str
     measure: Callable[..., Measurement]
     broken: Mapping[str, Any]
+
+    @property
+    def theories(self) -> tuple[str, ...]:
+        """The names of the papers that its source cites: first authors' surnames."""
+        return tuple(paper.theory for paper in papers_of([self.source]))
 
     def measure_control(self, problem: Problem) -> Measurement:
         """The comparison with the premise broken."""

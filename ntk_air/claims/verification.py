@@ -30,27 +30,35 @@ _SECTIONS = (
 )
 
 
-def all_claims(names: Iterable[str] = ()) -> list[Claim]:
-    """All claims of this package, or those of the given names.
+def all_claims(names: Iterable[str] = (), theories: Iterable[str] = ()) -> list[Claim]:
+    """All claims of this package, or those of the given names and theories.
 
     Args:
         names: names of claims; a section's number stands for all of it; none are all claims.
+        theories: names of theories, such as "arora", the first author's surname; none are all.
 
     Returns:
-        The claims in the order of docs/theory.md.
+        The claims in the order of docs/theory.md that have one of the names and one of the
+        theories.
 
     Raises:
-        ValueError: a name that no claim has.
+        ValueError: a name that no claim has, or a theory that no claim is of.
     """
-    names = tuple(names)
+    names, theories = tuple(names), tuple(theories)
     claims = [claim for section in _SECTIONS for claim in _claims_of(section)]
     unknown = [name for name in names if not any(_is_named(claim, name) for claim in claims)]
     if unknown:
         known = ", ".join(claim.name for claim in claims)
         raise ValueError(f"claims must be among {known}; got {', '.join(unknown)}")
-    if not names:
-        return claims
-    return [claim for claim in claims if any(_is_named(claim, name) for name in names)]
+    theorists = {theory: None for claim in claims for theory in claim.theories}
+    if unknown := [theory for theory in theories if theory not in theorists]:
+        raise ValueError(f"theory must be among {', '.join(theorists)}; got {', '.join(unknown)}")
+    return [
+        claim
+        for claim in claims
+        if (not names or any(_is_named(claim, name) for name in names))
+        and (not theories or set(theories) & set(claim.theories))
+    ]
 
 
 def verify(

@@ -12,10 +12,20 @@ from ntk_air.lab.report.layout import table
 
 
 def claims_table(claims: Sequence[Claim]) -> Table:
-    """Name, statement, source, and what is compared."""
-    columns = ("claim", "statement", "source", "compared", "control")
-    rows = [(each.name, each.statement, each.source, each.method, each.control) for each in claims]
-    return table(columns, rows, n_left=5)
+    """Name, statement, theory, source, and what is compared."""
+    columns = ("claim", "statement", "theory", "source", "compared", "control")
+    rows = [
+        (
+            each.name,
+            each.statement,
+            ", ".join(each.theories),
+            each.source,
+            each.method,
+            each.control,
+        )
+        for each in claims
+    ]
+    return table(columns, rows, n_left=6)
 
 
 def verdicts_table(verdicts: Sequence[Verdict]) -> Table:

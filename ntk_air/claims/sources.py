@@ -1,0 +1,111 @@
+"""Papers that claims come from: who is cited by whom, and their BibTeX entries."""
+
+import dataclasses
+import unicodedata
+from collections.abc import Iterable
+
+
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """A paper that claims cite as "Arora et al. 2019".
+
+    Attributes:
+        authors: names as BibTeX has them, "Surname, First and Surname, First".
+        year: year by which claims cite it.
+        title: title.
+        arxiv: number on arXiv; empty where it is not there.
+        published: journal with volume and pages, where it is not on arXiv.
+    """
+
+    authors: str
+    year: int
+    title: str
+    arxiv: str = ""
+    published: str = ""
+
+    @property
+    def surname(self) -> str:
+        """The first author's surname."""
+        return self.authors.partition(",")[0]
+
+    @property
+    def theory(self) -> str:
+        """The name of the theory: the first author's surname in small letters."""
+        plain = unicodedata.normalize("NFKD", self.surname)
+        return "".join(letter for letter in plain if letter.isalpha()).lower()
+
+    def is_cited_in(self, source: str) -> bool:
+        """Whether a claim's source, citations parted by semicolons, cites it."""
+        return any(
+            citation.strip().startswith(self.surname) and f" {self.year}" in citation
+            for citation in source.split(";")
+        )
+
+    def bibtex(self) -> str:
+        """The entry, under the key surname and year."""
+        place = (
+            f"eprint = {{{self.arxiv}}},\n  archiveprefix = {{arXiv}}"
+            if self.arxiv
+            else f"journal = {{{self.published}}}"
+        )
+        return (
+            f"@{'misc' if self.arxiv else 'article'}{{{self.theory}{self.year},\n"
+            f"  author = {{{self.authors}}},\n  title = {{{{{self.title}}}}},\n"
+            f"  year = {{{self.year}}},\n  {place},\n}}"
+        )
+
+
+PAPERS = (
+    Paper(
+        "Dong, Bin and Hou, Jikai and Lu, Yiping and Zhang, Zhihua",
+        2019,
+        "Distillation ≈ Early Stopping? Harvesting Dark Knowledge Utilizing Anisotropic "
+        "Information Retrieval For Overparameterized Neural Network",
+        "1910.01255",
+    ),
+    Paper(
+        "Jacot, Arthur and Gabriel, Franck and Hongler, Clément",
+        2018,
+        "Neural Tangent Kernel: Convergence and Generalization in Neural Networks",
+        "1806.07572",
+    ),
+    Paper(
+        "Lee, Jaehoon and Xiao, Lechao and Schoenholz, Samuel S. and Bahri, Yasaman and "
+        "Novak, Roman and Sohl-Dickstein, Jascha and Pennington, Jeffrey",
+        2019,
+        "Wide Neural Networks of Any Depth Evolve as Linear Models Under Gradient Descent",
+        "1902.06720",
+    ),
+    Paper(
+        "Li, Mingchen and Soltanolkotabi, Mahdi and Oymak, Samet",
+        2019,
+        "Gradient Descent with Early Stopping is Provably Robust to Label Noise for "
+        "Overparameterized Neural Networks",
+        "1903.11680",
+    ),
+    Paper(
+        "Craven, Peter and Wahba, Grace",
+        1979,
+        "Smoothing noisy data with spline functions",
+        published="Numerische Mathematik 31, 377–403",
+    ),
+    Paper(
+        "Mobahi, Hossein and Farajtabar, Mehrdad and Bartlett, Peter L.",
+        2020,
+        "Self-Distillation Amplifies Regularization in Hilbert Space",
+        "2002.05715",
+    ),
+    Paper(
+        "Borup, Kenneth and Andersen, Lars N.",
+        2021,
+        "Even your Teacher Needs Guidance: Ground-Truth Targets Dampen Regularization Imposed "
+        "by Self-Distillation",
+        "2102.13088",
+    ),
+)
+
+
+def papers_of(sources: Iterable[str]) -> list[Paper]:
+    """The papers that any of the claims' sources cites, in the order of ``PAPERS``."""
+    sources = list(sources)
+    return [paper for paper in PAPERS if any(map(paper.is_cited_in, sources))]
