@@ -7,7 +7,8 @@ Data: ``load_dataset``, ``Dataset``, label noise. Kernels: ``DenseNTK``, ``Empir
 operators that hold no matrix. Spectra: ``decompose``, ``top_modes``, ``label_quadrature``. AIR:
 ``air_summary``. One problem and one verb: ``make_problem``, ``solve``. Verdicts: ``certify``,
 ``verify``. Noisy labels without clean ones: ``clean_labels``. Families: ``label_functions``,
-``weights``, ``teachers``, ``filters``, ``losses``, ``networks``, ``noisy_labels``, ``adapters``.
+``weights``, ``teachers``, ``filters``, ``inference``, ``losses``, ``networks``, ``noisy_labels``,
+``adapters``.
 """
 
 import importlib
@@ -21,7 +22,7 @@ if sys.platform == "win32":
     )
 
 if TYPE_CHECKING:
-    from ntk_air import networks
+    from ntk_air import inference, networks
     from ntk_air.air import air_curve, air_summary, energy_in_top, kernel_target_alignment
     from ntk_air.claims import Claim, verify
     from ntk_air.data import (
@@ -131,6 +132,7 @@ _HOMES = {
 _FAMILIES = {
     "adapters": "networks.adapters",
     "filters": "dynamics.filters",
+    "inference": "inference",
     "label_functions": "dynamics.supervision.label_functions",
     "losses": "dynamics.run.losses",
     "networks": "networks",
@@ -192,6 +194,7 @@ __all__ = [
     "energy_in_top",
     "filters",
     "gram_matrix",
+    "inference",
     "kernel_target_alignment",
     "label_functions",
     "label_quadrature",
