@@ -102,6 +102,27 @@ PAPERS = (
         "by Self-Distillation",
         "2102.13088",
     ),
+    Paper(
+        "Dang, Hien and Patil, Pratik and Rinaldo, Alessandro",
+        2026,
+        "Optimal Unconstrained Self-Distillation in Ridge Regression: Strict Improvements, "
+        "Precise Asymptotics, and One-Shot Tuning",
+        "2602.17565",
+    ),
+    Paper(
+        "Medvedev, Marko and Lyu, Kaifeng and Yu, Dingli and Arora, Sanjeev and Li, Zhiyuan and "
+        "Srebro, Nathan",
+        2025,
+        "Weak-to-Strong Generalization Even in Random Feature Networks, Provably",
+        "2503.02877",
+    ),
+    Paper(
+        "Simon, James B. and Dickens, Madeline and Karkada, Dhruva and DeWeese, Michael R.",
+        2023,
+        "The Eigenlearning Framework: A Conservation Law Perspective on Kernel Regression and "
+        "Wide Neural Networks",
+        "2110.03922",
+    ),
 )
 
 

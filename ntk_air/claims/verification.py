@@ -17,6 +17,7 @@ from ntk_air.claims import (
     self_distillation,
 )
 from ntk_air.claims.comparison import Claim, DoesNotApply, Status, Verdict
+from ntk_air.claims.neighbours import THEORIES
 from ntk_air.problem import Problem
 
 _SECTIONS = (
@@ -27,6 +28,7 @@ _SECTIONS = (
     self_distillation,
     finite_width,
     noise_aware,
+    *THEORIES,
 )
 
 

@@ -1,0 +1,8 @@
+"""Claims of neighbouring theories, one file each, by its first author (docs/theory.md, 11)."""
+
+from ntk_air.claims.neighbours import dang, medvedev, simon
+
+THEORIES = (dang, medvedev, simon)
+"""In the order of docs/theory.md."""
+
+__all__ = ["THEORIES"]
