@@ -13,9 +13,10 @@ import tyro
 
 import ntk_air
 from ntk_air.lab.catalogue import experiments, load_experiment
-from ntk_air.lab.config import DataConfig, KernelConfig, NoiseConfig
 from ntk_air.lab.exit_status import exit_status
+from ntk_air.lab.format import Format
 from ntk_air.lab.labels.config import LabelsConfig
+from ntk_air.lab.verification.config import VerifyConfig
 
 _WIDTH = 140
 
@@ -26,26 +27,13 @@ class Run:
 
 
 @dataclasses.dataclass(frozen=True)
-class Verify:
-    """Check the claims of docs/theory.md on a data set: prediction, measurement, control."""
+class Show:
+    """Show what a finished run found, as a table for a screen, a page, a paper or a program."""
 
-    data: DataConfig = dataclasses.field(default_factory=lambda: DataConfig(dataset="clusters"))
-    noise: NoiseConfig = dataclasses.field(
-        default_factory=lambda: NoiseConfig(noise=0.2, exact=True)
-    )
-    kernel: KernelConfig = dataclasses.field(default_factory=lambda: KernelConfig(depth=2))
-    claims: tuple[str, ...] = ()
-    """Names of claims, or numbers of sections; all by default."""
-    theory: tuple[str, ...] = ()
-    """Names of theories, first authors as --list has them; claims of any by default."""
-    list: bool = False
-    """Name the claims with their sources and stop."""
-    bibtex: bool = False
-    """Print the papers that the claims come from as BibTeX and stop."""
-    json: Path | None = None
-    """A file for the verdicts."""
-    seed: int = 0
-    """Of the data and the label noise."""
+    folder: tyro.conf.Positional[Path]
+    """Folder of the run, such as figures/convergence."""
+    format: Format = "text"
+    """text, json (with all numbers of the run), markdown, latex or csv (its tables)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +52,8 @@ class Version:
 Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[LabelsConfig, tyro.conf.subcommand("labels")]
-    | Annotated[Verify, tyro.conf.subcommand("verify")]
+    | Annotated[VerifyConfig, tyro.conf.subcommand("verify")]
+    | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Figures, tyro.conf.subcommand("figures")]
     | Annotated[Version, tyro.conf.subcommand("version")]
 )
@@ -86,14 +75,14 @@ def _act(arguments: Sequence[str]) -> int:
     command: Any = tyro.cli(
         Command,  # pyright: ignore[reportArgumentType]
         prog="ntk-air",
-        description="Run experiments, clean labels, check claims, draw figures again "
+        description="Run experiments, clean labels, check claims, show and draw runs again "
         "(or: --version).",
         args=arguments,
         config=(tyro.conf.OmitArgPrefixes,),
     )
     if isinstance(command, LabelsConfig):
         return labels(command, arguments)
-    actions = {Verify: verify, Figures: figures, Version: version}
+    actions = {VerifyConfig: verify, Show: show, Figures: figures, Version: version}
     return actions[type(command)](command)
 
 
@@ -136,59 +125,29 @@ def labels(config: LabelsConfig, arguments: Sequence[str]) -> int:
     return 0
 
 
-def verify(command: Verify) -> int:
-    """Check the claims, print the table, write the JSON; return the exit status.
-
-    After an interruption, or an error half way, table and JSON have the verdicts so far.
-    """
+def verify(config: VerifyConfig) -> int:
+    """Check the claims, print the verdicts, write the JSON; return the exit status."""
     import jax
 
-    from ntk_air._base import files
-    from ntk_air.claims import all_claims
-    from ntk_air.claims import verify as verify_claims
-    from ntk_air.claims.sources import papers_of
-    from ntk_air.lab.report.progress import progress_on_standard_error
-    from ntk_air.lab.report.verdicts import (
-        claims_table,
-        heading,
-        verdicts_record,
-        verdicts_table,
-    )
-    from ntk_air.problem import make_problem
+    from ntk_air.lab.verification.command import check
 
     # An entry point sets the precision of its own process.
     jax.config.update("jax_enable_x64", True)
-    console = _console()
-    claims = all_claims(command.claims, command.theory)
-    if command.bibtex:
-        print("\n\n".join(each.bibtex() for each in papers_of(each.source for each in claims)))
-        return 0
-    if command.list:
-        console.print(claims_table(claims))
-        return 0
-    if command.json is not None:
-        files.check_writable("json", command.json)
-    dataset = command.kernel.prepare(command.data.load(seed=command.seed))
-    dataset = command.noise.draws(dataset, seeds=[command.seed])[0]
-    kernel, kernel_name = command.kernel.build(dataset, seed=command.seed, precision="float64")
-    verdicts: list[Any] = []
-    try:
-        with progress_on_standard_error() as progress:
-            problem = make_problem(dataset, kernel).replace(seed=command.seed)
-            for done, claim in enumerate(claims, start=1):
-                verdicts += verify_claims(problem, [claim])
-                progress("claims", done, len(claims))
-    finally:
-        if verdicts:
-            console.print(heading(dataset, kernel_name))
-            console.print(verdicts_table(verdicts))
-        if verdicts and command.json is not None:
-            left = [claim.name for claim in claims[len(verdicts) :]]
-            command.json.parent.mkdir(parents=True, exist_ok=True)
-            files.write_json(
-                command.json, verdicts_record(dataset, kernel_name, verdicts, left=left)
-            )
-    return 0 if all(verdict.is_good for verdict in verdicts) else 1
+    return check(config, _console())
+
+
+def show(command: Show) -> int:
+    """Print what a run found; return the exit status."""
+    from ntk_air.lab.redraw import finished_run
+    from ntk_air.lab.report.formats import exported
+
+    run = finished_run(command.folder)
+    if command.format == "text":
+        _console().print(run.summary())
+    else:
+        record = {"experiment": run.experiment, "config": run.config, "results": run.results}
+        _console().out(exported(run.summary(), command.format, **record), highlight=False)
+    return 0
 
 
 def figures(command: Figures) -> int:

@@ -1,5 +1,6 @@
 """The command ``ntk-air``: what it prints, writes and exits with."""
 
+import csv
 import dataclasses
 import json
 import shutil
@@ -11,9 +12,10 @@ import pytest
 
 import ntk_air
 from ntk_air import cli
-from ntk_air.claims import Claim, Measurement
+from ntk_air.claims import Claim, Measurement, at_most
 from ntk_air.lab.catalogue import load_experiment
 
+CLAIMS = "ntk_air.lab.verification.command.all_claims"
 ROOT = Path(__file__).parents[1]
 
 
@@ -31,6 +33,8 @@ def test_verify_prints_a_table_and_writes_the_verdicts(monkeypatch, capsys, tmp_
     printed = capsys.readouterr().out
     assert "clusters: 40 inputs, 2 classes, 20% symmetric label noise" in printed
     assert printed.count("holds") == 2
+    assert "2 claims, about 1 s" in printed
+    assert printed.splitlines()[-1] == "2 of 2 hold"
     content = json.loads(path.read_text())
     assert [verdict["claim"] for verdict in content["verdicts"]] == ["1e", "4a"]
     for verdict in content["verdicts"]:
@@ -67,7 +71,7 @@ def test_verify_exits_non_zero_where_a_claim_fails_or_a_control_does_not(
         measure=lambda problem, error=error: Measurement(1.0, 1.0, error, 0.5),
         broken={"error": control_error},
     )
-    monkeypatch.setattr("ntk_air.claims.all_claims", lambda names, theories: [claim])
+    monkeypatch.setattr(CLAIMS, lambda names, theories: [claim])
     assert run(monkeypatch, "verify", "--n-train", 16, "--n-test", 0) == code
 
 
@@ -86,7 +90,7 @@ def test_verify_keeps_the_verdicts_that_it_has(error, code, says, *, monkeypatch
     )
     ends = dataclasses.replace(good, name="0b", measure=measure)
     never = dataclasses.replace(good, name="0c")
-    monkeypatch.setattr("ntk_air.claims.all_claims", lambda names, theories: [good, ends, never])
+    monkeypatch.setattr(CLAIMS, lambda names, theories: [good, ends, never])
     path = tmp_path / "new" / "verdicts.json"
     assert run(monkeypatch, "verify", "--n-train", 16, "--n-test", 0, "--json", path) == code
     printed = capsys.readouterr()
@@ -97,6 +101,58 @@ def test_verify_keeps_the_verdicts_that_it_has(error, code, says, *, monkeypatch
     assert (content["status"], content["claims_left"]) == ("interrupted", ["0b", "0c"])
 
 
+@pytest.mark.parametrize("form", ["json", "csv", "markdown", "latex"])
+def test_verify_prints_one_table_in_other_formats(form, monkeypatch, capsys):
+    claim = Claim(
+        *("0", "η is small", "source", "method", "control"),
+        measure=lambda problem, bound=1.0: at_most(bound, 0.5),
+        broken={"bound": 0.25},
+    )
+    monkeypatch.setattr(CLAIMS, lambda names, theories: [claim])
+    small = ("--n-train", 16, "--n-test", 0)
+    assert run(monkeypatch, "verify", *small, "--format", form) == 0
+    printed = capsys.readouterr().out
+    if form == "json":
+        (verdict,) = json.loads(printed)["verdicts"]
+        assert [verdict[name] for name in ("measured", "sign", "predicted")] == [0.5, "≤", 1.0]
+    elif form == "csv":
+        (verdict,) = csv.DictReader(printed.splitlines())
+        assert [verdict[name] for name in ("measured", "sign", "predicted")] == ["0.5", "≤", "1.0"]
+    elif form == "markdown":
+        assert "| 0 | η is small | holds | 0.5 | ≤ | 1 |" in printed
+        assert printed.splitlines()[-1] == "1 of 1 hold"
+    else:
+        assert r"0 & \ensuremath{\eta} is small & holds & 0.5 & \ensuremath{\le} & 1 &" in printed
+        assert printed.splitlines()[-1] == "% 1 of 1 hold"
+
+
+def test_a_run_is_shown_in_every_format(monkeypatch, capsys):
+    saved = ROOT / "figures" / "convergence"
+    printed = {}
+    for form in ("text", "json", "csv", "markdown", "latex"):
+        assert run(monkeypatch, "show", saved, "--format", form) == 0
+        printed[form] = capsys.readouterr().out
+    results = json.loads((saved / "results.json").read_text())
+    shown = json.loads(printed["json"])
+    assert shown["results"] == results and shown["experiment"] == "convergence"
+    (table,) = shown["tables"]
+    best = f"{results['gradient_descent']['best_rms']:.4g}"
+    assert table["rows"][0][:2] == ["gradient descent", best]
+    assert list(csv.reader(printed["csv"].splitlines()))[1][:2] == ["gradient descent", best]
+    for form, cell in (("text", best), ("markdown", f"| {best} |"), ("latex", f" & {best} & ")):
+        line = next(each for each in printed[form].splitlines() if "gradient descent " in each)
+        assert cell in line
+    assert printed["latex"].isascii()
+
+
+def test_what_is_no_run_cannot_be_shown(monkeypatch, capsys, tmp_path):
+    assert run(monkeypatch, "show", tmp_path) == 2
+    assert "folder must be that of a run" in capsys.readouterr().err
+    (tmp_path / "manifest.json").write_text('{"experiment": "convergence", "status": "running"}')
+    assert run(monkeypatch, "show", tmp_path) == 2
+    assert "folder must hold a finished run; that of" in capsys.readouterr().err
+
+
 def test_verify_looks_at_the_place_for_its_file_first(monkeypatch, capsys, tmp_path):
     def load(*arguments, **options):
         raise AssertionError("work has started")
@@ -104,6 +160,8 @@ def test_verify_looks_at_the_place_for_its_file_first(monkeypatch, capsys, tmp_p
     monkeypatch.setattr("ntk_air.data.catalogue.load_dataset", load)
     assert run(monkeypatch, "verify", "--json", tmp_path) == 2
     assert "json must be a file" in capsys.readouterr().err
+    assert run(monkeypatch, "verify", "--jobs", 0) == 2
+    assert "jobs must be" in capsys.readouterr().err
 
 
 def test_output_that_nobody_reads_is_no_error():

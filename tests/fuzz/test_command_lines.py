@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from ntk_air import cli
 from ntk_air.lab.catalogue import experiments, load_experiment
 from ntk_air.lab.labels.config import LabelsConfig
+from ntk_air.lab.verification.config import VerifyConfig
 from tests.fuzz.effort import FUZZ
 
+CLAIMS = "ntk_air.lab.verification.command.all_claims"
 NUMBERS = ("1", "2", "40", "0.4", "0", "-1", "2.5", "nan", "inf", "-0.3", "1e400", "x", "")
 ODD = {
     "dataset": ("digits", "clusters", "circle", "nothing", "", "csv", "npz", "mnist", "wine"),
@@ -27,6 +29,7 @@ ODD = {
     "out": ("/dev/null/run", "/proc/run", ""),
     "claims": ("1a", "1", "9z", "", "nan"),
     "json": ("/dev/null/x", "/", ""),
+    "format": ("text", "csv", "html", ""),
 }
 """Values by the name of an option; others are given numbers."""
 
@@ -99,10 +102,9 @@ def test_a_verification_is_refused_or_reaches_its_work(monkeypatch_module, data)
         raise ValueError("far enough")
 
     monkeypatch_module.setattr("ntk_air.problem.make_problem", make_problem)
-    names = [each for each in options_of(cli.Verify) if each != "list"]
-    code, said = ended(
-        ["verify", "--n-train", "40", "--n-test", "8", *data.draw(odd_options(names))]
-    )
+    names = [each for each in options_of(VerifyConfig) if each not in ("list", "jobs")]
+    small = ["verify", "--n-train", "40", "--n-test", "8", "--jobs", "1"]
+    code, said = ended([*small, *data.draw(odd_options(names))])
     assert code == 2
     assert ("far enough" in said) == bool(reached)
     event("reached its work" if reached else "refused")
@@ -133,7 +135,9 @@ def test_labels_are_refused_or_reach_their_work(monkeypatch_module, tmp_path_fac
 @given(
     arguments=st.lists(
         st.one_of(
-            st.sampled_from(["run", "verify", "figures", "version", "--help", "-h", "--list", "."]),
+            st.sampled_from(
+                ["run", "verify", "show", "figures", "version", "--help", "-h", "--list", "."]
+            ),
             st.text(max_size=5),
         ),
         min_size=1,
@@ -142,7 +146,7 @@ def test_labels_are_refused_or_reach_their_work(monkeypatch_module, tmp_path_fac
 )
 def test_any_words_end_with_a_status(tmp_path_factory, monkeypatch_module, arguments):
     monkeypatch_module.chdir(tmp_path_factory.getbasetemp())
-    monkeypatch_module.setattr("ntk_air.claims.all_claims", lambda names: [])
+    monkeypatch_module.setattr(CLAIMS, lambda names, theories: [])
     if arguments[0] == "verify" and "--list" not in arguments and len(arguments) == 1:
         return  # a whole verification
     code, _ = ended(arguments)

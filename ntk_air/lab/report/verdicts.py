@@ -1,5 +1,6 @@
 """Verdicts as a table for a reader and as numbers for a file."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,26 +29,79 @@ def claims_table(claims: Sequence[Claim]) -> Table:
     return table(columns, rows, n_left=6)
 
 
+_HEADS = (
+    "verdict",
+    "measured",
+    "",
+    "predicted",
+    "error",
+    "tolerance",
+    "control",
+    "seconds",
+)
+_WIDTHS = (14, 12, 1, 12, 8, 9, 9, 7)
+_NAME_WIDTH, _LEAST_STATEMENT_WIDTH = 13, 24
+
+
 def verdicts_table(verdicts: Sequence[Verdict]) -> Table:
-    """Verdict, predicted, measured, error, the control's error, seconds."""
+    """Verdict, measured number, sign, predicted number, errors, seconds."""
     rows = []
     for verdict in verdicts:
-        measurement, control = verdict.measurement, verdict.control
-        if measurement is None or control is None:
-            cells = [f"{verdict.status}: {verdict.reason}", *[""] * 5]
-        else:
-            cells = [
-                verdict.status,
-                f"{measurement.predicted:.6g}",
-                f"{measurement.measured:.6g}",
-                f"{measurement.error:.1e}",
-                f"{measurement.tolerance:.0e}",
-                f"{control.error:.1e}",
-            ]
-        claim = verdict.claim
-        rows.append((claim.name, claim.statement, *cells, f"{verdict.seconds:.1f}"))
-    numbers = ("predicted", "measured", "error", "tolerance", "control's error", "seconds")
-    return table(("claim", "statement", "verdict", *numbers), rows, n_left=3)
+        status, *numbers = _cells(verdict)
+        status = f"{status}: {verdict.reason}" if verdict.reason else status
+        rows.append((verdict.claim.name, verdict.claim.statement, status, *numbers))
+    return table(("claim", "statement", *_HEADS), rows, n_left=3)
+
+
+def verdict_row(verdict: Verdict, width: int, *, head: bool) -> Table:
+    """One row, with the columns in the same places each time.
+
+    Args:
+        verdict: what became of the claim.
+        width: characters of the line.
+        head: whether the heads of the columns stand above it.
+    """
+    rest = _NAME_WIDTH + sum(_WIDTHS) + 2 * (len(_WIDTHS) + 1)
+    statement = verdict.claim.statement + (f"\n– {verdict.reason}" if verdict.reason else "")
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=head)
+    widths = (_NAME_WIDTH, max(_LEAST_STATEMENT_WIDTH, width - rest - 2), *_WIDTHS)
+    for index, (name, each) in enumerate(zip(("claim", "statement", *_HEADS), widths, strict=True)):
+        made.add_column(name, justify="left" if index < 3 else "right", width=each)
+    made.add_row(verdict.claim.name, statement, *_cells(verdict))
+    return made
+
+
+def _cells(verdict: Verdict) -> list[str]:
+    measurement, control = verdict.measurement, verdict.control
+    seconds = f"{verdict.seconds:.1f}"
+    if measurement is None or control is None:
+        return [verdict.status, *[""] * 6, seconds]
+    return [
+        verdict.status,
+        _value(measurement.measured, measurement),
+        measurement.sign,
+        _value(measurement.predicted, measurement),
+        f"{measurement.error:.1e}",
+        f"{measurement.tolerance:.0e}",
+        f"{control.error:.1e}",
+        seconds,
+    ]
+
+
+def _value(number: float, measurement: Measurement) -> str:
+    """A number, or the power of a variable that it is."""
+    if measurement.rate_in:
+        return f"{measurement.rate_in}^{number:.3g}".replace("-", "−")
+    return f"{number:.6g}"
+
+
+def tally(verdicts: Sequence[Verdict]) -> str:
+    """How many claims hold, and what became of the others."""
+    counts = Counter(verdict.status for verdict in verdicts)
+    says = {"fails": "failing", "control passed": "with a control that passed"}
+    says |= {"does not apply": "not applying"}
+    others = [f"{counts[status]} {words}" for status, words in says.items() if counts[status]]
+    return ", ".join([f"{counts['holds']} of {len(verdicts)} hold", *others])
 
 
 def heading(dataset: Dataset, kernel_name: str) -> str:
@@ -100,6 +154,6 @@ def verdict_numbers(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _numbers(prefix: str, measurement: Measurement | None) -> dict[str, float | None]:
-    names = ("predicted", "measured", "error", "tolerance")
+def _numbers(prefix: str, measurement: Measurement | None) -> dict[str, float | str | None]:
+    names = ("predicted", "measured", "sign", "rate_in", "error", "tolerance")
     return {f"{prefix}{name}": getattr(measurement, name, None) for name in names}

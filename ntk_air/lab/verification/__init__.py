@@ -1,0 +1,1 @@
+"""The command ``ntk-air verify``: its options, its processes, what it prints."""
