@@ -47,9 +47,11 @@ class Config(ExperimentConfig):
     """Temperature of the sharpened labels, in label units."""
 
     def __post_init__(self):
-        if self.kernel.kernel != "dense":
+        if self.kernel.kernel != "dense" or self.kernel.is_own:
             raise ValueError(
-                f"kernel must be 'dense', the networks' limit; got {self.kernel.kernel!r}"
+                "kernel must be 'dense', the limit of dense networks as their width grows, which "
+                "are trained here at each width: one network or matrix has no such family; got "
+                f"{self.kernel.own_name or repr(self.kernel.kernel)}"
             )
         check_whole_number("warm_up", self.warm_up, minimum=2)
         check_whole_number("steps", self.steps, minimum=self.warm_up + 1)

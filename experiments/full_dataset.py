@@ -59,6 +59,11 @@ class Config(ExperimentConfig):
         from ntk_air.lab.jobs.job import OPERATORS
 
         check_choice("operator", self.operator, OPERATORS)
+        if self.kernel.kernel_file is not None and self.operator != "dense":
+            raise ValueError(
+                "operator must be 'dense' beside kernel_file, which is a matrix already; got "
+                f"{self.operator!r}"
+            )
         for name, minimum in (("top_k", 0), ("n_products", 1), ("block", 1), ("distill_steps", 0)):
             check_whole_number(name, getattr(self, name), minimum=minimum)
         check_positive("accuracy", self.accuracy)

@@ -58,6 +58,8 @@ class Config(ExperimentConfig):
     schedule and early stopping by an oracle: most of the time."""
 
     def __post_init__(self):
+        if self.features is not None and self.kernel.kernel_file is not None:
+            raise ValueError("features must be left out beside kernel_file; got both")
         if not self.noises:
             raise ValueError("noises must not be empty; got ()")
         for text in self.noises:

@@ -56,7 +56,11 @@ class Config(ExperimentConfig):
     def __post_init__(self):
         from ntk_air.networks.studies.noisy_comparison import LITERATURE
 
-        check_choice("kernel", self.kernel.kernel, ("dense",))
+        if self.kernel.kernel != "dense" or self.kernel.is_own:
+            raise ValueError(
+                "kernel must be 'dense', the limit of the dense networks that every method here "
+                f"trains; got {self.kernel.own_name or repr(self.kernel.kernel)}"
+            )
         check_fractions("noise_rates", self.noise_rates)
         check_fractions("pair_rates", self.pair_rates)
         for name in ("network_width", "network_epochs", "batch_size", "round_passes"):

@@ -59,10 +59,11 @@ class Config(ExperimentConfig):
     """Learning rate of Adam, in the training."""
 
     def __post_init__(self):
-        if not self.kernel.is_finite:
+        if not self.kernel.is_finite and self.kernel.model is None:
             raise ValueError(
-                "kernel must be empirical, empirical_convolutional or empirical_residual, of a "
-                f"network that can be trained; got {self.kernel.kernel!r}"
+                "kernel must be empirical, empirical_convolutional or empirical_residual, or there "
+                "must be a model, for what is trained here is a network; got "
+                f"{self.kernel.own_name or repr(self.kernel.kernel)}"
             )
         check_whole_number("batch_size", self.batch_size, minimum=1)
         check_positive("learning_rate", self.learning_rate)
@@ -166,12 +167,17 @@ def pretrain(
     elif config.pretrain_labels == "clean":
         labels = dataset.clean_targets()
     precision = config.run.precision
-    network = config.kernel.network(taught)
     network_key, batch_key = jax.random.split(jax.random.key(seed))
-    params = network.init(network_key, taught.inputs.shape[-1], precision=precision)
+    if config.kernel.model is not None:
+        kernel: Any = config.kernel.build(taught, seed=seed, precision=precision)[0]
+        apply_fn, params = kernel.apply_fn, kernel.params
+    else:
+        network = config.kernel.network(taught)
+        params = network.init(network_key, taught.inputs.shape[-1], precision=precision)
+        apply_fn = network.apply
     inputs, test_inputs = (part.astype(precision) for part in (taught.inputs, taught.test_inputs))
     problem = na.networks.NetworkProblem(
-        network.apply,
+        apply_fn,
         params,
         inputs,
         na.Labels(labels.astype(precision), taught.clean_targets().astype(precision)),
@@ -187,7 +193,7 @@ def pretrain(
         na.networks.Adam(config.learning_rate),
         method=batches,
     )
-    return snapshots, network.apply
+    return snapshots, apply_fn
 
 
 def other_dataset(config: Config, dataset: "na.Dataset", seed: int) -> "na.Dataset":

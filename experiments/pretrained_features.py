@@ -53,6 +53,7 @@ class Config(ExperimentConfig):
     def __post_init__(self):
         if self.kernel.takes_images or self.kernel.is_finite:
             raise ValueError(f"kernel must be dense or nngp; got {self.kernel.kernel!r}")
+        self.kernel.require_any_inputs("pretrained_features, on pixels and on features of them,")
         check_whole_number("few", self.few, minimum=20)
         check_whole_number("side", self.side, minimum=2)
         check_whole_number("network_size", self.network_size)

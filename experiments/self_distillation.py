@@ -84,7 +84,7 @@ def compute(config: Config, dataset: "na.Dataset", run: RunFolder, progress: Pro
             draws.append(run.stage(f"seed-{seed}-rate-{rate:g}", stage))
         progress("comparing schedules", done + 1, len(seeds))
     phase = {}
-    if config.phase_rates:
+    if config.phase_rates and not config.kernel.is_of_one_dataset:  # clusters are other inputs
         phase = run.stage("phase-diagram", functools.partial(phase_diagram, config, progress))
     shape = (len(seeds), len(rates))
     arrays = {

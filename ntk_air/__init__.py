@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from ntk_air.kernels.gram import gram_matrix
     from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
     from ntk_air.kernels.infinite.dense import DenseNTK
+    from ntk_air.kernels.matrix_kernel import MatrixKernel
     from ntk_air.kernels.operators.operator import KernelOperator
     from ntk_air.kernels.operators.sharded import sharded_kernel
     from ntk_air.kernels.stax.architectures import StaxNTK
@@ -114,6 +115,7 @@ _HOMES = {
     "kernels.gram": ("gram_matrix",),
     "kernels.infinite.convolutional": ("ConvolutionalNTK",),
     "kernels.infinite.dense": ("DenseNTK",),
+    "kernels.matrix_kernel": ("MatrixKernel",),
     "kernels.operators.operator": ("KernelOperator",),
     "kernels.operators.sharded": ("sharded_kernel",),
     "kernels.stax.architectures": ("StaxNTK",),
@@ -168,6 +170,7 @@ __all__ = [
     "InstanceDependentNoise",
     "KernelOperator",
     "Labels",
+    "MatrixKernel",
     "PairFlipNoise",
     "PretrainedFeatures",
     "Problem",

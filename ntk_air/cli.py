@@ -99,6 +99,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def labels(config: LabelsConfig, arguments: Sequence[str]) -> int:
     """Find wrong labels, write them down and say what was found; return the exit status."""
+    config.kernel.check_own(KernelConfig())
     import jax
 
     from ntk_air.lab.labels.command import LABELS, REPORT, clean
@@ -127,6 +128,7 @@ def labels(config: LabelsConfig, arguments: Sequence[str]) -> int:
 
 def verify(config: VerifyConfig) -> int:
     """Check the claims, print the verdicts, write the JSON; return the exit status."""
+    config.kernel.check_own(VerifyConfig().kernel)
     import jax
 
     from ntk_air.lab.verification.command import check

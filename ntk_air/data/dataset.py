@@ -12,11 +12,17 @@ from ntk_air._base.checks import check_whole_number
 from ntk_air._base.typing import Targets, TestTargets
 from ntk_air.data.class_labels import ClassLabels, checked_labels, frozen_indices
 from ntk_air.data.draws import choose
-from ntk_air.data.inputs import CheckedInputs, checked_inputs, frozen_numbers, made_by
+from ntk_air.data.inputs import (
+    CheckedInputs,
+    Rows,
+    checked_inputs,
+    frozen_numbers,
+    made_by,
+    resized,
+    unit_rows,
+)
 from ntk_air.data.labels import encode_labels, encode_probabilities, n_outputs
 from ntk_air.data.noise import LabelNoise, average_by_class, check_probabilities
-
-_SMALLEST_NORM = 1e-140
 
 
 class Dataset(eqx.Module):
@@ -64,6 +70,7 @@ class Dataset(eqx.Module):
     label_noise: LabelNoise | None
     source: str = eqx.field(static=True)
     groups: Int[np.ndarray, " n_train"] | None
+    rows: Rows
     known_noise_probabilities: Float[np.ndarray, "n_train n_classes"] | None
 
     def __init__(
@@ -82,6 +89,8 @@ class Dataset(eqx.Module):
             raise ValueError(f"test must be a pair, inputs and labels; got {type(test).__name__}")
         self.inputs, self.test_inputs = checked_inputs(inputs, test)
         n_train, n_test = len(self.inputs), len(self.test_inputs)
+        kept = inputs.rows if isinstance(inputs, CheckedInputs) else None
+        self.rows = Rows.in_order(n_train, n_test) if kept is None else kept
         test_labels = np.zeros(0, np.int64) if test is None else test[1]
         self.test_labels = frozen_indices("test_labels", test_labels, "test_inputs", n_test)
 
@@ -237,7 +246,12 @@ class Dataset(eqx.Module):
             test_labels=self.test_labels[test],
             groups=None if self.groups is None else self.groups[train],
             noise_probabilities=None if probabilities is None else probabilities[train],
+            rows=self.rows.part(train, test),
         )
+
+    def at_rows(self, rows: Rows) -> "Dataset":
+        """The same data, with where its inputs stand among all rows that they were taken from."""
+        return self._with(rows=rows)
 
     def flattened(self) -> "Dataset":
         """The same data with each input as one vector, as dense kernels take it."""
@@ -255,8 +269,8 @@ class Dataset(eqx.Module):
         """
         flat = self.flattened()
         return flat._with(
-            inputs=_unit_rows("inputs", flat.inputs),
-            test_inputs=_unit_rows("test_inputs", flat.test_inputs),
+            inputs=unit_rows("inputs", flat.inputs),
+            test_inputs=unit_rows("test_inputs", flat.test_inputs),
         )
 
     def resized(self, height: int, width: int) -> "Dataset":
@@ -280,8 +294,8 @@ class Dataset(eqx.Module):
         check_whole_number("height", height, minimum=1)
         check_whole_number("width", width, minimum=1)
         return self._with(
-            inputs=_resized(self.inputs, height, width),
-            test_inputs=_resized(self.test_inputs, height, width),
+            inputs=resized(self.inputs, height, width),
+            test_inputs=resized(self.test_inputs, height, width),
         )
 
     def with_inputs(self, features: Callable[[np.ndarray], Any]) -> "Dataset":
@@ -339,7 +353,7 @@ class Dataset(eqx.Module):
             probabilities=fields["noise_probabilities"],
             class_names=fields["class_names"],
         )
-        inputs = CheckedInputs(fields["inputs"], fields["test_inputs"])
+        inputs = CheckedInputs(fields["inputs"], fields["test_inputs"], fields["rows"])
         unchanged = {name: fields[name] for name in ("name", "source", "groups")}
         return Dataset(inputs, labels, test=(None, fields["test_labels"]), **unchanged)
 
@@ -351,33 +365,3 @@ def _known(values: np.ndarray | None) -> np.ndarray:
             "has measured"
         )
     return values
-
-
-def _unit_rows(name: str, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    with np.errstate(over="ignore"):
-        norms = np.linalg.norm(rows, axis=1)
-    odd = ~((norms > _SMALLEST_NORM) & (norms < np.inf))
-    if odd.any():  # squares of such numbers overflow or vanish
-        exponents = np.frexp(np.abs(rows[odd]).max(axis=1, initial=0))[1]
-        rows = rows.copy()
-        rows[odd] = np.ldexp(rows[odd], -exponents[:, None])
-        norms[odd] = np.linalg.norm(rows[odd], axis=1)
-    zero = np.flatnonzero(norms == 0)
-    if len(zero):
-        raise ValueError(
-            f"{name} must have no row of norm zero to be normalised; got row {zero[0]}"
-        )
-    return rows / norms[:, None]
-
-
-def _resized(
-    images: Float[np.ndarray, "n height width channels"], height: int, width: int
-) -> Float[np.ndarray, "n _ _ channels"]:
-    from PIL import Image  # a tenth of a second that most data sets need not wait for
-
-    planes = np.moveaxis(np.asarray(images, np.float32), 3, 1)
-    made = np.empty((*planes.shape[:2], height, width), np.float32)
-    for index in np.ndindex(planes.shape[:2]):
-        plane = Image.fromarray(np.ascontiguousarray(planes[index]))
-        made[index] = np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR))
-    return np.moveaxis(made, 1, 3).astype(np.float64)

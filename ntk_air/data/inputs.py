@@ -2,10 +2,10 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ntk_air._base.arrays import exact_float64, real_array
 from ntk_air._base.checks import check_callable, check_finite, check_inputs, check_same_features
@@ -14,17 +14,44 @@ _APART = 1000.0
 _OTHER_SCALE = 50.0
 _PIXEL_BOUND = 2.0  # some ways to resize overshoot 1
 _LARGEST_PIXEL = 50.0  # of standardised images
+_SMALLEST_NORM = 1e-140
 
 
 class DataWarning(UserWarning):
     """Something about a data set that is allowed and seldom meant."""
 
 
+class Rows(NamedTuple):
+    """Where inputs stand among all rows of the table, array or folder that they were taken from.
+
+    Rows are counted from 0; those of an official test part come behind all others.
+
+    Attributes:
+        train: row of each training input, (n_train,).
+        test: row of each held-out input, (n_test,).
+        n_all: number of all rows.
+    """
+
+    train: Int[np.ndarray, " n_train"]
+    test: Int[np.ndarray, " n_test"]
+    n_all: int
+
+    @classmethod
+    def in_order(cls, n_train: int, n_test: int) -> "Rows":
+        """All rows, the training part first."""
+        everything = np.arange(n_train + n_test)
+        return cls(everything[:n_train], everything[n_train:], n_train + n_test)
+
+    def part(self, train: np.ndarray, test: np.ndarray) -> "Rows":
+        """The rows of some of the inputs."""
+        return Rows(self.train[train], self.test[test], self.n_all)
+
+
 class CheckedInputs:
     """Inputs of both parts that have been checked, or were made of such: not to be checked anew."""
 
-    def __init__(self, train: np.ndarray, test: np.ndarray):
-        self.parts = train, test
+    def __init__(self, train: np.ndarray, test: np.ndarray, rows: Rows | None = None):
+        self.parts, self.rows = (train, test), rows
         for part in self.parts:
             part.flags.writeable = False
 
@@ -205,3 +232,35 @@ def _warn_of_columns(inputs: Float[np.ndarray, "n *features"]) -> None:
             DataWarning,
             stacklevel=2,
         )
+
+
+def unit_rows(name: str, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """Rows at unit Euclidean norm; raises ``ValueError`` for one of norm zero."""
+    with np.errstate(over="ignore"):
+        norms = np.linalg.norm(rows, axis=1)
+    odd = ~((norms > _SMALLEST_NORM) & (norms < np.inf))
+    if odd.any():  # squares of such numbers overflow or vanish
+        exponents = np.frexp(np.abs(rows[odd]).max(axis=1, initial=0))[1]
+        rows = rows.copy()
+        rows[odd] = np.ldexp(rows[odd], -exponents[:, None])
+        norms[odd] = np.linalg.norm(rows[odd], axis=1)
+    zero = np.flatnonzero(norms == 0)
+    if len(zero):
+        raise ValueError(
+            f"{name} must have no row of norm zero to be normalised; got row {zero[0]}"
+        )
+    return rows / norms[:, None]
+
+
+def resized(
+    images: Float[np.ndarray, "n height width channels"], height: int, width: int
+) -> Float[np.ndarray, "n _ _ channels"]:
+    """Images at another size, bilinearly, in single precision."""
+    from PIL import Image  # a tenth of a second that most data sets need not wait for
+
+    planes = np.moveaxis(np.asarray(images, np.float32), 3, 1)
+    made = np.empty((*planes.shape[:2], height, width), np.float32)
+    for index in np.ndindex(planes.shape[:2]):
+        plane = Image.fromarray(np.ascontiguousarray(planes[index]))
+        made[index] = np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR))
+    return np.moveaxis(made, 1, 3).astype(np.float64)

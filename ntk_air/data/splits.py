@@ -10,6 +10,7 @@ from ntk_air._base.arrays import exact_float64
 from ntk_air.data.class_labels import ClassLabels
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.draws import choose
+from ntk_air.data.inputs import Rows
 from ntk_air.data.noise import LabelNoise
 from ntk_air.data.readers.files import naming
 
@@ -100,11 +101,12 @@ def assemble(name: str, raw: RawSet, sample: Sample) -> Dataset:
     everything = np.arange(len(raw.labels))
     if raw.test_inputs is None or raw.test_labels is None:
         test = choose("n_test", raw.labels, _held_out(n_test, n_train, len(everything)), seed=seed)
-        left = np.setdiff1d(everything, test)
+        left, test_rows, n_all = np.setdiff1d(everything, test), test, len(everything)
         test_inputs, test_labels = raw.inputs[test], raw.labels[test]
     else:
         test = choose("n_test", raw.test_labels, n_test, seed=seed)
-        left = everything
+        left, test_rows = everything, len(everything) + test
+        n_all = len(everything) + len(raw.test_labels)
         test_inputs, test_labels = raw.test_inputs[test], raw.test_labels[test]
     train = left[choose("n_train", raw.labels[left], n_train, seed=seed, minimum=1)]
     training_part = raw.inputs[train]
@@ -115,13 +117,14 @@ def assemble(name: str, raw: RawSet, sample: Sample) -> Dataset:
         class_names=raw.class_names,
     )
     with naming(raw.source):
-        return Dataset(
+        dataset = Dataset(
             _handed_over(raw.scaling(training_part, training_part)),
             labels,
             test=(_handed_over(raw.scaling(test_inputs, training_part)), test_labels),
             name=name,
             source=raw.source,
         )
+    return dataset.at_rows(Rows(train, test_rows, n_all))
 
 
 def _held_out(n_test: int | None, n_train: int | None, n_all: int) -> int:

@@ -177,9 +177,9 @@ class ExperimentConfig:
         parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {
             name: part.identity()
-            if isinstance(part, DataConfig | RunConfig)
+            if isinstance(part, DataConfig | RunConfig | KernelConfig)
             else dataclasses.asdict(part)
-            if isinstance(part, NoiseConfig | KernelConfig)
+            if isinstance(part, NoiseConfig)
             else part
             for name, part in parts.items()
         }

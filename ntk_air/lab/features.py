@@ -1,15 +1,12 @@
 """Features as an option of a command: a network of this package, or anyone's MODULE:FUNCTION."""
 
 import functools
-import importlib
-import operator
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ntk_air._base.checks import check_callable, shown
+from ntk_air._base.checks import shown
+from ntk_air.lab.own_code import own_function
 
 if TYPE_CHECKING:  # options are read before arrays are needed
     import numpy as np
@@ -56,40 +53,14 @@ def features_from_text(
 
         size = {"size": _whole_number(rest, text)} if colon else {}
         return PretrainedFeatures(name, **size, max_memory_bytes=max_memory_bytes, cache=cache)
-    if not name or not rest:
-        raise ValueError(
-            f"features must be {_PRETRAINED}, {_PRETRAINED}:SIZE or MODULE:FUNCTION; "
-            f"got {shown(text)}"
-        )
-    found = _attribute(_module(name, text), rest, text)
-    check_callable(f"features {shown(text)}", found)
-    return functools.partial(_checked, text, found)
+    forms = f"{_PRETRAINED}, {_PRETRAINED}:SIZE or MODULE:FUNCTION"
+    return functools.partial(_checked, text, own_function("features", text, forms=forms))
 
 
 def _checked(text: str, function: Callable[[Any], Any], inputs: "np.ndarray") -> "np.ndarray":
     from ntk_air.data.inputs import rows_made
 
     return rows_made(f"features {shown(text)}", function, inputs)
-
-
-def _module(name: str, text: str) -> Any:
-    here = os.getcwd()
-    if here not in sys.path:  # an installed command has its own folder there, not the user's
-        sys.path.append(here)
-    try:
-        return importlib.import_module(name)
-    except Exception as error:  # whatever the code of a module may raise
-        raise ValueError(
-            f"features {shown(text)} must name a module that can be imported; "
-            f"got {type(error).__name__}: {error}"
-        ) from error
-
-
-def _attribute(module: Any, name: str, text: str) -> Any:
-    try:
-        return operator.attrgetter(name)(module)
-    except AttributeError as error:
-        raise ValueError(f"features {shown(text)} must name a function; {error}") from error
 
 
 def _whole_number(digits: str, text: str) -> int:

@@ -74,13 +74,15 @@ class Experiment(Generic[Config]):
         """The configuration that a command line asks for; ``--help`` ends the process."""
         import tyro
 
-        return tyro.cli(
+        config: Config = tyro.cli(
             self.config,
             prog=program,
             description=sys.modules[self.compute.__module__].__doc__,
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
         )
+        config.kernel.check_own(self.config().kernel)
+        return config
 
     def run(self, config: Config, *, command: Sequence[str]) -> None:
         """Compute what the run's folder does not hold yet, draw it and print the summary."""

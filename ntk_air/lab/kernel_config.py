@@ -1,6 +1,7 @@
 """The kernel as an option of every entry point, and what it builds: imported when it is built."""
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ntk_air._base.checks import check_at_least, check_choice, check_positive, check_whole_number
@@ -18,6 +19,11 @@ _MYRTLE_DEPTHS = {"myrtle5": 5, "myrtle7": 7, "myrtle10": 10}
 _FINITE_WIDTHS = {"empirical": 512, "empirical_convolutional": 64, "empirical_residual": 64}
 """Kernels of networks of finite width, with their default widths."""
 
+_KNOWN = ("dense", "nngp", *_FINITE_WIDTHS, "convolutional", *_MYRTLE_DEPTHS)
+
+_OF_OWN = ("kernel", "kernel_file", "model", "cast", "flat")
+"""Options that a kernel or model of one's own has; all others are of this package's kernels."""
+
 
 @dataclasses.dataclass(frozen=True)
 class KernelConfig:
@@ -26,8 +32,8 @@ class KernelConfig:
     kernel: str = "dense"
     """dense (infinite width), nngp (infinite width, last layer only), empirical,
     empirical_convolutional, empirical_residual (of a random network of --width), convolutional
-    (infinite width, of --blocks), myrtle5, myrtle7, myrtle10, or stax:NAME (an architecture of
-    neural_tangents.stax)."""
+    (infinite width, of --blocks), myrtle5, myrtle7, myrtle10, stax:NAME (an architecture of
+    neural_tangents.stax), or MODULE:FUNCTION of your own, function(x1, x2=None)."""
     depth: int | None = None
     """Weight layers of a dense network (3 by default), blocks of a residual one (1 by default), or
     the depth of a stax architecture."""
@@ -45,11 +51,30 @@ class KernelConfig:
     """Width of the hidden layers (empirical only; 512 by default), or channels (64 by default)."""
     normalise: bool = True
     """Scale each input to unit Euclidean norm (dense kernels only)."""
+    kernel_file: Path | None = None
+    """A kernel matrix of your own in place of --kernel: .npy, (n, n) between all rows of the data
+    in their order; or .npz with kernel and, for a test part of the data's own, cross_kernel."""
+    model: str | None = None
+    """A model of your own in place of --kernel, whose empirical NTK is taken: MODULE:FUNCTION,
+    which builds it (flax, equinox, or a function with its parameters)."""
+    cast: bool = False
+    """Convert a kernel or model of your own to --precision, where it has another."""
+    flat: bool = False
+    """Hand inputs to a kernel or model of your own as vectors; else in the shape that they have."""
 
     def __post_init__(self):
+        if self.kernel_file is not None and self.model is not None:
+            raise ValueError("model must be left out beside kernel_file; got both")
+        for name in ("cast", "flat"):
+            if getattr(self, name) and not self.is_own:
+                raise ValueError(
+                    f"{name} must be left out but for a kernel or model of your own; got it for "
+                    f"kernel={self.kernel!r}"
+                )
+        if self.is_own:
+            return  # an entry point knows which options were asked for: check_own
         if not self._is_stax:
-            known = ("dense", "nngp", *_FINITE_WIDTHS, "convolutional", *_MYRTLE_DEPTHS)
-            check_choice("kernel", self.kernel, (*known, "stax:NAME"))
+            check_choice("kernel", self.kernel, (*_KNOWN, "stax:NAME", "MODULE:FUNCTION"))
         elif self.activation != "relu":
             raise ValueError(
                 f"activation must be 'relu' for stax architectures; got {self.activation!r}"
@@ -84,7 +109,8 @@ class KernelConfig:
 
     @classmethod
     def from_text(cls, text: str) -> "KernelConfig":
-        """The kernel of a text such as dense:erf:3, empirical:relu:standard or stax:resnet.
+        """The kernel of a text such as dense:erf:3, empirical:relu:standard, stax:resnet,
+        MODULE:FUNCTION or model:MODULE:FUNCTION.
 
         The kernel, then in any order its activation, its depth and its parametrisation; the rest is
         as by default.
@@ -92,6 +118,10 @@ class KernelConfig:
         if text.startswith("stax:"):
             return cls(text)
         kernel, *parts = text.split(":")
+        if kernel == "model":
+            return cls(model=":".join(parts))
+        if kernel not in _KNOWN and len(parts) == 1:
+            return cls(text)
         options: dict[str, Any] = {}
         for part in parts:
             if part.isascii() and part.isdigit():
@@ -107,20 +137,89 @@ class KernelConfig:
     @property
     def is_finite(self) -> bool:
         """Whether the kernel is of a network of finite width."""
-        return self.kernel in _FINITE_WIDTHS
+        return self.kernel in _FINITE_WIDTHS and not self.is_own
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the kernel, or the model that it is of, is the user's own."""
+        return self.kernel_file is not None or self.model is not None or self._is_function
+
+    @property
+    def is_of_one_dataset(self) -> bool:
+        """Whether the kernel may be had for the inputs of one data set alone."""
+        return self.kernel_file is not None or self.model is not None
+
+    @property
+    def own_name(self) -> str | None:
+        """The option that names a kernel or model of one's own, as errors show it."""
+        if self.kernel_file is not None:
+            return f"kernel_file={str(self.kernel_file)!r}"
+        if self.model is not None:
+            return f"model={self.model!r}"
+        return f"kernel={self.kernel!r}" if self._is_function else None
+
+    def check_own(self, usual: "KernelConfig") -> None:
+        """Refuse options of this package's kernels beside one of the user's own.
+
+        Args:
+            usual: what an entry point has where nothing is asked for.
+        """
+        if not self.is_own:
+            return
+        free = _OF_OWN if self._is_function else _OF_OWN[1:]
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in free and value != getattr(usual, field.name):
+                raise ValueError(
+                    f"{field.name} must be left out beside {self.own_name}, which has its own; "
+                    f"got {value!r}"
+                )
+
+    def require_any_inputs(self, what: str) -> None:
+        """Refuse a kernel that is known for the inputs of one data set alone.
+
+        Args:
+            what: what needs others, as an error names it.
+        """
+        if self.is_of_one_dataset:
+            raise ValueError(
+                f"{what} takes the kernel on other inputs too, which {self.own_name} may not "
+                "have; --kernel MODULE:FUNCTION has any"
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two kernels the same: of one's own, the code or the numbers."""
+        fields = dataclasses.asdict(self)
+        if not self.is_own:
+            return {name: value for name, value in fields.items() if name not in _OF_OWN[1:]}
+        from ntk_air.lab.own_code import code_identity
+        from ntk_air.lab.own_kernels import file_identity
+
+        if self.kernel_file is not None:
+            content = file_identity("kernel_file", self.kernel_file)
+            return {"kernel_file": content, "cast": self.cast}
+        option = "kernel" if self.model is None else "model"
+        text = getattr(self, option)
+        code = code_identity(option, text)
+        return {option: text, "code": code, "cast": self.cast, "flat": self.flat}
 
     @property
     def takes_images(self) -> bool:
         """Whether inputs must keep the shape of images."""
-        return self._has_blocks or self.kernel == "empirical_residual"
+        return self._has_blocks or (self.kernel == "empirical_residual" and not self.is_own)
 
     @property
     def _has_blocks(self) -> bool:
-        return self.kernel.endswith("convolutional") or self.kernel in _MYRTLE_DEPTHS
+        has = self.kernel.endswith("convolutional") or self.kernel in _MYRTLE_DEPTHS
+        return has and not self.is_own
 
     @property
     def _is_stax(self) -> bool:
         return self.kernel.startswith("stax:")
+
+    @property
+    def _is_function(self) -> bool:
+        return ":" in self.kernel and not self._is_stax
 
     @property
     def _dense_depth(self) -> int:
@@ -132,6 +231,10 @@ class KernelConfig:
 
     def run_name(self) -> str:
         """Kernel and network, for a folder's name."""
+        if self.kernel_file is not None:
+            return self.kernel_file.stem
+        if self.is_own:
+            return (self.model or self.kernel).replace(":", "_").replace("/", "_")
         name = self.kernel.replace(":", "_")
         if self._is_stax:
             return name if self.depth is None else f"{name}-depth{self.depth}"
@@ -146,6 +249,8 @@ class KernelConfig:
 
     def prepare(self, dataset: "Dataset") -> "Dataset":
         """The data set as this kernel takes it."""
+        if self.is_own:
+            return dataset.flattened() if self.flat else dataset
         if self._is_stax:
             return dataset
         if self.takes_images:
@@ -161,6 +266,8 @@ class KernelConfig:
         self, dataset: "Dataset", *, seed: int, precision: "Precision"
     ) -> "tuple[Kernel, str]":
         """The kernel for inputs of a prepared data set, and its description for a reader."""
+        if self.is_own:
+            return self._build_own(dataset, seed=seed, precision=precision)
         if self._is_stax:
             return self._build_stax()
         variances = self._variances
@@ -187,7 +294,7 @@ class KernelConfig:
         if not self.is_finite:
             raise ValueError(
                 f"kernel must be one of {', '.join(_FINITE_WIDTHS)} to have a network; "
-                f"got {self.kernel!r}"
+                f"got {self.own_name or repr(self.kernel)}"
             )
         width = self._finite_width
         options: dict[str, Any] = self._variances | {
@@ -206,6 +313,23 @@ class KernelConfig:
         from ntk_air.networks.models.dense import DenseNetwork
 
         return DenseNetwork((width,) * (self._dense_depth - 1), **options)
+
+    def _build_own(
+        self, dataset: "Dataset", *, seed: int, precision: "Precision"
+    ) -> "tuple[Kernel, str]":
+        from ntk_air.lab import own_kernels
+
+        if self.kernel_file is not None:
+            kernel = own_kernels.file_kernel(
+                self.kernel_file, dataset, precision=precision, cast=self.cast
+            )
+            return kernel, f"matrix of one's own, {self.kernel_file.name}"
+        if self.model is not None:
+            kernel = own_kernels.model_kernel(
+                self.model, dataset, seed=seed, precision=precision, cast=self.cast
+            )
+            return kernel, f"empirical NTK of {self.model}"
+        return own_kernels.FunctionKernel.named(self.kernel, cast=self.cast), self.kernel
 
     @property
     def _variances(self) -> dict[str, Any]:

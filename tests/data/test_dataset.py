@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+import ntk_air as na
 from ntk_air.data import (
     ClassLabels,
     Dataset,
@@ -375,3 +376,18 @@ def test_what_needs_clean_labels_says_so(ask):
 def test_given_labels_that_are_none_are_refused(labels, says):
     with pytest.raises(ValueError, match=says):
         Dataset(np.eye(2), labels)
+
+
+def test_a_data_set_knows_the_rows_that_its_inputs_were_taken_from():
+    data = na.load_dataset("wine", n_train=50, n_test=20, seed=4)
+    whole = na.load_dataset("wine", n_train=178, n_test=0)
+    order = np.argsort(whole.rows.train)
+    labels = whole.clean_labels[order]
+    parts = data.subset(n_train=30, n_test=10, seed=1).normalised()
+    for some, n_train in ((data, 50), (parts, 30)):
+        assert (len(some.rows.train), some.rows.n_all) == (n_train, 178)
+        assert not set(some.rows.train) & set(some.rows.test)
+        np.testing.assert_array_equal(labels[some.rows.train], some.clean_labels)
+        np.testing.assert_array_equal(labels[some.rows.test], some.test_labels)
+    own = na.Dataset(np.eye(4), [0, 1, 0, 1], test=(np.eye(2, 4), [0, 1]))
+    assert (own.rows.train.tolist(), own.rows.test.tolist()) == ([0, 1, 2, 3], [4, 5])

@@ -1,17 +1,14 @@
 """The command ``ntk-air labels``, from the file to what it writes."""
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ntk_air._base import files
 from ntk_air._base.progress import Progress
 from ntk_air.lab.labels.config import LabelsConfig
-from ntk_air.lab.labels.given import Given, own_kernel, read_given
+from ntk_air.lab.labels.given import Given, read_given
 from ntk_air.lab.labels.report import report_html
 from ntk_air.lab.labels.results import labels_csv
 from ntk_air.lab.labels.work import find_wrong_labels
@@ -36,18 +33,14 @@ def clean(config: LabelsConfig, *, command: Sequence[str], progress: Progress) -
         ValueError: data or options that do not hold, before anything is written.
     """
     given = read_given(config)
-    kernel = None
-    content = given.dataset.content_hash
-    if config.kernel_file is not None:
-        kernel = own_kernel(config.kernel_file, given.dataset.n_train)
-        content = hashlib.sha256(content.encode() + np.ascontiguousarray(kernel).data).hexdigest()
     stem = config.file.resolve().name.split(".")[0] or "data"
     folder = config.out or Path("runs") / "labels" / stem
+    content = given.dataset.content_hash
     description = RunDescription("labels", config.identity(), content, command=tuple(command))
     with RunFolder(folder, description, force=config.force, progress=progress) as run:
         if run.is_complete:
             return Written(folder, run.results, reused=True)
-        results, arrays = find_wrong_labels(config, given.dataset, run, progress, kernel=kernel)
+        results, arrays = find_wrong_labels(config, given.dataset, run, progress)
         run.save(results, arrays)
         _write(run, given)
         run.finish(precision="float64", seeds=[config.seed])

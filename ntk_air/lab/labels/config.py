@@ -35,9 +35,6 @@ class LabelsConfig:
     features: str | None = None
     """Features in place of the inputs: efficientnet_lite0 (a network trained on ImageNet, extra
     pretrained), or MODULE:FUNCTION of your own."""
-    kernel_file: Path | None = None
-    """A kernel of your own in place of one that is computed: an .npy file, (n, n), whose rows are
-    those of FILE."""
     kernel: KernelConfig = dataclasses.field(default_factory=KernelConfig)
     out: Path | None = None
     """Folder of the results; by default runs/labels/ and the file's name."""
@@ -62,12 +59,12 @@ class LabelsConfig:
             raise ValueError(f"max_memory: {error}") from error
         if self.image_size is not None:
             check_whole_number("image_size", self.image_size, minimum=1)
-        if self.kernel_file is not None and self.features is not None:
+        if self.kernel.kernel_file is not None and self.features is not None:
             raise ValueError("features must be left out beside kernel_file; got both")
 
     def identity(self) -> dict[str, Any]:
         """What makes two runs the same; where files lie does not, their content does."""
         fields = dataclasses.asdict(self)
-        for name in ("file", "out", "force", "max_memory", "kernel_file"):
+        for name in ("file", "out", "force", "max_memory"):
             del fields[name]
-        return fields | {"own_kernel": self.kernel_file is not None}
+        return fields | {"kernel": self.kernel.identity()}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ntk_air._base.checks import check_finite, check_floating
 from ntk_air.data.class_labels import ClassLabels
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.readers.class_values import class_indices
@@ -61,23 +60,6 @@ def read_given(config: LabelsConfig) -> Given:
     images = dataset.inputs.ndim == 4 and dataset.inputs.shape[-1] in (1, 3)
     files = [str(file.relative_to(path)) for file in image_files(path)] if kind == "folder" else []
     return Given(dataset, tuple(files or _numbers_shown(dataset)), images)
-
-
-def own_kernel(path: Path, n: int) -> np.ndarray:
-    """The kernel matrix of a user's own, (n, n); raises ``ValueError`` for anything else."""
-    try:
-        with path.open("rb") as stream:
-            kernel = np.load(stream, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataFileError(f"kernel_file {path} is no readable .npy file: {error}") from error
-    with naming(path):
-        check_floating("kernel", kernel)
-        if kernel.shape != (n, n):
-            raise ValueError(
-                f"kernel must have shape {(n, n)}, a row for each label; got {kernel.shape}"
-            )
-        check_finite("kernel", kernel)
-    return kernel
 
 
 def _check_options(config: LabelsConfig, kind: str) -> None:

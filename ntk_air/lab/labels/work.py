@@ -13,6 +13,7 @@ from ntk_air.dynamics.noise_aware.clean_labels import clean_labels
 from ntk_air.dynamics.noise_aware.kernel_learner import KernelLearner
 from ntk_air.dynamics.noise_aware.options import CleaningOptions
 from ntk_air.kernels.gram import gram_matrix
+from ntk_air.kernels.matrix_kernel import MatrixKernel
 from ntk_air.kernels.operators.operator import KernelOperator, as_operator
 from ntk_air.kernels.tiles.tiled import tiled_kernel
 from ntk_air.lab.features import features_from_text
@@ -32,12 +33,7 @@ _BLOCK, _ACCURACY = 48, 1e-6
 
 
 def find_wrong_labels(
-    config: LabelsConfig,
-    dataset: Dataset,
-    run: RunFolder,
-    progress: Progress,
-    *,
-    kernel: np.ndarray | None,
+    config: LabelsConfig, dataset: Dataset, run: RunFolder, progress: Progress
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What is known of a data set's given labels: numbers and curves.
 
@@ -46,28 +42,20 @@ def find_wrong_labels(
         dataset: inputs with given labels.
         run: folder whose stages keep what is finished.
         progress: callback after each part.
-        kernel: a user's own kernel, (n, n), in place of one that is computed.
     """
     bound = parse_bytes(config.max_memory)
-    name = "of one's own"
-    if kernel is None:
-        if config.features is not None:
-            features = features_from_text(config.features, max_memory_bytes=bound)
-            inputs = dataset.inputs
-            kept = run.stage("features", lambda: {"features": features(inputs)})["features"]
-            dataset = dataset.with_inputs(lambda _: kept)
-        dataset = config.kernel.prepare(dataset)
-        built, name = config.kernel.build(dataset, seed=config.seed, precision="float64")
-        if config.features is not None:
-            name += f", on features {config.features}"
+    if config.features is not None:
+        features = features_from_text(config.features, max_memory_bytes=bound)
+        inputs = dataset.inputs
+        kept = run.stage("features", lambda: {"features": features(inputs)})["features"]
+        dataset = dataset.with_inputs(lambda _: kept)
+    dataset = config.kernel.prepare(dataset)
+    kernel, name = config.kernel.build(dataset, seed=config.seed, precision="float64")
+    if config.features is not None:
+        name += f", on features {config.features}"
 
-        def operator() -> KernelOperator:
-            return _operator(built, dataset.inputs, run, bound=bound, progress=progress)
-    else:
-        own = kernel
-
-        def operator() -> KernelOperator:
-            return as_operator(own, "kernel")
+    def operator() -> KernelOperator:
+        return _operator(kernel, dataset.inputs, run, bound=bound, progress=progress)
 
     arrays = run.stage(
         "modes", lambda: _modes(operator(), config.n_modes, run, bound=bound, progress=progress)
@@ -88,6 +76,8 @@ def _operator(
     kernel: Any, inputs: np.ndarray, run: RunFolder, *, bound: int, progress: Progress
 ) -> KernelOperator:
     """The matrix where it fits; else tiles on disk in float32, in the run's folder."""
+    if isinstance(kernel, MatrixKernel):
+        return as_operator(kernel.theta, "kernel")
     n = len(inputs)
     if _fits(n, bound):
         return as_operator(

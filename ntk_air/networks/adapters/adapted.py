@@ -4,6 +4,10 @@ import importlib
 from collections.abc import Hashable
 from typing import Any, NamedTuple, TypeAlias
 
+import equinox as eqx
+import jax
+
+from ntk_air._base.precision import Precision, as_precision
 from ntk_air._base.typing import ApplyFn, Parameters
 
 Options: TypeAlias = tuple[tuple[str, Hashable], ...]
@@ -26,6 +30,20 @@ class AdaptedModel(NamedTuple):
 
     apply_fn: ApplyFn
     params: Parameters
+
+    def precisions(self) -> set[str]:
+        """The precisions of the floating-point parameters."""
+        leaves = jax.tree.leaves(eqx.filter(self.params, eqx.is_inexact_array))
+        return {str(leaf.dtype) for leaf in leaves}
+
+    def astype(self, precision: Precision) -> "AdaptedModel":
+        """The same model with all its floating-point arrays, fixed ones too, in a precision."""
+
+        def cast(leaf: Any) -> Any:
+            is_floating = eqx.is_inexact_array(leaf)
+            return as_precision(leaf, precision, what="the model") if is_floating else leaf
+
+        return AdaptedModel(*jax.tree.map(cast, tuple(self)))
 
 
 def import_flax(name: str) -> Any:

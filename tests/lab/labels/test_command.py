@@ -136,7 +136,9 @@ def test_a_kernel_of_ones_own_stands_for_the_computed_one(table, tmp_path):
     out = tmp_path / "out"
     assert labels(table, "--kernel-file", tmp_path / "kernel.npy", "--out", out) == 0
     assert np.mean([row["suggested"] for row in rows_of(out)] == NAMES[true]) > 0.95
-    assert json.loads((out / "noise.json").read_text())["kernel"] == "of one's own"
+    assert (
+        json.loads((out / "noise.json").read_text())["kernel"] == "matrix of one's own, kernel.npy"
+    )
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -255,7 +257,7 @@ def test_a_search_for_modes_in_tiles_is_taken_up_where_it_was_interrupted(
         (["mine.csv", "--label-column", "kind"], "has no column 'kind'"),
         (["mine.csv", "--leave-out", "w"], "has no column 'w'"),
         (["mine.csv", "--image-size", "8"], "image_size must be left out but for a folder"),
-        (["mine.csv", "--kernel-file", "none.npy"], "no readable .npy file"),
+        (["mine.csv", "--kernel-file", "none.npy"], "there is none at none.npy"),
         (["mine.csv", "--kernel-file", "small.npy"], r"kernel must have shape \(90, 90\)"),
         (["mine.csv", "--features", "nonsense"], "features must be efficientnet_lite0"),
         (["mine.csv", "--features", "x:y", "--kernel-file", "small.npy"], "features must be left"),
