@@ -3,10 +3,11 @@
 Each name is imported when it is first used.
 
 Models: ``DenseNetwork``, ``ConvolutionalNetwork``, ``ResidualNetwork``; those of other libraries
-come in by ``adapters``. Training: ``NetworkProblem`` and ``train``, under a ``Supervision`` or a
-``TrainingRule``, by ``Descent``, ``Adam`` or ``OptaxOptimiser`` on ``Minibatches``. Whole runs of
-self-distillation: ``train_rounds``. A kernel along training: ``snapshots_along_training`` and
-``kernel_motion``.
+come in by ``adapters``; ``taylor_model`` is a network's Taylor polynomial. Training:
+``NetworkProblem`` and ``train``, under a ``Supervision`` or a ``TrainingRule``, by ``Descent``,
+``Adam`` or ``OptaxOptimiser`` on ``Minibatches``. Whole runs of self-distillation:
+``train_rounds``. A kernel along training: ``snapshots_along_training``, ``kernel_motion``;
+averaged over initialisations: ``monte_carlo_kernels``.
 """
 
 import importlib
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from ntk_air.networks.models.convolutional import ConvolutionalNetwork
     from ntk_air.networks.models.dense import DenseNetwork
     from ntk_air.networks.models.residual import ResidualNetwork
+    from ntk_air.networks.models.taylor import taylor_model
+    from ntk_air.networks.studies.monte_carlo import (
+        MonteCarloKernels,
+        empirical_nngp,
+        monte_carlo_kernels,
+    )
     from ntk_air.networks.training.minibatches import Minibatches
     from ntk_air.networks.training.network_problem import HeldOutInputs, NetworkProblem
     from ntk_air.networks.training.optimisers import Adam, OptaxOptimiser
@@ -35,6 +42,8 @@ _HOMES = {
     "models.convolutional": ("ConvolutionalNetwork",),
     "models.dense": ("DenseNetwork",),
     "models.residual": ("ResidualNetwork",),
+    "models.taylor": ("taylor_model",),
+    "studies.monte_carlo": ("MonteCarloKernels", "empirical_nngp", "monte_carlo_kernels"),
     "training.minibatches": ("Minibatches",),
     "training.network_problem": ("HeldOutInputs", "NetworkProblem"),
     "training.optimisers": ("Adam", "OptaxOptimiser"),
@@ -65,6 +74,7 @@ __all__ = [
     "HeldOutInputs",
     "KernelMotion",
     "Minibatches",
+    "MonteCarloKernels",
     "NetworkProblem",
     "NetworkSnapshot",
     "OptaxOptimiser",
@@ -72,8 +82,11 @@ __all__ = [
     "RoundsRun",
     "TrainingRule",
     "TrainingState",
+    "empirical_nngp",
     "kernel_motion",
+    "monte_carlo_kernels",
     "snapshots_along_training",
+    "taylor_model",
     "train",
     "train_rounds",
 ]
