@@ -15,6 +15,7 @@ import ntk_air
 from ntk_air.lab.catalogue import experiments, load_experiment
 from ntk_air.lab.exit_status import exit_status
 from ntk_air.lab.format import Format
+from ntk_air.lab.kernel_config import KernelConfig
 from ntk_air.lab.labels.config import LabelsConfig
 from ntk_air.lab.verification.config import VerifyConfig
 
