@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from ntk_air._base.checks import check_callable
 from ntk_air._base.kinds import kind
@@ -14,6 +16,7 @@ from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
 from ntk_air.kernels._tiling import assemble
 from ntk_air.kernels.empirical.by_parameter import ParameterKernels, kernels_by_parameter
 from ntk_air.kernels.empirical.methods import Outputs
+from ntk_air.kernels.empirical.network import split
 from ntk_air.kernels.empirical.planning import EmpiricalNTKPlan, choose
 from ntk_air.kernels.empirical.task import Task, make_task
 
@@ -115,6 +118,53 @@ class EmpiricalNTK(eqx.Module):
         chosen, plan = choose(task, self.method, max_memory_bytes=max_memory_bytes)
         parameters = chosen.describe(task.network, task.tiles(plan.tile)[-1][0])
         return dataclasses.replace(plan, parameters=parameters)
+
+    def as_function(
+        self, x1: _Inputs1, x2: _Inputs2 | None = None, *, max_memory_bytes: int | None = None
+    ) -> Callable[..., Float[Array, "n1 n *outputs"]]:
+        """A pure function of parameters and inputs; the network is checked and the plan made once.
+
+        For a kernel that is asked for again and again, as at each step of a training: the function
+        does nothing but the contraction, and ``jax.jit``, ``jax.grad`` and ``jax.vmap`` pass
+        through. It checks nothing: what it is given must have the shapes and dtypes of what it was
+        made with, and values that a call of the kernel would not refuse.
+
+        Args:
+            x1: Inputs that the network is checked on, shape (n1, *features).
+            x2: Other inputs, shape (n2, *features); ``None`` makes a function of one batch.
+            max_memory_bytes: Bound in bytes that the whole kernel must fit in one tile.
+
+        Returns:
+            ``function(params, x1, x2=None)``, whose result is the kernel as an array of JAX's.
+
+        Raises:
+            MemoryBudgetError: The kernel cannot fit.
+            ValueError: Arguments that ``evaluate`` would refuse, and inputs of more than one tile.
+
+        Example:
+            >>> import jax
+            >>> import jax.numpy as jnp
+            >>> import ntk_air as na
+            >>> params, x = jnp.full((3, 2), 0.1), jnp.eye(4, 3)
+            >>> kernel = na.EmpiricalNTK(lambda w, x: jnp.tanh(x @ w), params)
+            >>> theta = jax.jit(kernel.as_function(x))
+            >>> theta(params + 0.1, x).shape
+            (4, 4)
+        """
+        task = self._task(x1, x2)
+        chosen, plan = choose(task, self.method, max_memory_bytes=max_memory_bytes)
+        if plan.tile < max(task.shape):
+            raise ValueError(
+                f"x1 and x2 must fit in one tile, here of {plan.tile} rows; got {task.shape} rows: "
+                "evaluate goes tile by tile"
+            )
+        task.check_batches(plan.tile)
+
+        def function(params: Parameters, x1: Any, x2: Any = None) -> Any:
+            network = split(self.apply_fn, params)
+            return chosen.tile(network, x1, x2, outputs=self.outputs, n_out=task.n_out)
+
+        return function
 
     def by_parameter(
         self,

@@ -184,3 +184,40 @@ def test_the_kernel_object_is_the_function():
     np.testing.assert_array_equal(
         EmpiricalNTK(NETWORK.apply, PARAMS)(X1), empirical_ntk(NETWORK.apply, PARAMS, X1)
     )
+
+
+# --- as a function --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS)
+@pytest.mark.parametrize("x2", [None, X2], ids=["one batch", "two"])
+def test_a_function_of_parameters_is_the_kernel_at_these(outputs, x2):
+    """At other parameters than those it was made with, and under ``jax.jit``."""
+    other = jax.tree.map(lambda leaf: 1.1 * leaf - 0.05, PARAMS)
+    function = jax.jit(EmpiricalNTK(NETWORK.apply, PARAMS, outputs).as_function(X1, x2))
+    expected = reduced(explicit_ntk(NETWORK.apply, other, X1, x2), outputs)
+    np.testing.assert_allclose(function(other, X1, x2), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_gradients_and_maps_pass_through_a_function():
+    function = EmpiricalNTK(NETWORK.apply, PARAMS).as_function(X1)
+
+    def trace(shift):
+        return jnp.trace(function(jax.tree.map(lambda leaf: leaf + shift, PARAMS), X1))
+
+    slope = (trace(1e-5) - trace(-1e-5)) / 2e-5
+    np.testing.assert_allclose(jax.grad(trace)(0.0), slope, rtol=1e-7)
+    shifts = jnp.array([0.0, 0.3])
+    np.testing.assert_allclose(
+        jax.vmap(trace)(shifts), [trace(float(shift)) for shift in shifts], rtol=1e-12
+    )
+
+
+def test_what_takes_tiles_is_no_function():
+    rows = inputs(40, seed=5)
+    kernel = EmpiricalNTK(NETWORK.apply, PARAMS)
+    with pytest.raises(ValueError, match=r"must fit in one tile.*got \(40, 40\) rows: evaluate"):
+        kernel.as_function(rows, max_memory_bytes=40 * 40 * 8 + 30_000)
+    mixing = EmpiricalNTK(lambda params, x: NETWORK.apply(params, x - jnp.mean(x, 0)), PARAMS)
+    with pytest.raises(ValueError, match="must treat each example"):
+        mixing.as_function(X1)
