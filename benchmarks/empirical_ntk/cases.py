@@ -63,7 +63,7 @@ CASES = {
         _dense(
             "dense",
             *(784, 512, 512, 10),
-            inputs=(32, 128, 512, 2048),
+            inputs=(8, 32, 128, 512, 2048),
             bounds={2048: (32 * MEBIBYTE, 64 * MEBIBYTE, 256 * MEBIBYTE)},
         ),
         Case(
@@ -74,7 +74,7 @@ CASES = {
             (32, 128, 512, 2048),
             bounds={128: (64 * MEBIBYTE, 256 * MEBIBYTE)},
         ),
-        _dense("dense_1_output", 784, 512, 512, 1, inputs=(128,)),
+        _dense("dense_1_output", 784, 512, 512, 1, inputs=(8, 32, 128)),
         _dense("dense_width_128", 784, 128, 128, 10, inputs=(128,)),
         _dense("dense_width_2048", 784, 2048, 2048, 10, inputs=(16,)),
         _dense("dense_depth_8", 784, *(512,) * 7, 10),
@@ -111,6 +111,9 @@ class Tool:
 
 
 _FOLDER = Path(__file__).with_name("tools")
+
+AS_FUNCTION = "as a function"
+"""Our own, checked and planned once and jitted, as theirs is."""
 
 TOOLS = {
     tool.name: tool
@@ -169,6 +172,7 @@ def tasks(case: Case, n: int) -> Iterator[Task]:
     """All rows of a case at one number of inputs, our own tool first."""
     ours = TOOLS[OURS]
     yield Task(case, ours, "auto", n, "float32")
+    yield Task(case, ours, AS_FUNCTION, n, "float32")
     for bound in case.bounds.get(n, ()):
         yield Task(case, ours, "auto", n, "float32", bound)
     if n == case.inputs[0]:

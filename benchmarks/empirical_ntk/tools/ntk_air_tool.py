@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.common import measurement
+from benchmarks.empirical_ntk.cases import AS_FUNCTION
 from benchmarks.empirical_ntk.networks import NETWORKS
 from benchmarks.empirical_ntk.tools import jax_operations as operations
 from ntk_air.kernels.empirical import EmpiricalNTK
@@ -28,9 +29,15 @@ def answer(
         return network(operations, parameters, x)
 
     limit = request["max_memory_bytes"]
-    ntk = EmpiricalNTK(apply_fn, parameters, method=request["method"])
+    as_function = request["method"] == AS_FUNCTION
+    ntk = EmpiricalNTK(apply_fn, parameters, method="auto" if as_function else request["method"])
+    if as_function:
+        on_device = jnp.asarray(x)
+        function = jax.jit(ntk.as_function(x))
 
     def kernel() -> np.ndarray:
+        if as_function:
+            return np.asarray(function(parameters, on_device))
         return ntk.evaluate(x, max_memory_bytes=limit)
 
     if request["values_only"]:
