@@ -11,15 +11,20 @@ fast *options:
 test *options:
     {{uv}} run pytest -q {{options}}
 
-# Lint, format, types.
+# Lint, format, types, spelling.
 check:
     {{uv}} run ruff check .
     {{uv}} run ruff format --check .
     {{uv}} run pyright
+    {{uv}} run codespell
 
 # The README's and the docstrings' examples, and the links of the pages.
-docs:
+doctest:
     {{uv}} run pytest -q README.md tests/test_examples.py tests/test_flat_api.py tests/test_documents.py
+
+# The documentation site, into docs/_build/html; whatever Sphinx warns of is an error.
+docs *options:
+    {{uv}} run --group docs sphinx-build -q -W --keep-going -n {{options}} docs docs/_build/html
 
 # Bugs planted one by one, each of which some test must notice; `just mutants --only air` one room's.
 mutants *options:

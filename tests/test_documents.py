@@ -10,7 +10,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+PAGES += sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs/howto").glob("*.md"))
 LINK = re.compile(r"\]\((?!https?://|#)([^)\s#]+)")
 PLACE = re.compile(r"`((?:ntk_air|tests|experiments|benchmarks|docs|figures|\.ci)/[\w./]*[\w/])`")
 
@@ -65,5 +65,5 @@ def test_workflows_call_what_ci_runs():
 def test_recipes_can_be_read():
     done = subprocess.run(["just", "--list"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for recipe in ("fast", "test", "check", "docs", "figures"):
+    for recipe in ("fast", "test", "check", "docs", "doctest", "figures"):
         assert f"    {recipe}" in done.stdout

@@ -1,0 +1,90 @@
+"""The documentation site: what is generated for it says all that there is, once."""
+
+import json
+import re
+from pathlib import Path
+
+import api_pages
+import figure_pages
+import plain_docstrings
+import pytest
+
+import ntk_air as na
+
+ROOT = Path(__file__).parents[1]
+ENTRY = re.compile(r"^\.\. auto\w+:: ntk_air\.(\S+)$", flags=re.MULTILINE)
+TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.py"))
+
+
+def resolved(name):
+    value = na
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+@pytest.fixture(scope="module")
+def entries():
+    """The names that the API pages document."""
+    return ENTRY.findall("\n".join(api_pages.pages().values()))
+
+
+def test_every_exported_name_is_on_an_api_page_once(entries):
+    plain = [name for name in entries if "." not in name]
+    assert sorted(plain) == sorted(set(na.__all__) - set(na._FAMILIES))
+
+
+@pytest.mark.parametrize("family", sorted(na._FAMILIES))
+def test_every_name_of_a_family_is_on_an_api_page_once(family, entries):
+    documented = [id(resolved(name)) for name in entries]
+    module = getattr(na, family)
+    names = getattr(module, "__all__", None) or [
+        name
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
+    ]
+    assert names
+    assert {name: documented.count(id(getattr(module, name))) for name in names} == dict.fromkeys(
+        names, 1
+    )
+
+
+def test_the_page_of_figures_has_each_figure_and_command():
+    page = figure_pages.page(ROOT / "figures", up="figures")
+    pictures = [path.relative_to(ROOT).as_posix() for path in (ROOT / "figures").rglob("*.png")]
+    assert pictures
+    assert [
+        each for each in pictures if page.count(f"({each})") + page.count(f"<{each}>") != 1
+    ] == []
+    for manifest in (ROOT / "figures").glob("*/manifest.json"):
+        command = json.loads(manifest.read_text("utf-8")).get("command")
+        if command is not None and any(manifest.parent.glob("*.png")):
+            assert f"\n{command}\n" in page
+
+
+def test_commands_are_found_wherever_a_manifest_has_them():
+    recorded = {"runs": [{"command": "a --data-dir ../there --x"}, {"command": "b"}]}
+    again = {"one": {"command": "b", "config": {"command": None}}}
+    assert figure_pages.commands([recorded, again]) == ["a --data-dir DIR --x", "b"]
+
+
+def test_a_docstring_keeps_its_characters_and_its_formulas_their_lines():
+    lines = ["|f| of ``*x`` and n_*:", "", "    a = b*c", "    d = e", "", "Args:", "    x: |y|"]
+    assert plain_docstrings.plain(lines) == [
+        r"\|f\| of ``*x`` and n\_\*:",
+        "",
+        "::",
+        "",
+        "    a = b*c",
+        "    d = e",
+        "",
+        "Args:",
+        r"    x: \|y\|",
+    ]
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.name)
+def test_a_tutorial_is_a_page(path):
+    lines = path.read_text("utf-8").splitlines()
+    assert 40 <= len(lines) <= 90
+    assert lines.count("# %%") >= 3
