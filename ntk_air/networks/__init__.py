@@ -7,7 +7,8 @@ come in by ``adapters``; ``taylor_model`` is a network's Taylor polynomial. Trai
 ``NetworkProblem`` and ``train``, under a ``Supervision`` or a ``TrainingRule``, by ``Descent``,
 ``Adam`` or ``OptaxOptimiser`` on ``Minibatches``. Whole runs of self-distillation:
 ``train_rounds``. A kernel along training: ``snapshots_along_training``, ``kernel_motion``;
-averaged over initialisations: ``monte_carlo_kernels``.
+averaged over initialisations: ``monte_carlo_kernels``; of differential operators:
+``differential_ntk``.
 """
 
 import importlib
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ntk_air.networks.models.dense import DenseNetwork
     from ntk_air.networks.models.residual import ResidualNetwork
     from ntk_air.networks.models.taylor import taylor_model
+    from ntk_air.networks.studies.differential import BlockKernel, differential_ntk, laplacian
     from ntk_air.networks.studies.monte_carlo import (
         MonteCarloKernels,
         empirical_nngp,
@@ -43,6 +45,7 @@ _HOMES = {
     "models.dense": ("DenseNetwork",),
     "models.residual": ("ResidualNetwork",),
     "models.taylor": ("taylor_model",),
+    "studies.differential": ("BlockKernel", "differential_ntk", "laplacian"),
     "studies.monte_carlo": ("MonteCarloKernels", "empirical_nngp", "monte_carlo_kernels"),
     "training.minibatches": ("Minibatches",),
     "training.network_problem": ("HeldOutInputs", "NetworkProblem"),
@@ -67,6 +70,7 @@ __all__ = [
     "Adam",
     "Batch",
     "BatchRule",
+    "BlockKernel",
     "Checkpoints",
     "ConvolutionalNetwork",
     "DenseNetwork",
@@ -82,8 +86,10 @@ __all__ = [
     "RoundsRun",
     "TrainingRule",
     "TrainingState",
+    "differential_ntk",
     "empirical_nngp",
     "kernel_motion",
+    "laplacian",
     "monte_carlo_kernels",
     "snapshots_along_training",
     "taylor_model",

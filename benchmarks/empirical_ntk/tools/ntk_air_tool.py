@@ -31,14 +31,15 @@ def answer(
     limit = request["max_memory_bytes"]
     as_function = request["method"] == AS_FUNCTION
     ntk = EmpiricalNTK(apply_fn, parameters, method="auto" if as_function else request["method"])
-    if as_function:
-        on_device = jnp.asarray(x)
-        function = jax.jit(ntk.as_function(x))
 
     def kernel() -> np.ndarray:
-        if as_function:
-            return np.asarray(function(parameters, on_device))
         return ntk.evaluate(x, max_memory_bytes=limit)
+
+    if as_function:
+        on_device, function = jnp.asarray(x), jax.jit(ntk.as_function(x))
+
+        def kernel() -> np.ndarray:
+            return np.asarray(function(parameters, on_device))
 
     if request["values_only"]:
         return {}, {"kernel": kernel()}
