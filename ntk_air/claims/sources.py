@@ -117,6 +117,20 @@ PAPERS = (
         "2503.02877",
     ),
     Paper(
+        "Kim, Seungyeon and Rawat, Ankit Singh and Zaheer, Manzil and Jayasumana, Sadeep and "
+        "Sadhanala, Veeranjaneyulu and Jitkrittum, Wittawat and Menon, Aditya Krishna and "
+        "Fergus, Rob and Kumar, Sanjiv",
+        2023,
+        "EmbedDistill: A Geometric Knowledge Distillation for Information Retrieval",
+        "2301.12005",
+    ),
+    Paper(
+        "Jafari, Aref and Rezagholizadeh, Mehdi and Ghodsi, Ali",
+        2023,
+        "Improved knowledge distillation by utilizing backward pass knowledge in neural networks",
+        "2301.12006",
+    ),
+    Paper(
         "Simon, James B. and Dickens, Madeline and Karkada, Dhruva and DeWeese, Michael R.",
         2023,
         "The Eigenlearning Framework: A Conservation Law Perspective on Kernel Regression and "

@@ -11,7 +11,7 @@ from ntk_air._base.checks import as_number, is_array, shown
 from ntk_air._base.typing import Targets
 from ntk_air.dynamics.run.losses import Loss
 from ntk_air.dynamics.run.recording import ReferenceLabels
-from ntk_air.dynamics.supervision import Supervision
+from ntk_air.dynamics.supervision import Pretrained, Supervision
 from ntk_air.dynamics.supervision.label_functions import check_label_function
 from ntk_air.problem import HeldOut, Problem
 from ntk_air.spectrum.result import Spectrum
@@ -126,9 +126,16 @@ def check_supervision(supervision: Supervision, noisy: Targets, loss: Loss, n_st
     """Require a label function and a schedule that are fit for the run, and labels for the loss.
 
     Raises:
-        ValueError: for h(0) ≠ 0, labels that the loss cannot read, and α outside [0, 1].
+        ValueError: for h(0) ≠ 0, labels that the loss cannot read, α outside [0, 1], and a
+            finished teacher whose outputs are of other inputs.
     """
     n_out = noisy.shape[1]
+    teacher = supervision.teacher
+    if isinstance(teacher, Pretrained) and teacher.outputs.shape != noisy.shape:
+        raise ValueError(
+            f"teacher's outputs must have the labels' shape {noisy.shape}; got "
+            f"{teacher.outputs.shape}"
+        )
     loss.check_targets("noisy", noisy)
     ready = loss.supervise(supervision)
     labels = check_label_function(ready.label_function, n_out, np.dtype(noisy.dtype))

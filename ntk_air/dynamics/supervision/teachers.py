@@ -10,7 +10,15 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ntk_air._base.checks import as_float, as_number, check_fraction, check_whole_number
+from ntk_air._base.checks import (
+    as_float,
+    as_number,
+    check_finite,
+    check_floating,
+    check_fraction,
+    check_whole_number,
+)
+from ntk_air._base.typing import AnyArray
 from ntk_air.dynamics.supervision.label_functions import Rows
 
 Clock = Int[Array, ""]
@@ -106,9 +114,54 @@ class ExponentialMovingAverage(Teacher):
 
 
 class Pretrained(Teacher):
-    """A teacher that is finished: the same outputs at every step, as in two-stage distillation."""
+    """A teacher that is finished: the same outputs at every step, as in two-stage distillation.
+
+    Args:
+        outputs: teacher's outputs at the student's training inputs, (n_train, n_out).
+
+    >>> import jax; jax.config.update("jax_enable_x64", True)
+    >>> import numpy as np
+    >>> import ntk_air as na
+    >>> teacher = na.Problem(na.Labels(np.array([[1.0]])), np.array([[2.0]]))
+    >>> run = na.solve(teacher, na.Descent(), [1])
+    >>> across = np.array([[1.0], [3.0]])  # the teacher's own kernel, from other inputs to its own
+    >>> taught = na.teachers.Pretrained.elsewhere(across, run.final.dual)
+    >>> student = na.Problem(na.Labels(np.zeros((2, 1))), np.diag([2.0, 1.0]))
+    >>> alone = na.Supervision(na.label_functions.Identity(), na.weights.Constant(0.0), taught)
+    >>> na.solve(student, alone, [100]).final.predictions.round(3).tolist()
+    [[0.5], [1.5]]
+    """
 
     outputs: Float[Array, "rows n_out"] = eqx.field(converter=jnp.asarray)
+
+    @classmethod
+    def elsewhere(
+        cls, cross_kernel: AnyArray, dual: AnyArray, *, initial: AnyArray | None = None
+    ) -> "Pretrained":
+        """A teacher of another kernel that was trained on other inputs: f_0 + Θ_T(x, X_T)c.
+
+        Args:
+            cross_kernel: teacher's kernel from the student's training inputs to the teacher's,
+                (n_train, n_teacher).
+            dual: teacher's dual variables c, (n_teacher, n_out), as ``run.final.dual``.
+            initial: teacher's f_0 at the student's inputs, (n_train, n_out); ``None`` is 0.
+
+        Raises:
+            ValueError: arrays that are not finite floating-point, or do not fit together.
+        """
+        arrays = {"cross_kernel": cross_kernel, "dual": dual}
+        for name, array in (arrays | ({} if initial is None else {"initial": initial})).items():
+            check_floating(name, array)
+            check_finite(name, array)
+        if cross_kernel.ndim != 2 or dual.ndim != 2 or cross_kernel.shape[1] != dual.shape[0]:
+            raise ValueError(
+                "cross_kernel and dual must have shapes (n_train, n_teacher) and (n_teacher, "
+                f"n_out); got {cross_kernel.shape} and {dual.shape}"
+            )
+        outputs = jnp.matmul(cross_kernel, dual, precision="highest")
+        if initial is not None and initial.shape != outputs.shape:
+            raise ValueError(f"initial must have shape {outputs.shape}; got {initial.shape}")
+        return cls(outputs if initial is None else outputs + initial)
 
     def __call__(self, remembered: Rows, outputs: Rows, clock: Clock) -> Float[Array, "rows n_out"]:
         """Its own outputs."""
