@@ -1,0 +1,1 @@
+"""What an accelerator makes of the library's work, beside the same on CPUs."""
