@@ -52,6 +52,8 @@ class Config(ExperimentConfig):
     narrow network out of its kernel's regime where λ₁ stands far above the other eigenvalues."""
     methods: tuple[str, ...] = LITERATURE
     """The methods from the literature to train."""
+    cleaned: bool = True
+    """Train on the kernel's probabilities of the clean labels, too (clean_labels)."""
 
     def __post_init__(self):
         from ntk_air.networks.studies.noisy_comparison import LITERATURE
@@ -158,18 +160,18 @@ def compared(
 ) -> "Mapping[str, AnyArray]":
     """All methods on one draw of noise, as arrays."""
     from ntk_air.lab.report.network_results import run_arrays
-    from ntk_air.networks.studies.noisy_comparison import compare_methods
+    from ntk_air.networks.studies.noisy_comparison import Guidance, compare_methods
 
     problem = kernel()
     if noise is not None:
         problem = problem.with_label_noise(noise.build(), seed=seed)
     schedule = na.default_schedule(problem, seed=seed)
     kernel_run = na.solve(problem, schedule.rounds)
+    posterior = na.clean_labels(problem).posterior if config.cleaned else None
     runs = compare_methods(
         problem.dataset,
-        schedule.rounds,
+        Guidance(schedule.rounds, problem.largest_eigenvalue, posterior),
         plan_for(config),
-        largest_eigenvalue=problem.largest_eigenvalue,
         seed=seed,
     )
     end = kernel_run.last().held_out

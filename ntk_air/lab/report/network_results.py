@@ -11,6 +11,7 @@ from ntk_air.networks.studies.noisy_comparison import MethodRun
 
 METHODS = {
     "self_distillation": "self-distillation, default",
+    "cleaned_labels": "cleaned labels (clean_labels)",
     "early_learning": "ELR",
     "co_teaching": "co-teaching, true rate",
     "forward_correction": "forward correction, true T",

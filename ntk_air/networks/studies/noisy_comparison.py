@@ -21,7 +21,13 @@ from ntk_air.dynamics.label_noise.schedule_comparison import split_rows
 from ntk_air.dynamics.rounds import Rounds
 from ntk_air.dynamics.run.losses import CrossEntropy
 from ntk_air.dynamics.run.trajectory import Trajectory
-from ntk_air.dynamics.supervision import Supervision, plain_descent
+from ntk_air.dynamics.supervision import (
+    Constant,
+    Identity,
+    Pretrained,
+    Supervision,
+    plain_descent,
+)
 from ntk_air.networks import noisy_labels
 from ntk_air.networks.models.dense import DenseNetwork
 from ntk_air.networks.models.layers import Parametrisation
@@ -103,12 +109,26 @@ class MethodRun(eqx.Module):
         return MethodRun(ended, self.passes[: index + 1])
 
 
+class Guidance(eqx.Module):
+    """What a kernel of infinite width says of the labels before a network is trained on them.
+
+    Args:
+        rounds: rounds of self-distillation, from ``default_schedule``.
+        largest_eigenvalue: λ₁ of the kernel that they were made for.
+        posterior: probabilities of the clean labels, (n_train, n_class), from ``clean_labels``;
+            ``None`` trains no network on them.
+    """
+
+    rounds: Rounds
+    largest_eigenvalue: float
+    posterior: Float[np.ndarray, "n_train n_class"] | None = None
+
+
 def compare_methods(
     dataset: Dataset,
-    rounds: Rounds,
+    guidance: Guidance,
     plan: TrainingPlan | None = None,
     *,
-    largest_eigenvalue: float,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> dict[str, MethodRun]:
@@ -118,14 +138,14 @@ def compare_methods(
     correction the transition matrix, co-teaching the noise rate. ``early_stopping`` is
     cross-entropy on all labels up to the epoch with the best accuracy on a fifth of the noisy
     labels, held back in a run of its own; the ridge of ``distance`` is chosen by accuracy on these.
+    ``cleaned_labels`` is cross-entropy on the kernel's probabilities of the clean labels.
     Controls: ``warm_up``, self-distillation's own warm-up; ``square_loss``, plain descent for as
     many passes and as much time as its rounds take.
 
     Args:
         dataset: data set with noisy labels and held-out inputs; features in one axis.
-        rounds: rounds of self-distillation, from ``default_schedule``.
+        guidance: rounds of self-distillation, and probabilities of the clean labels.
         plan: network, batches, epochs and methods; ``None`` is ``TrainingPlan()``.
-        largest_eigenvalue: λ₁ of the kernel that ``rounds`` was made for.
         seed: seed of networks, batches and the validation split.
         progress: callback after each method.
 
@@ -140,12 +160,14 @@ def compare_methods(
     if dataset.n_test == 0:
         raise ValueError("dataset must have held-out inputs to compare methods on; got none")
     comparison = _Comparison(dataset, plan, seed)
-    own = comparison.self_distillation(rounds, largest_eigenvalue)
+    own = comparison.self_distillation(guidance)
     runs = {"self_distillation": own}
+    if guidance.posterior is not None:
+        runs["cleaned_labels"] = comparison.cleaned_labels(guidance.posterior)
     for done, name in enumerate(name for name in LITERATURE if name in plan.methods):
         runs[name] = comparison.by_name(name, runs)
         progress(f"training by {name}", done + 1, len(plan.methods))
-    control = comparison.square_loss(rounds, largest_eigenvalue, float(own.passes[-1]))
+    control = comparison.square_loss(guidance, float(own.passes[-1]))
     return runs | {"warm_up": own.until(0), "square_loss": control}
 
 
@@ -209,25 +231,32 @@ class _Comparison:
         if name == "early_stopping":
             stop = noisy_labels.noisy_validation_stop(self._validate(plain_descent()))
             return (before.get("cross_entropy") or self.by_name("cross_entropy", {})).until(stop)
-        run = self._fit(self._rule(name), self._problem)
-        return MethodRun(run, np.arange(1.0, 1 + len(run.times)))
+        return self._by_epochs(self._rule(name))
 
-    def self_distillation(self, rounds: Rounds, largest_eigenvalue: float) -> MethodRun:
+    def cleaned_labels(self, posterior: Float[np.ndarray, "n_train n_class"]) -> MethodRun:
+        """Cross-entropy on probabilities of the clean labels, in place of the given labels."""
+        logits = np.log(np.maximum(posterior, np.finfo(np.float32).tiny))
+        if self._dataset.n_out == 1:
+            logits = logits[:, 1:] - logits[:, :1]
+        teacher = Pretrained(logits.astype(np.float32))
+        return self._by_epochs(Supervision(Identity(), Constant(0.0), teacher))
+
+    def self_distillation(self, guidance: Guidance) -> MethodRun:
         """The rounds of the default schedule."""
         run = train_rounds(
             self._in_kernel_regime,
-            rounds,
+            guidance.rounds,
             self._plan.schedule,
-            largest_eigenvalue=largest_eigenvalue,
+            largest_eigenvalue=guidance.largest_eigenvalue,
             key=self._batch_key,
         )
         return MethodRun(run.trajectory, run.passes)
 
-    def square_loss(self, rounds: Rounds, largest_eigenvalue: float, passes: float) -> MethodRun:
+    def square_loss(self, guidance: Guidance, passes: float) -> MethodRun:
         """The control: plain descent with the loss, network and schedule of self-distillation."""
         n_train = self._problem.n_train
         batches = Minibatches(self._plan.batch_size, self._batch_key)
-        time = float(rounds.n_steps)
+        time = float(guidance.rounds.n_steps)
         schedule = FlowTimeSchedule(self._plan.batch_size, least_passes=max(1, round(passes)))
         steps = schedule.n_steps(time, n_train)
         times = np.unique(np.round(np.linspace(0, steps, _CONTROL_RECORDS + 1)[1:])).astype(int)
@@ -235,10 +264,14 @@ class _Comparison:
             self._in_kernel_regime,
             plain_descent(),
             times.tolist(),
-            schedule.optimiser(time, n_train, largest_eigenvalue),
+            schedule.optimiser(time, n_train, guidance.largest_eigenvalue),
             method=batches,
         )
         return MethodRun(run, np.asarray(run.times) / batches.steps_per_pass(n_train))
+
+    def _by_epochs(self, rule: TrainingRule | Supervision) -> MethodRun:
+        run = self._fit(rule, self._problem)
+        return MethodRun(run, np.arange(1.0, 1 + len(run.times)))
 
     def _rule(self, name: str) -> TrainingRule | Supervision:
         """A method from the literature at its paper's setting."""

@@ -13,7 +13,7 @@ from ntk_air.dynamics import supervision as sv
 from ntk_air.dynamics.rounds import Rounds
 from ntk_air.lab.report.network_results import comparison_numbers, run_arrays
 from ntk_air.networks.studies import noisy_comparison
-from ntk_air.networks.studies.noisy_comparison import TrainingPlan, compare_methods
+from ntk_air.networks.studies.noisy_comparison import Guidance, TrainingPlan, compare_methods
 from ntk_air.networks.training.minibatches import Minibatches
 
 NOISY_ONLY = ("distance", "cross_entropy", "early_stopping")
@@ -38,8 +38,8 @@ def dataset():
     return small.with_label_noise(SymmetricNoise(0.4), seed=0)
 
 
-def compare(dataset, plan=PLAN):
-    return compare_methods(dataset, rounds(), plan, largest_eigenvalue=60.0)
+def compare(dataset, plan=PLAN, posterior=None):
+    return compare_methods(dataset, Guidance(rounds(), 60.0, posterior), plan)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,25 @@ def test_shortened_runs_are_the_beginnings_of_others(runs):
             np.testing.assert_array_equal(curve, runs[whole].trajectory.curves()[name][:end])
     passes = runs["self_distillation"].passes[-1]
     np.testing.assert_allclose(runs["square_loss"].passes[-1], passes, atol=1.0)
+
+
+@pytest.mark.parametrize("name", ["digits", "breast_cancer"])
+def test_certain_posteriors_train_as_the_labels_they_name(name):
+    """With ten classes and with two: cross-entropy's own run on these labels."""
+    small = load_dataset(name, n_train=60, n_test=20).flattened()
+    noisy = small.with_label_noise(SymmetricNoise(0.4), seed=0)
+    plan = dataclasses.replace(PLAN, methods=("cross_entropy",))
+    certain = np.eye(small.n_classes)[small.clean_labels]
+    cleaned = compare(noisy, plan, certain)["cleaned_labels"]
+    expected = compare(small.with_label_noise(SymmetricNoise(0.0), seed=0), plan)["cross_entropy"]
+    np.testing.assert_allclose(
+        cleaned.trajectory.final.predictions, expected.trajectory.final.predictions, atol=1e-4
+    )
+    same, other = (
+        run.trajectory.train.memorised_share
+        for run in (cleaned, compare(noisy, plan)["cross_entropy"])
+    )
+    assert np.any(np.asarray(same) != np.asarray(other))  # scored against the labels as given
 
 
 def test_an_epoch_of_progressive_self_distillation_is_a_pass_of_its_batches(dataset):
