@@ -137,6 +137,32 @@ PAPERS = (
         "Wide Neural Networks",
         "2110.03922",
     ),
+    Paper(
+        "Jeong, Hyeonsu and Chung, Hye Won",
+        2025,
+        "Rethinking Self-Distillation: Label Averaging and Enhanced Soft Label Refinement with "
+        "Partial Labels",
+        "2402.10482",
+    ),
+    Paper(
+        "Arora, Sanjeev and Du, Simon S. and Hu, Wei and Li, Zhiyuan and Wang, Ruosong",
+        2019,
+        "Fine-Grained Analysis of Optimization and Generalization for Overparameterized "
+        "Two-Layer Neural Networks",
+        "1901.08584",
+    ),
+    Paper(
+        "Xu, Mingyue and Vardi, Gal and Safran, Itay",
+        2026,
+        "To Grok Grokking: Provable Grokking in Ridge Regression",
+        "2601.19791",
+    ),
+    Paper(
+        "Pareek, Divyansh and Du, Simon S. and Oh, Sewoong",
+        2024,
+        "Understanding the Gains from Repeated Self-Distillation",
+        "2407.04600",
+    ),
 )
 
 

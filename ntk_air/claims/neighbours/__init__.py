@@ -1,8 +1,8 @@
 """Claims of neighbouring theories, one file each, by its first author (docs/theory.md, 11)."""
 
-from ntk_air.claims.neighbours import dang, jafari, kim, medvedev, simon
+from ntk_air.claims.neighbours import arora, dang, jafari, jeong, kim, medvedev, pareek, simon, xu
 
-THEORIES = (dang, medvedev, kim, jafari, simon)
+THEORIES = (dang, medvedev, kim, jafari, simon, jeong, arora, xu, pareek)
 """In the order of docs/theory.md."""
 
 __all__ = ["THEORIES"]

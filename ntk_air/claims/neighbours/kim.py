@@ -129,26 +129,22 @@ def generated_queries(problem: Problem, *, prior: bool = False) -> Measurement:
     """
     require_inverse(problem)
     world = population(problem)
-    remainder, variances = left_unknown(world)
-    worst = int(np.argmax(variances))
-    coefficients = random_teacher(problem)
+    variances = left_unknown(world)
     # What is unknown of the kernel at the worst query is the teacher that attains the bound.
-    at_worst = np.eye(len(world.theta))[:, world.others[worst], None]
-    teachers = np.concatenate([coefficients, at_worst], axis=1)[world.others]
-    errors, squares = remainder @ teachers, np.sum(teachers * (remainder @ teachers), axis=0)
+    at_worst = np.eye(len(world.theta))[:, world.others[np.argmax(variances)], None]
+    teachers = np.concatenate([random_teacher(problem), at_worst], axis=1)
+    outputs, away = world.theta @ teachers, teachers.copy()
+    away[world.rows] -= np.linalg.solve(world.train, outputs[world.rows])
+    errors, squares = world.theta[world.others] @ away, np.sum(away * (world.theta @ away), axis=0)
     spread = np.diag(world.theta)[world.others] if prior else variances
     return agreement(1.0, float(np.max(errors**2 / (squares * spread[:, None]))), tolerance=EXACT)
 
 
-def left_unknown(world: Population) -> tuple[np.ndarray, np.ndarray]:
-    """Θ − Θ(·, X)Θ⁻¹Θ(X, ·) between the new points, and its diagonal σ².
-
-    A function Θ(·, all)a less its interpolant is this matrix times a on the new points.
-    """
-    cross = world.cross[world.others]
-    known = cross @ np.linalg.solve(world.train, cross.T)
-    remainder = world.theta[np.ix_(world.others, world.others)] - known
-    return remainder, np.diag(remainder)
+def left_unknown(world: Population) -> np.ndarray:
+    """σ² at the new points, by the eigenbasis of the kernel on the known ones."""
+    values, basis = np.linalg.eigh(world.train)
+    seen = world.cross[world.others] @ basis
+    return np.diag(world.theta)[world.others] - np.sum(seen**2 / values, axis=1)
 
 
 def random_teacher(problem: Problem) -> np.ndarray:
