@@ -83,7 +83,7 @@ def polynomials(problem: Problem, *, degrees: tuple[int, ...] = DEGREES) -> Meas
             labels = along[:size] ** degree
             complexity = float(np.sqrt(labels @ np.linalg.solve(kernel, labels)))
             shares.append(complexity / np.minimum(1 / np.sqrt(taylor(degree) or 1.0), 3 * degree))
-    return at_most(1.0, max(shares))
+    return at_most(1.0, float(max(shares)))
 
 
 def taylor(degree: int) -> float:

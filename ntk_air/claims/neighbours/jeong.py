@@ -88,12 +88,12 @@ def rounds_needed(problem: Problem, *, spread: float = 0.0) -> Measurement:
     "11-jeong-partial",
     "Labels ½, ½ on the two likeliest classes of round one are right in one more round iff gap > 0",
     source=SOURCE,
-    control=("similarities that vary within a class", {"spread": 0.5}),
+    control=("classes in pairs as similar as one class", {"paired": True}),
 )
-def partial_labels(problem: Problem, *, spread: float = 0.0) -> Measurement:
+def partial_labels(problem: Problem, *, paired: bool = False) -> Measurement:
     """Cases where the lead and the accuracy of the second fit disagree, of nine, against 0."""
     disagree = 0
-    for block, _ in blocks(problem, spread=spread):
+    for block, _ in blocks(problem, paired=paired):
         first = block.round(one_hot(block.given))
         two = np.argsort(-first, axis=1)[:, :2]
         labels = np.zeros_like(first)
@@ -103,11 +103,14 @@ def partial_labels(problem: Problem, *, spread: float = 0.0) -> Measurement:
     return agreement(0.0, float(disagree), tolerance=0.0)
 
 
-def blocks(problem: Problem, *, spread: float) -> list[tuple[Block, tuple[float, float]]]:
+def blocks(
+    problem: Problem, *, spread: float = 0.0, paired: bool = False
+) -> list[tuple[Block, tuple[float, float]]]:
     """The nine cases, each with its similarities c and d."""
     rng = generator(problem.seed, "label counts")
     classes = np.repeat(np.arange(N_CLASSES), EACH)
-    same = classes[:, None] == classes
+    groups = classes // 2 if paired else classes
+    same = groups[:, None] == groups
     cases = []
     for within, across in SIMILARITIES:
         for rate in FLIPS:
