@@ -1,6 +1,8 @@
 """The command ``ntk-air labels``, from the file to what it writes."""
 
 import dataclasses
+import importlib
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,11 @@ from ntk_air._base import files
 from ntk_air._base.progress import Progress
 from ntk_air.lab.labels.config import LabelsConfig
 from ntk_air.lab.labels.given import Given, read_given
-from ntk_air.lab.labels.report import report_html
 from ntk_air.lab.labels.results import labels_csv
 from ntk_air.lab.labels.work import find_wrong_labels
 from ntk_air.lab.run_folder import RunDescription, RunFolder
+
+_REPORT = "ntk_air.lab.labels.report"
 
 LABELS, NOISE, REPORT = "labels.csv", "noise.json", "report.html"
 
@@ -40,7 +43,10 @@ def clean(config: LabelsConfig, *, command: Sequence[str], progress: Progress) -
     with RunFolder(folder, description, force=config.force, progress=progress) as run:
         if run.is_complete:
             return Written(folder, run.results, reused=True)
+        drawing = threading.Thread(target=importlib.import_module, args=(_REPORT,), daemon=True)
+        drawing.start()  # what draws takes half a second to import: XLA compiles meanwhile
         results, arrays = find_wrong_labels(config, given.dataset, run, progress)
+        drawing.join()
         run.save(results, arrays)
         _write(run, given)
         run.finish(precision="float64", seeds=[config.seed])
@@ -49,6 +55,8 @@ def clean(config: LabelsConfig, *, command: Sequence[str], progress: Progress) -
 
 def _write(run: RunFolder, given: Given) -> None:
     """The three files, each whole or not at all; the run is finished after the last."""
+    from ntk_air.lab.labels.report import report_html
+
     results, arrays = run.results, run.arrays
     files.write_bytes(run.path / LABELS, labels_csv(arrays, given.dataset.class_names))
     files.write_json(run.path / NOISE, results)
