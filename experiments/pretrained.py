@@ -198,8 +198,12 @@ def pretrain(
 
 def other_dataset(config: Config, dataset: "na.Dataset", seed: int) -> "na.Dataset":
     """The other data set, as the network takes inputs of the first."""
-    data = dataclasses.replace(
-        config.data, dataset=config.pretrain_dataset, n_train=config.pretrain_n, dataset_option=()
+    assert config.pretrain_dataset is not None
+    data = DataConfig(
+        config.pretrain_dataset,
+        data_dir=config.data.data_dir,
+        n_train=config.pretrain_n,
+        n_test=config.data.n_test,
     )
     other, own = data.load(seed=seed), config.data.load(seed=seed)
     if own.inputs.ndim == other.inputs.ndim == 4:

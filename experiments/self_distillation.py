@@ -160,7 +160,7 @@ def compared(
 
 def phase_diagram(config: Config, progress: Progress) -> "Mapping[str, AnyArray]":
     """How the default schedule ends on clusters, and the error predicted for early stopping."""
-    from ntk_air.data.splits import Sample
+    from ntk_air.data.raw import Sample
     from ntk_air.data.synthetic import clusters
 
     spreads, rates = config.phase_spreads, config.phase_rates

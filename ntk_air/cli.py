@@ -129,7 +129,9 @@ def labels(config: LabelsConfig, arguments: Sequence[str]) -> int:
 
 def verify(config: VerifyConfig) -> int:
     """Check the claims, print the verdicts, write the JSON; return the exit status."""
-    config.kernel.check_own(VerifyConfig().kernel)
+    usual = VerifyConfig()
+    config.data.check_own(usual.data)
+    config.kernel.check_own(usual.kernel)
     import jax
 
     from ntk_air.lab.verification.command import check

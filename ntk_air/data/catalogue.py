@@ -9,8 +9,17 @@ from ntk_air._base.checks import check_choice, check_kind, check_whole_number
 from ntk_air.data import synthetic
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.options import check_option
-from ntk_air.data.readers import cifar, embedded, idx, image_folder, own_files, text
-from ntk_air.data.splits import RawSet, Sample, assemble
+from ntk_air.data.raw import RawSet, Sample
+from ntk_air.data.readers import (
+    cifar,
+    embedded,
+    hugging_face,
+    idx,
+    image_folder,
+    own_files,
+    text,
+)
+from ntk_air.data.splits import assemble
 
 _READERS: dict[str, Callable[..., RawSet]] = {
     "digits": embedded.digits,
@@ -25,6 +34,8 @@ _READERS: dict[str, Callable[..., RawSet]] = {
     "sms_spam": text.sms_spam,
     "npz": own_files.npz,
     "csv": own_files.csv_table,
+    "table": own_files.table_file,
+    "hf": hugging_face.hugging_face,
     "images": image_folder.image_folder,
 }
 _GENERATORS: dict[str, Callable[..., Dataset]] = {
@@ -58,7 +69,8 @@ def load_dataset(
         name: name in the catalogue: ``digits``, ``mnist5k``, ``breast_cancer``, ``wine`` (with
             installed packages), ``clusters``, ``circle``, ``sphere`` (generated), ``mnist``,
             ``fashion_mnist``, ``kmnist``, ``cifar10``, ``cifar10n``, ``sms_spam`` (from files),
-            ``npz``, ``csv``, ``images`` (your own).
+            ``npz``, ``csv``, ``table``,
+            ``images`` (your own), ``hf`` (of Hugging Face).
         data_dir: folder of files, for the sets that are read from one; ``None`` looks into the
             folder named by ``NTK_AIR_DATA``, then the usual places.
         n_train: number of training examples; ``None`` is all, or the generator's default.
@@ -94,7 +106,7 @@ def load_dataset(
     sample = Sample(n_train, n_test, seed)
     if name in _GENERATORS:
         return _GENERATORS[name](sample, **options)
-    return assemble(name, _READERS[name](**options), sample)
+    return assemble(name, _READERS[name](**options), sample, Dataset)
 
 
 def _checked_options(

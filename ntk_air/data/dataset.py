@@ -12,6 +12,7 @@ from ntk_air._base.checks import check_whole_number
 from ntk_air._base.typing import Targets, TestTargets
 from ntk_air.data.class_labels import ClassLabels, checked_labels, frozen_indices
 from ntk_air.data.draws import choose
+from ntk_air.data.given import GivenData
 from ntk_air.data.inputs import (
     CheckedInputs,
     Rows,
@@ -25,7 +26,7 @@ from ntk_air.data.labels import encode_labels, encode_probabilities, n_outputs
 from ntk_air.data.noise import LabelNoise, average_by_class, check_probabilities
 
 
-class Dataset(eqx.Module):
+class Dataset(GivenData):
     """Inputs with clean and noisy labels, and a clean held-out part, as frozen host arrays.
 
     Args:

@@ -22,6 +22,7 @@ _ACCEPTED: dict[type, tuple[tuple[type, ...], str]] = {
     str: ((str,), "text"),
     os.PathLike: ((os.PathLike,), "a path"),
     type(None): ((type(None),), "None"),
+    tuple: ((tuple,), "a tuple of texts"),
 }
 
 
@@ -85,6 +86,8 @@ def _value(name: str, text: str, declared: Any) -> Any:
         if not _NUMBER.fullmatch(text):
             raise ValueError(f"{name} must be a number; got {text!r}")
         return float(text)
+    if get_origin(declared) is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
     return text
 
 

@@ -1,98 +1,31 @@
 """From what a file holds to a ``Dataset``: held-out split, sizes, scaling."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int, Shaped
 
-from ntk_air._base.arrays import exact_float64
 from ntk_air.data.class_labels import ClassLabels
-from ntk_air.data.dataset import Dataset
 from ntk_air.data.draws import choose
 from ntk_air.data.inputs import Rows
-from ntk_air.data.noise import LabelNoise
+from ntk_air.data.raw import RawSet, Sample
 from ntk_air.data.readers.files import naming
 
-Scaling = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""``scaling(part, training_part)``: new float64 inputs, told by the training part alone."""
 
-_ROUNDING = 8 * float(np.finfo(np.float64).eps)
-
-
-def as_given(part: np.ndarray, training_part: np.ndarray) -> np.ndarray:
-    """The same numbers as float64; raises ``ValueError`` where that would round them."""
-    converted = exact_float64("inputs", part)
-    return converted.copy() if converted is part else converted
+@runtime_checkable
+class _AtRows(Protocol):
+    def at_rows(self, rows: Rows) -> Self: ...
 
 
-def pixels(maximum: float) -> Scaling:
-    """Divide by the largest possible pixel: values in [0, 1]."""
-    return lambda part, training_part: part / maximum
+Assembled = TypeVar("Assembled", bound=_AtRows)
 
 
-def standardised(
-    part: np.ndarray, training_part: np.ndarray, *, columns: Sequence[str] | None = None
-) -> np.ndarray:
-    """Mean 0 and standard deviation 1 of each training column.
-
-    Raises ``ValueError`` for a column, named by ``columns`` or its number, that is constant in the
-    training part up to rounding: it has no deviation to be scaled by.
-    """
-    # By powers of two, which change no digit: squares of large or small numbers are none.
-    exponents = np.frexp(np.abs(training_part).max(axis=0))[1]
-    scaled = np.ldexp(training_part, -exponents)
-    mean, deviation = scaled.mean(axis=0), scaled.std(axis=0)
-    constant = np.flatnonzero(deviation <= _ROUNDING)
-    if len(constant):
-        first = constant[0]
-        name = first if columns is None else repr(columns[first])
-        raise ValueError(
-            f"column {name} must vary over the {len(training_part)} training rows to be "
-            f"standardised; got {training_part[0, first]} in each: leave it out"
-        )
-    return (np.ldexp(part, -exponents) - mean) / deviation
-
-
-@dataclass(frozen=True)
-class Sample:
-    """How many examples a data set has, and which.
-
-    Attributes:
-        n_train: number of training examples; ``None`` is all, or a generator's default.
-        n_test: number of held-out examples; ``None`` is the official test part, or a fifth where
-            there is none, or a generator's default.
-        seed: seed of the choice among examples, or of the points that are generated, at least 0.
-    """
-
-    n_train: int | None = None
-    n_test: int | None = None
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class RawSet:
-    """What a reader found: unscaled inputs and labels, with or without an official test part.
-
-    Inputs are numbers, or anything that ``scaling`` makes numbers of, such as texts.
-    """
-
-    inputs: Shaped[np.ndarray, "n_train *features"]
-    labels: Int[np.ndarray, " n_train"]
-    class_names: tuple[str, ...]
-    source: str
-    test_inputs: Shaped[np.ndarray, "n_test *features"] | None = None
-    test_labels: Int[np.ndarray, " n_test"] | None = None
-    noisy_labels: Int[np.ndarray, " n_train"] | None = None
-    label_noise: LabelNoise | None = None
-    scaling: Scaling = as_given
-
-
-def assemble(name: str, raw: RawSet, sample: Sample) -> Dataset:
+def assemble(name: str, raw: RawSet, sample: Sample, make: Callable[..., Assembled]) -> Assembled:
     """Choose the training and held-out examples, stratified by clean label, and scale them.
 
     Without an official test part, a fifth of the examples is held out, or what ``n_train``
-    leaves, or ``n_test``. Only the chosen examples are converted to float64.
+    leaves, or ``n_test``. Only the chosen examples are converted to float64. ``make`` is
+    ``Dataset``, which stands on this module.
 
     Raises ``ValueError`` where more examples are asked for than there are, ``DataFileError`` for
     inputs and labels that are no data set.
@@ -117,11 +50,11 @@ def assemble(name: str, raw: RawSet, sample: Sample) -> Dataset:
         class_names=raw.class_names,
     )
     with naming(raw.source):
-        dataset = Dataset(
+        dataset = make(
             _handed_over(raw.scaling(training_part, training_part)),
             labels,
             test=(_handed_over(raw.scaling(test_inputs, training_part)), test_labels),
-            name=name,
+            name=raw.name or name,
             source=raw.source,
         )
     return dataset.at_rows(Rows(train, test_rows, n_all))

@@ -9,7 +9,7 @@ from ntk_air._base.checks import check_at_least, check_choice, check_whole_numbe
 from ntk_air.data.class_labels import ClassLabels
 from ntk_air.data.dataset import Dataset
 from ntk_air.data.draws import generator, normal_numbers
-from ntk_air.data.splits import Sample
+from ntk_air.data.raw import Sample
 
 DEFAULT = Sample()
 

@@ -24,14 +24,40 @@ OperatorKind: TypeAlias = Literal["dense", "tiled", "matrix-free", "sharded"]
 
 OPERATORS: tuple[OperatorKind, ...] = get_args(OperatorKind)
 
+_FILES = ("csv", "table", "npz", "images")
+"""Data sets of one's own, each read from what the option of its name says."""
+
+_FLAGS = ("label_column", "noisy_label_column", "leave_out", "one_hot", "standardise")
+"""Options of data sets that are options of commands too."""
+
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
     """The data set."""
 
     dataset: str = "digits"
-    """Name in the catalogue: digits, mnist5k, breast_cancer, wine, clusters, circle, sphere, mnist,
-    fashion_mnist, cifar10, cifar10n, sms_spam, npz, csv, …"""
+    """Name in the catalogue (ntk-air datasets lists them): digits, mnist5k, breast_cancer, wine,
+    clusters, circle, sphere, mnist, fashion_mnist, cifar10, …; or hf:NAME of a Hugging Face set."""
+    csv: Path | None = None
+    """A table of your own in place of --dataset: .csv with a header, or .csv.gz."""
+    table: Path | None = None
+    """A table of your own in place of --dataset: .parquet, .feather, .arrow or .ndjson."""
+    npz: Path | None = None
+    """Arrays of your own in place of --dataset: inputs (n, ...) and labels (n,)."""
+    images: Path | None = None
+    """Images of your own in place of --dataset: a folder with a subfolder for each class."""
+    label_column: str | None = None
+    """Column of labels of a table (label by default)."""
+    noisy_label_column: str | None = None
+    """Column of noisy labels of a table, if there is one."""
+    leave_out: tuple[str, ...] = ()
+    """Columns of a table that are no inputs, such as identifiers."""
+    one_hot: tuple[str, ...] = ()
+    """Columns of categories of a table, each of which becomes an input, 0 or 1."""
+    standardise: bool = False
+    """Scale each column of numbers of a table by the training part's mean and deviation."""
+    resize: int | None = None
+    """Height and width that images are resized to, such as 16."""
     data_dir: Path | None = None
     """Folder to look for data sets in, for those that are looked for; else NTK_AIR_DATA and the
     usual places."""
@@ -40,36 +66,97 @@ class DataConfig:
     n_test: int | None = None
     """Held-out inputs; all that the data set has by default."""
     dataset_option: tuple[str, ...] = ()
-    """Further options of the data set as NAME=VALUE, such as annotation=worse_label; whether
-    something is done, as standardise=yes or standardise=no."""
+    """Further options of the data set as NAME=VALUE, such as annotation=worse_label (ntk-air
+    datasets NAME lists them); whether something is done, as standardise=yes or standardise=no."""
+
+    def __post_init__(self):
+        if len(given := [name for name in _FILES if getattr(self, name) is not None]) > 1:
+            raise ValueError(f"{given[1]} must be left out beside {given[0]}; got both")
+        if self.resize is not None:
+            check_whole_number("resize", self.resize, minimum=1)
+
+    @property
+    def source(self) -> tuple[str, str | None]:
+        """The name in the catalogue, and what it is read from where an option says so."""
+        for name in _FILES:
+            if (path := getattr(self, name)) is not None:
+                return name, str(path)
+        kind, colon, name = self.dataset.partition(":")
+        return (kind, name) if colon and kind == "hf" else (self.dataset, None)
+
+    def check_own(self, usual: "DataConfig") -> None:
+        """Refuse the name of a data set beside a file of the user's own.
+
+        Args:
+            usual: what an entry point has where nothing is asked for.
+        """
+        name = self.source[0]
+        if name in _FILES and self.dataset not in (usual.dataset, name):
+            raise ValueError(f"dataset must be left out beside {name}; got {self.dataset!r}")
+
+    def options(self) -> dict[str, Any]:
+        """The options of the data set, whichever way they were given.
+
+        Raises:
+            ValueError: an option that the data set does not have, one that is given twice, a value
+                of another type.
+        """
+        from ntk_air.data.catalogue import option_types
+        from ntk_air.data.options import options_from_text
+
+        (name, path), types = self.source, option_types(self.source[0])
+        options = options_from_text("dataset_option", self.dataset_option, types)
+        flags = {flag: getattr(self, flag) for flag in _FLAGS if getattr(self, flag)}
+        flags |= {} if path is None else {"path": path}
+        if self.resize is not None and "image_size" in types:
+            flags["image_size"] = self.resize
+        for flag, value in flags.items():
+            if flag not in types:
+                raise ValueError(
+                    f"{flag} must be left out for the data set {name!r}, which has the options "
+                    f"{list(types)}; got {value!r}"
+                )
+            if flag in options:
+                raise ValueError(f"{flag} must be given once; got it as dataset_option too")
+        return options | flags
 
     def load(self, *, seed: int) -> "Dataset":
         """Load the data set; ``seed`` chooses the subset, or draws a synthetic set."""
-        from ntk_air.data.catalogue import is_looked_for, load_dataset, option_types
-        from ntk_air.data.options import options_from_text
+        from ntk_air.data.catalogue import is_looked_for, load_dataset
 
-        options = options_from_text(
-            "dataset_option", self.dataset_option, option_types(self.dataset)
-        )
-        return load_dataset(
-            self.dataset,
-            data_dir=self.data_dir if is_looked_for(self.dataset) else None,
+        name, options = self.source[0], self.options()
+        dataset = load_dataset(
+            name,
+            data_dir=self.data_dir if is_looked_for(name) else None,
             n_train=self.n_train,
             n_test=self.n_test,
             seed=seed,
             **options,
         )
+        if self.resize is None or "image_size" in options:
+            return dataset
+        return dataset.resized(self.resize, self.resize)
 
     def run_name(self) -> str:
         """The data set with its options and sizes, for a folder's name."""
+        name, path = self.source
+        options = [text for text in self.dataset_option if not text.startswith("path=")]
+        named = [name, *options] if path is None else [Path(path).name.split(".")[0] or name]
         sizes = [f"n{self.n_train}"] if self.n_train else []
-        return "-".join([self.dataset, *self.dataset_option, *sizes]).replace("/", "_")
+        side = [f"{self.resize}x{self.resize}"] if self.resize else []
+        return "-".join([*named, *side, *sizes]).replace("/", "_")
 
     def identity(self) -> dict[str, Any]:
         """What makes two configurations the same; where the files lie does not."""
-        fields = dataclasses.asdict(self)
-        del fields["data_dir"]
-        return fields
+        texts = [text for text in self.dataset_option if not text.startswith("path=")]
+        texts += [f"{flag}={getattr(self, flag)}" for flag in _FLAGS if getattr(self, flag)]
+        own = {} if self.resize is None else {"resize": self.resize}
+        return own | {
+            "dataset": self.source[0],
+            "n_train": self.n_train,
+            "n_test": self.n_test,
+            "dataset_option": tuple(texts),
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,6 +258,12 @@ class ExperimentConfig:
     def load(self) -> "Dataset":
         """The data set as the kernel takes it, with clean labels unless it has noisy ones."""
         return self.kernel.prepare(self.data.load(seed=self.run.seed))
+
+    def check_own(self) -> None:
+        """Refuse what is given beside data, a kernel or a model of one's own and says another."""
+        usual = type(self)()
+        self.data.check_own(usual.data)
+        self.kernel.check_own(usual.kernel)
 
     def identity(self) -> dict[str, Any]:
         """What makes two configurations the same."""

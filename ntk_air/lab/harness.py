@@ -81,7 +81,7 @@ class Experiment(Generic[Config]):
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes,),
         )
-        config.kernel.check_own(self.config().kernel)
+        config.check_own()
         return config
 
     def run(self, config: Config, *, command: Sequence[str]) -> None:

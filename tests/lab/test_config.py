@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ntk_air.kernels.empirical import EmpiricalNTK
 from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
@@ -188,3 +189,80 @@ def test_what_makes_two_runs_the_same():
     assert all(config.identity() != base.identity() for config in others)
     assert "data_dir" not in base.identity()["data"]
     assert {field.name for field in dataclasses.fields(base)} == set(base.identity())
+
+
+@pytest.fixture
+def own_files(tmp_path, monkeypatch):
+    """A table, arrays and a folder of images, in the folder where the command runs."""
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"p{i},{i}.5,{'ab'[i % 3 == 0]},{['no', 'yes'][i % 2]}\n" for i in range(20))
+    Path("mine.csv").write_text("id,x,kind,y\n" + rows)
+    np.savez("arrays.npz", inputs=np.arange(40.0).reshape(20, 2), labels=np.arange(20) % 2)
+    for i in range(20):
+        Path(f"pictures/{'ab'[i % 2]}").mkdir(parents=True, exist_ok=True)
+        picture = np.full((9, 9 + i % 2), 10 * i, np.uint8)
+        Image.fromarray(picture).save(f"pictures/{'ab'[i % 2]}/{i}.png")
+
+
+TABLE = {"label_column": "y", "leave_out": ("id",), "one_hot": ("kind",)}
+
+
+@pytest.mark.usefixtures("own_files")
+def test_options_are_a_shorter_way_to_say_what_options_of_data_sets_say():
+    short = DataConfig(csv=Path("mine.csv"), standardise=True, **TABLE)
+    long = ("path=mine.csv", "label_column=y", "leave_out=id", "one_hot=kind", "standardise=yes")
+    by_name = DataConfig("csv", dataset_option=long)
+    dataset = short.load(seed=0)
+    assert dataset.content_hash == by_name.load(seed=0).content_hash
+    assert (dataset.name, dataset.inputs.shape, short.run_name()) == ("mine", (16, 3), "mine")
+    assert DataConfig("hf:nowhere/none", label_column="y").options() == {
+        "label_column": "y",
+        "path": "nowhere/none",
+    }
+    assert DataConfig(npz=Path("arrays.npz"), n_test=5).load(seed=0).n_test == 5
+    assert "path=mine.csv" not in by_name.identity()["dataset_option"]
+    moved = dataclasses.replace(short, csv=Path("elsewhere/other.csv"))
+    assert moved.identity() == short.identity() != dataclasses.replace(short, leave_out=())
+
+
+@pytest.mark.usefixtures("own_files")
+def test_images_of_any_set_are_resized():
+    config = DataConfig(images=Path("pictures"), resize=4, n_test=4)
+    dataset = config.load(seed=0)
+    assert (dataset.inputs.shape, config.run_name()) == ((16, 4, 4, 1), "pictures-4x4")
+    assert DataConfig(n_train=12, n_test=3, resize=4).load(seed=0).inputs.shape == (12, 4, 4, 1)
+    assert DataConfig(resize=4).identity() != DataConfig().identity()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DataConfig(csv=Path("a"), npz=Path("b")), "npz must be left out beside csv"),
+        (lambda: DataConfig(resize=0), "resize must be a whole number, at least 1; got 0"),
+        (
+            lambda: DataConfig(label_column="y").load(seed=0),
+            "label_column must be left out for the data set 'digits', which has the options",
+        ),
+        (
+            lambda: DataConfig(csv=Path("a"), **TABLE, dataset_option=("one_hot=x",)).load(seed=0),
+            "one_hot must be given once; got it as dataset_option too",
+        ),
+        (
+            lambda: DataConfig("wine", csv=Path("mine.csv")).check_own(DataConfig()),
+            "dataset must be left out beside csv; got 'wine'",
+        ),
+        (
+            lambda: DataConfig(csv=Path("mine.csv"), label_column="z").load(seed=0),
+            r"mine\.csv has no column 'z'; its columns are",
+        ),
+        (
+            lambda: DataConfig(csv=Path("mine.csv"), label_column="y").load(seed=0),
+            "row 2, column 'id' must hold a number; got 'p0': one_hot makes .*, leave_out leaves",
+        ),
+        (lambda: DataConfig("wine", resize=4).load(seed=0), "inputs must be images"),
+    ],
+)
+@pytest.mark.usefixtures("own_files")
+def test_bad_options_of_data_of_one_s_own_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

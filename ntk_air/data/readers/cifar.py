@@ -14,6 +14,7 @@ from jaxtyping import Int, UInt8
 
 from ntk_air._base.checks import check_choice
 from ntk_air.data.noise import HumanNoise
+from ntk_air.data.raw import RawSet, pixels
 from ntk_air.data.readers.cifar_human import ANNOTATIONS, find_annotations
 from ntk_air.data.readers.files import (
     ChecksumError,
@@ -24,7 +25,6 @@ from ntk_air.data.readers.files import (
     short,
 )
 from ntk_air.data.readers.pickles import load_arrays
-from ntk_air.data.splits import RawSet, pixels
 
 CIFAR10_NAMES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",

@@ -13,7 +13,7 @@ from ntk_air.data.readers.files import DataFileError
 Place = Callable[[str, int], str]
 """``place(key, index)``: where a label is, as errors name it."""
 
-_ABSENT = {
+ABSENT = {
     "", "?", "nan", "-nan", "+nan", "na", "n/a", "#n/a", "#na", "<na>", "nat", "null", "none",
 }  # fmt: skip
 _TRUTH = {"false": "0", "true": "1"}
@@ -42,7 +42,7 @@ def class_indices(
         for index, text in enumerate(texts):
             if text in known:
                 continue
-            if text.strip().lower() in _ABSENT:
+            if text.strip().lower() in ABSENT:
                 raise DataFileError(f"{place(key, index)} must hold a label; got {text!r}")
             other = written.setdefault(_meaning(text), text)
             if other != text:

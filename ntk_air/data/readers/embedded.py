@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ntk_air.data.splits import RawSet, pixels, standardised
+from ntk_air.data.raw import RawSet, pixels, standardised
 
 DIGIT_NAMES = tuple(str(digit) for digit in range(10))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from ntk_air.data.raw import RawSet, pixels
 from ntk_air.data.readers.embedded import DIGIT_NAMES
 from ntk_air.data.readers.files import (
     ChecksumError,
@@ -21,7 +22,6 @@ from ntk_air.data.readers.files import (
     short,
 )
 from ntk_air.data.readers.own_files import read_npz
-from ntk_air.data.splits import RawSet, pixels
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """A user's own data: one .npz or one .csv file."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,12 @@ from ntk_air._base.arrays import real_array
 from ntk_air._base.checks import check_finite
 from ntk_air.data.class_labels import warn_of_unseen
 from ntk_air.data.noise import HumanNoise
+from ntk_air.data.raw import RawSet, Scaling, as_given, pixels
 from ntk_air.data.readers.class_values import class_indices
+from ntk_air.data.readers.columns import ColumnRoles, raw_set
 from ntk_air.data.readers.files import DataFileError, naming, short
-from ntk_air.data.readers.tables import check_header, read_table
-from ntk_air.data.splits import RawSet, Scaling, as_given, pixels, standardised
+from ntk_air.data.readers.frames import read_frame
+from ntk_air.data.readers.tables import read_table
 
 _KERAS_NAMES = {
     "x_train": "inputs",
@@ -40,12 +42,22 @@ def npz(path: str | os.PathLike[str]) -> RawSet:
         DataFileError: no such file format, a missing array, one of another name or of two names,
             parts of different types, inputs that are no finite numbers, labels of no class.
     """
-    return read_npz(Path(path))
+    return dataclasses.replace(read_npz(Path(path)), name=Path(path).name.split(".")[0])
 
 
 def read_npz(path: Path, class_names: tuple[str, ...] | None = None) -> RawSet:
     """Read an .npz file as ``npz`` does; ``class_names`` stands in where the file has none."""
-    arrays = _load_npz(path)
+    return raw_arrays(str(path), _load_npz(path), class_names, source=short(path))
+
+
+def raw_arrays(
+    path: str,
+    arrays: dict[str, np.ndarray],
+    class_names: tuple[str, ...] | None = None,
+    *,
+    source: str,
+) -> RawSet:
+    """Arrays by the names that ``npz`` has for them; ``path`` is what errors call them all."""
     for needed in ("inputs", "labels"):
         if needed not in arrays:
             raise DataFileError(f"{path} must hold an array {needed!r}; got {sorted(arrays)}")
@@ -70,18 +82,21 @@ def read_npz(path: Path, class_names: tuple[str, ...] | None = None) -> RawSet:
             key: _indices(path, key, array, class_names=class_names) for key, array in given.items()
         }
     scaling = pixels(255.0) if inputs["inputs"].dtype == np.uint8 else as_given
-    return _raw_set(path, inputs, labels, class_names=class_names, scaling=scaling)
+    return _raw_set(path, source, inputs, labels, class_names=class_names, scaling=scaling)
 
 
 def csv_table(
     path: str | os.PathLike[str],
+    *,
     label_column: str = "label",
     noisy_label_column: str | None = None,
     standardise: bool = False,
+    leave_out: tuple[str, ...] = (),
+    one_hot: tuple[str, ...] = (),
 ) -> RawSet:
     """A table of your own from one .csv file with a header (option ``path``).
 
-    Every column but the label columns is an input and must hold numbers. Labels are any text; its
+    Every column but the named ones is an input and must hold numbers. Labels are any text; its
     sorted values are the classes (sorted as numbers where all are whole numbers). Spaces and tabs
     around a cell do not count.
 
@@ -90,38 +105,54 @@ def csv_table(
         label_column: name of the column of clean labels.
         noisy_label_column: name of the column of noisy labels, if there is one.
         standardise: whether each input column is scaled by the training part's mean and deviation.
+        leave_out: names of columns that are no inputs, such as identifiers.
+        one_hot: names of columns of categories, each of which becomes an input, 0 or 1.
 
     Raises:
         DataFileError: a missing column, one without a name or of a name used before, a row of
             another length, quotes that are not closed, an input that is no finite number, a label
             that is absent (empty, or text such as ``nan``), a class written in two ways.
+        ValueError: a column that is to be two things.
     """
-    table = read_table(Path(path))
-    label_columns = {"labels": label_column}
-    if noisy_label_column is not None:
-        label_columns["noisy_labels"] = noisy_label_column
-    if noisy_label_column == label_column:
-        raise ValueError(f"noisy_label_column must not be label_column; got {label_column!r} twice")
-    texts = {key: table.texts(column) for key, column in label_columns.items()}
-    check_header(table, list(label_columns.values()))
-    labels, class_names = class_indices(
-        texts, lambda key, row: table.place(label_columns[key], row)
-    )
-    warn_of_unseen(class_names, labels["labels"])
-    columns = [column for column in table.header if column not in label_columns.values()]
-    if not columns:
-        raise DataFileError(f"{path} must have columns of inputs; got {table.header} alone")
-    return _raw_set(
-        Path(path),
-        {"inputs": table.numbers(columns)},
-        labels,
-        class_names=class_names,
-        scaling=partial(standardised, columns=columns) if standardise else as_given,
-    )
+    roles = ColumnRoles(label_column, noisy_label_column, leave_out, one_hot, standardise)
+    return raw_set(read_table(Path(path)), roles)
+
+
+def table_file(
+    path: str | os.PathLike[str],
+    *,
+    label_column: str = "label",
+    noisy_label_column: str | None = None,
+    standardise: bool = False,
+    leave_out: tuple[str, ...] = (),
+    one_hot: tuple[str, ...] = (),
+) -> RawSet:
+    """A table of your own from one .parquet, .feather, .arrow or .ndjson file (option ``path``).
+
+    Read by polars or pandas, whichever is installed. Labels are whole numbers, truth values, texts
+    or categories.
+
+    Args:
+        path: file.
+        label_column: name of the column of clean labels.
+        noisy_label_column: name of the column of noisy labels, if there is one.
+        standardise: whether each input column is scaled by the training part's mean and deviation.
+        leave_out: names of columns that are no inputs, such as identifiers.
+        one_hot: names of columns of categories, each of which becomes an input, 0 or 1.
+
+    Raises:
+        ModuleNotFoundError: neither polars nor pandas is installed.
+        DataFileError: a file that is no table, a missing column, an absent value, a column that
+            holds no numbers, labels that are no classes.
+        ValueError: a column that is to be two things.
+    """
+    roles = ColumnRoles(label_column, noisy_label_column, leave_out, one_hot, standardise)
+    return raw_set(read_frame(Path(path)), roles)
 
 
 def _raw_set(
-    path: Path,
+    path: str,
+    source: str,
     inputs: Mapping[str, np.ndarray],
     labels: Mapping[str, np.ndarray],
     *,
@@ -146,7 +177,7 @@ def _raw_set(
         inputs=inputs["inputs"],
         labels=labels["labels"],
         class_names=class_names,
-        source=short(path),
+        source=source,
         test_inputs=inputs.get("test_inputs"),
         test_labels=labels.get("test_labels"),
         noisy_labels=labels.get("noisy_labels"),
@@ -176,7 +207,7 @@ def _load_npz(path: Path) -> dict[str, np.ndarray]:
         raise DataFileError(f"{path} is no readable .npz file of plain arrays: {error}") from error
 
 
-def _inputs(path: Path, key: str, array: np.ndarray) -> np.ndarray:
+def _inputs(path: str, key: str, array: np.ndarray) -> np.ndarray:
     """Finite real numbers of at least one axis; grey images with a channel."""
     with naming(path):
         if array.ndim == 0:
@@ -187,11 +218,11 @@ def _inputs(path: Path, key: str, array: np.ndarray) -> np.ndarray:
     return array[..., None] if array.dtype == np.uint8 and array.ndim == 3 else array
 
 
-def _texts(path: Path, key: str, array: np.ndarray) -> list[str]:
+def _texts(path: str, key: str, array: np.ndarray) -> list[str]:
     """Integers or strings as text."""
-    if array.ndim != 1 or array.dtype.kind not in "iuUS":
+    if array.ndim != 1 or array.dtype.kind not in "biuUS":
         raise DataFileError(
-            f"{path}: {key} must be a vector of integers or strings; "
+            f"{path}: {key} must be a vector of integers, truth values or strings; "
             f"got shape {array.shape} and type {array.dtype}"
         )
     if array.dtype.kind != "S":
@@ -202,7 +233,7 @@ def _texts(path: Path, key: str, array: np.ndarray) -> list[str]:
         raise DataFileError(f"{path}: {key} is not text in UTF-8: {error}") from error
 
 
-def _check_one_type(path: Path, labels: Mapping[str, np.ndarray]) -> None:
+def _check_one_type(path: str, labels: Mapping[str, np.ndarray]) -> None:
     """Require all labels to be numbers or all to be text: 1 and "1" may be two classes or one."""
     types = {key: str(array.dtype) for key, array in labels.items()}
     if len({array.dtype.kind in "iu" for array in labels.values()}) > 1:
@@ -211,9 +242,7 @@ def _check_one_type(path: Path, labels: Mapping[str, np.ndarray]) -> None:
         )
 
 
-def _indices(
-    path: Path, key: str, array: np.ndarray, *, class_names: tuple[str, ...]
-) -> np.ndarray:
+def _indices(path: str, key: str, array: np.ndarray, *, class_names: tuple[str, ...]) -> np.ndarray:
     """Labels that are indices into the named classes already."""
     last = len(class_names) - 1
     if array.ndim != 1 or array.dtype.kind not in "iu":

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from ntk_air.data.readers.class_values import ABSENT
 from ntk_air.data.readers.files import DataFileError, opened, read_bounded
 
 _MAX_BYTES = 2**31
@@ -35,6 +36,21 @@ class Table:
     header: list[str]
     rows: list[list[str]]
 
+    @property
+    def source(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    @property
+    def name(self) -> str:
+        """The file's name, without what is behind a dot."""
+        return self.path.name.split(".")[0]
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.rows)
+
     def place(self, column: str, row: int) -> str:
         """Where a cell is, as errors name it: rows are counted with the header, from 1."""
         return f"{self.path}: row {row + 2}, column {column!r}"
@@ -47,6 +63,10 @@ class Table:
             )
         index = self.header.index(column)
         return [row[index] for row in self.rows]
+
+    def shown(self, column: str) -> list[str]:
+        """A column's cells for a reader."""
+        return self.texts(column)
 
     def numbers(self, columns: Sequence[str]) -> Float[np.ndarray, "n d"]:
         """Columns of numbers, each the float64 nearest to what is written.
@@ -61,6 +81,20 @@ class Table:
         for number, place in np.argwhere(~(np.abs(table) < 2**53)).tolist():
             _check_number(self.rows[number][indices[place]], self.place(columns[place], number))
         return table
+
+    def check_header(self, label_columns: Sequence[str]) -> None:
+        """Refuse a first row of data in the place of the header.
+
+        Where labels and inputs are all named by numbers, these must count the columns from 0 or 1.
+        """
+        if not all(_NUMBER.fullmatch(name) for name in self.header):
+            return
+        count = range(len(self.header) + 1)
+        if [float(name) for name in self.header] not in (list(count[:-1]), list(count[1:])):
+            raise DataFileError(
+                f"{self.path} must have a header of names; got the numbers {self.header}, with "
+                f"{list(label_columns)} among them: write a header above the first row of data"
+            )
 
     def _row(self, texts: list[str], columns: Sequence[str], number: int) -> list[float]:
         """A row of numbers, looked at cell by cell only where it may hold anything else."""
@@ -151,7 +185,7 @@ def _check_number(text: str, place: str) -> None:
     """Require a finite decimal number that float64 holds: a whole one exactly."""
     shown = repr(text if len(text) <= 40 else f"{text[:40]}…")
     if not _NUMBER.fullmatch(text):
-        raise DataFileError(f"{place} must hold a number; got {shown}")
+        raise DataFileError(f"{place} must hold a number; got {shown}: {_remedy(text)}")
     value = float(text)
     vanished = value == 0 and re.search("[1-9]", re.split("[eE]", text)[0])
     rounded = _WHOLE.fullmatch(text) and len(text) > 15 and Decimal(text) != Decimal(value)
@@ -159,16 +193,8 @@ def _check_number(text: str, place: str) -> None:
         raise DataFileError(f"{place} must hold a number that float64 holds; got {shown}")
 
 
-def check_header(table: Table, label_columns: Sequence[str]) -> None:
-    """Refuse a first row of data in the place of the header.
-
-    Where labels and inputs are all named by numbers, these must count the columns from 0 or 1.
-    """
-    if not all(_NUMBER.fullmatch(name) for name in table.header):
-        return
-    count = range(len(table.header) + 1)
-    if [float(name) for name in table.header] not in (list(count[:-1]), list(count[1:])):
-        raise DataFileError(
-            f"{table.path} must have a header of names; got the numbers {table.header}, with "
-            f"{list(label_columns)} among them: write a header above the first row of data"
-        )
+def _remedy(text: str) -> str:
+    """What to do about a cell that is no number."""
+    if text.strip().lower() in ABSENT:
+        return "fill the cell, drop its row, or leave the column out (leave_out)"
+    return "one_hot makes an input of each category, leave_out leaves the column out"

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from ntk_air._base.checks import check_choice, check_whole_number
+from ntk_air.data.raw import RawSet, Scaling
 from ntk_air.data.readers.files import (
     DataFileError,
     find,
@@ -18,7 +19,6 @@ from ntk_air.data.readers.files import (
     search_roots,
     short,
 )
-from ntk_air.data.splits import RawSet, Scaling
 
 Tokens = Literal["words", "characters"]
 

@@ -19,12 +19,14 @@ class LabelsConfig:
     """
 
     file: Annotated[Path, tyro.conf.Positional]
-    """A table (.csv with a header, also .csv.gz), an .npz with inputs and labels, or a folder with
-    a subfolder of images for each class."""
+    """A table (.csv with a header, .csv.gz, .parquet, .feather, …), an .npz with inputs and labels,
+    or a folder with a subfolder of images for each class."""
     label_column: str = "label"
     """Column of the given labels (tables only)."""
     leave_out: tuple[str, ...] = ()
     """Columns that are no inputs, such as identifiers (tables only)."""
+    one_hot: tuple[str, ...] = ()
+    """Columns of categories, each of which becomes an input, 0 or 1 (tables only)."""
     text_column: str | None = None
     """Column of texts, which alone are the inputs then, as weighted counts of words (tables
     only)."""

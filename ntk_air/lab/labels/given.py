@@ -1,23 +1,21 @@
 """What a user gave: inputs with labels that nobody has checked, and what a reader sees of a row."""
 
 import dataclasses
-from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from ntk_air.data.class_labels import ClassLabels
 from ntk_air.data.dataset import Dataset
-from ntk_air.data.readers.class_values import class_indices
-from ntk_air.data.readers.files import DataFileError, naming, short
+from ntk_air.data.raw import RawSet
+from ntk_air.data.readers.columns import ColumnRoles, Columns, raw_set
+from ntk_air.data.readers.files import DataFileError, naming
+from ntk_air.data.readers.frames import TABLE_SUFFIXES, read_frame
 from ntk_air.data.readers.image_folder import image_files, image_folder
 from ntk_air.data.readers.own_files import npz
-from ntk_air.data.readers.tables import Table, check_header, read_table
-from ntk_air.data.readers.text import counts_of_tokens
-from ntk_air.data.splits import RawSet, as_given, standardised
+from ntk_air.data.readers.tables import read_table
 from ntk_air.lab.labels.config import LabelsConfig
 
-_TABLES = (".csv", ".csv.gz")
+_TEXT_TABLES = (".csv", ".csv.gz")
+_TABLES = (*_TEXT_TABLES, *TABLE_SUFFIXES)
 _SHOWN_CELLS = 12
 
 
@@ -67,6 +65,7 @@ def _check_options(config: LabelsConfig, kind: str) -> None:
     for name, belongs in (
         ("label_column", "table"),
         ("leave_out", "table"),
+        ("one_hot", "table"),
         ("text_column", "table"),
         ("image_size", "folder"),
     ):
@@ -75,41 +74,25 @@ def _check_options(config: LabelsConfig, kind: str) -> None:
                 f"{name} must be left out but for a {belongs}; got {getattr(config, name)!r} for "
                 f"{config.file}"
             )
-    if config.text_column is not None and config.leave_out:
-        raise ValueError("leave_out must be left out beside text_column, which is the only input")
 
 
 def _of_table(config: LabelsConfig) -> Given:
     path = config.file
-    table = read_table(path)
-    named = [config.label_column, *config.leave_out]
-    named += [] if config.text_column is None else [config.text_column]
-    for column in named:
-        table.texts(column)  # refuses a column that is not there
-    check_header(table, [config.label_column])
-    labels, names = class_indices(
-        {"labels": table.texts(config.label_column)},
-        lambda key, row: table.place(config.label_column, row),
+    is_text = path.name.lower().endswith(_TEXT_TABLES)
+    table = read_table(path) if is_text else read_frame(path)
+    roles = ColumnRoles(
+        config.label_column,
+        leave_out=config.leave_out,
+        one_hot=config.one_hot,
+        standardise=config.standardise,
+        text=config.text_column,
     )
+    raw = raw_set(table, roles)
     if config.text_column is not None:
         texts = table.texts(config.text_column)
-        empty = next((row for row, text in enumerate(texts) if not text.strip()), None)
-        if empty is not None:
-            raise DataFileError(f"{table.place(config.text_column, empty)} must hold a text")
-        inputs, scaling = np.array(texts, object), counts_of_tokens()
     else:
-        columns = [name for name in table.header if name not in named]
-        if not columns:
-            raise DataFileError(f"{path} must have columns of inputs; got {table.header} alone")
-        inputs, texts = table.numbers(columns), _cells(table, columns)
-        scaling = partial(standardised, columns=columns) if config.standardise else as_given
-    raw = RawSet(
-        inputs=inputs,
-        labels=labels["labels"],
-        class_names=names,
-        source=short(path),
-        scaling=scaling,
-    )
+        named = (config.label_column, *config.leave_out)
+        texts = _cells(table, [name for name in table.header if name not in named])
     return Given(_dataset(path, raw), tuple(texts), images=False)
 
 
@@ -122,14 +105,11 @@ def _dataset(path: Path, raw: RawSet) -> Dataset:
         return Dataset(scaled, labels, name=path.name, source=raw.source)
 
 
-def _cells(table: Table, columns: list[str]) -> list[str]:
+def _cells(table: Columns, columns: list[str]) -> list[str]:
     shown = columns[:_SHOWN_CELLS]
-    indices = [table.header.index(column) for column in shown]
     rest = ", …" if len(columns) > len(shown) else ""
-    return [
-        ", ".join(f"{column} {row[i]}" for column, i in zip(shown, indices, strict=True)) + rest
-        for row in table.rows
-    ]
+    cells = [[f"{column} {cell}" for cell in table.shown(column)] for column in shown]
+    return [", ".join(row) + rest for row in zip(*cells, strict=True)]
 
 
 def _numbers_shown(dataset: Dataset) -> list[str]:
