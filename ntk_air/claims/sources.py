@@ -138,6 +138,40 @@ PAPERS = (
         "2110.03922",
     ),
     Paper(
+        "Canatar, Abdulkadir and Bordelon, Blake and Pehlevan, Cengiz",
+        2021,
+        "Spectral bias and task-model alignment explain generalization in kernel regression and "
+        "infinitely wide neural networks",
+        "2006.13198",
+    ),
+    Paper(
+        "Basri, Ronen and Jacobs, David and Kasten, Yoni and Kritchman, Shira",
+        2019,
+        "The Convergence Rate of Neural Networks for Learned Functions of Different Frequencies",
+        "1906.00425",
+    ),
+    Paper(
+        "Basri, Ronen and Galun, Meirav and Geifman, Amnon and Jacobs, David and Kasten, Yoni and "
+        "Kritchman, Shira",
+        2020,
+        "Frequency Bias in Neural Networks for Input of Non-Uniform Density",
+        "2003.04560",
+    ),
+    Paper(
+        "Ildiz, M. Emrullah and Gozeten, Halil Alperen and Taga, Ege Onur and Mondelli, Marco and "
+        "Oymak, Samet",
+        2024,
+        "High-dimensional Analysis of Knowledge Distillation: Weak-to-Strong Generalization and "
+        "Scaling Laws",
+        "2410.18837",
+    ),
+    Paper(
+        "Bietti, Alberto and Bach, Francis",
+        2021,
+        "Deep Equals Shallow for ReLU Networks in Kernel Regimes",
+        "2009.14397",
+    ),
+    Paper(
         "Jeong, Hyeonsu and Chung, Hye Won",
         2025,
         "Rethinking Self-Distillation: Label Averaging and Enhanced Soft Label Refinement with "

@@ -1,10 +1,17 @@
 """Eigenlearning: learnability is a budget."""
 
 import numpy as np
+from scipy.optimize import root_scalar
 
 from ntk_air.claims.comparison import Measurement, agreement, array_agreement, claim
-from ntk_air.claims.neighbours.premises import EXACT, Population, population, require_inverse
-from ntk_air.data.draws import generator, normal_numbers
+from ntk_air.claims.neighbours.premises import (
+    EXACT,
+    Population,
+    clean_labels,
+    population,
+    require_inverse,
+)
+from ntk_air.data.draws import generator, normal_numbers, shuffled
 from ntk_air.dynamics.predictions.interpolant import interpolant
 from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.solve import solve
@@ -12,7 +19,11 @@ from ntk_air.dynamics.stepwise.simulate import Stepwise
 from ntk_air.problem import HeldOut, Labels, Problem
 
 SOURCE = "Simon et al. 2023; docs/theory.md, 11-simon"
+CURVE = "Canatar, Bordelon, Pehlevan 2021; Simon et al. 2023; docs/theory.md, 11-simon"
 TIMES = (10.0, 100.0, 300.0)
+SHARES, N_DRAWS, REACH = (0.25, 0.5), 20, 5.0
+RIDGE = 0.01
+"""Of the mean eigenvalue's share: Θ's trace over the number of points."""
 
 
 @claim(
@@ -58,6 +69,63 @@ def sum_at_convergence(problem: Problem, *, stopped: bool = False) -> Measuremen
     return agreement(
         float(len(world.rows)), float(np.sum(basis * np.asarray(learned))), tolerance=EXACT
     )
+
+
+@claim(
+    "11-simon-curve",
+    "Spectrum and label energies tell the test error of n points before any training",
+    source=CURVE,
+    control=("the labels' energies shuffled among the modes", {"mixed": True}),
+)
+def learning_curve(problem: Problem, *, mixed: bool = False) -> Measurement:
+    """Farther of two predictions from the mean of 20 ridge fits, in standard errors, against 5.
+
+    κ solves Σ_i λ_i/(λ_i + κ) + δ/κ = n over the eigenvalues of Θ/M, L_i = λ_i/(λ_i + κ), and the
+    error is E_0 Σ(1 − L_i)²v_i², E_0 = n/(n − ΣL_i²), v_i² the clean labels' energies. An average
+    law for many points of Gaussian features, and so measured on n = M/4 and M/2 points of such
+    features of this spectrum; of real data it is an approximation, some per cent off.
+    """
+    theta, target = np.asarray(problem.theta), clean_labels(problem)
+    values, basis = np.linalg.eigh(theta)
+    values = np.maximum(values, 0) / len(theta)
+    energies = np.sum((basis.T @ target) ** 2, axis=1) / len(theta)
+    rng = generator(problem.seed, "learning curve")
+    order = shuffled(np.arange(len(values)), rng) if mixed else np.arange(len(values))
+    ridge = RIDGE * float(np.sum(values))
+    found = []
+    for share in SHARES:
+        size = int(share * len(theta))
+        predicted = predicted_error(values, energies[order], size, ridge)
+        draws = [
+            gaussian_error(values, energies, rng, size=size, ridge=ridge) for _ in range(N_DRAWS)
+        ]
+        error = float(np.std(draws, ddof=1)) / N_DRAWS**0.5
+        found.append((abs(float(np.mean(draws)) - predicted) / error, predicted, np.mean(draws)))
+    distance, predicted, measured = max(found)
+    return Measurement(float(predicted), float(measured), float(distance), REACH)
+
+
+def predicted_error(values: np.ndarray, energies: np.ndarray, size: int, ridge: float) -> float:
+    """The mean square error over the population of a ridge fit of some of its points."""
+
+    def excess(log: float) -> float:
+        kappa = np.exp(log)
+        return float(np.sum(values / (values + kappa)) + ridge / kappa) - size
+
+    kappa = np.exp(root_scalar(excess, bracket=(-60, 60), xtol=1e-13).root)
+    learnt = values / (values + kappa)
+    return float(size / (size - np.sum(learnt**2)) * np.sum((1 - learnt) ** 2 * energies))
+
+
+def gaussian_error(
+    values: np.ndarray, energies: np.ndarray, rng: np.random.Generator, *, size: int, ridge: float
+) -> float:
+    """The error of a ridge fit on points of Gaussian features, over all such points."""
+    points = normal_numbers(rng, (size, len(values)))
+    target = points @ np.sqrt(energies)
+    scaled = points * values
+    dual = np.linalg.solve(scaled @ points.T + ridge * np.eye(size), target)
+    return float(np.sum((np.sqrt(energies) - scaled.T @ dual) ** 2))
 
 
 def random_basis(problem: Problem) -> np.ndarray:
