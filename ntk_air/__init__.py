@@ -8,7 +8,7 @@ operators that hold no matrix. Spectra: ``decompose``, ``top_modes``, ``label_qu
 ``air_summary``. One problem and one verb: ``make_problem``, ``solve``. Verdicts: ``certify``,
 ``verify``. Noisy labels without clean ones: ``clean_labels``. Families: ``label_functions``,
 ``weights``, ``teachers``, ``filters``, ``inference``, ``losses``, ``networks``, ``noisy_labels``,
-``adapters``.
+``adapters``, ``plot``.
 """
 
 import importlib
@@ -22,7 +22,7 @@ if sys.platform == "win32":
     )
 
 if TYPE_CHECKING:
-    from ntk_air import inference, networks
+    from ntk_air import inference, networks, plot
     from ntk_air.air import air_curve, air_summary, energy_in_top, kernel_target_alignment
     from ntk_air.claims import Claim, verify
     from ntk_air.data import (
@@ -139,6 +139,7 @@ _FAMILIES = {
     "losses": "dynamics.run.losses",
     "networks": "networks",
     "noisy_labels": "networks.noisy_labels",
+    "plot": "plot",
     "teachers": "dynamics.supervision.teachers",
     "weights": "dynamics.supervision.weights",
 }
@@ -207,6 +208,7 @@ __all__ = [
     "matrix_free_kernel",
     "networks",
     "noisy_labels",
+    "plot",
     "recomputed_kernel",
     "sharded_kernel",
     "solve",

@@ -32,7 +32,7 @@ def described(docstring):
 
 def test_a_room_is_exported_as_itself_or_not_at_all():
     assert not ROOMS & set(NAMES)
-    assert {name for name in FAMILIES if name in ROOMS} == {"inference", "networks"}
+    assert {name for name in FAMILIES if name in ROOMS} == {"inference", "networks", "plot"}
 
 
 def test_what_is_exported_is_what_is_declared():

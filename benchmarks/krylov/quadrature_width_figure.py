@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from ntk_air._base import files
-from ntk_air.lab.plotting import COLOURS, Draw, draw_panels, save_figure
+from ntk_air.lab.plotting import COLOURS, Axes, Draw, draw_panels, save_figure
 
 Row = dict[str, Any]
 
@@ -44,7 +43,10 @@ def save_figures(rows: list[Row], folder: Path) -> None:
     steps = np.array(files.read_json(folder / "results.json")["steps"])
     cases = sorted({row["case"] for row in rows})
     draws = [draw for case in cases for draw in (_widths(rows, case), _by_time(rows, case, steps))]
-    save_figure(draw_panels(draws), folder, "quadrature_width")
+    sizes = sorted({(row["case"], row["n"]) for row in rows})
+    named = ", ".join(f"{case}: {n} inputs" for case, n in sizes)
+    title = f"{named}; bracket of the retrieved share after m products with the kernel"
+    save_figure(draw_panels(draws, title=title), folder, "quadrature_width")
 
 
 def _widths(rows: list[Row], case: str) -> Draw:
@@ -59,7 +61,6 @@ def _widths(rows: list[Row], case: str) -> Draw:
         axes.set(yscale="log", xlabel="products m", ylabel=f"widest bracket, {case}")
         axes.plot([], [], "--", color=COLOURS["control"], label="float32 products")
         axes.plot([], [], ":", color=COLOURS["control"], label="noise, column rules alone")
-        axes.legend()
 
     return draw
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
-from ntk_air.lab.plotting import COLOURS, draw_figure, draw_panels, save_figure
+from ntk_air.lab.plotting import COLOURS, Axes, draw_figure, draw_panels, save_figure
 
 Results = Mapping[str, Any]
 
@@ -30,12 +29,17 @@ def save_cost_figure(results: Results, folder: Path) -> None:
     """Seconds against the number of inputs, with fitted powers; peak memory."""
     costs = [functools.partial(_draw_cost, results=results, case=case) for case in _COSTS]
     memory = functools.partial(_draw_memory, results=results)
-    save_figure(draw_panels([*costs, memory], n_columns=3), folder, "cost")
+    title = "full_dataset.py on MNIST, 10 classes, 40% symmetric label noise; lines: fitted powers"
+    save_figure(draw_panels([*costs, memory], n_columns=3, title=title), folder, "cost")
 
 
 def save_device_figure(results: Results, folder: Path) -> None:
     """What one device holds and does, against their number."""
-    save_figure(draw_figure(functools.partial(_draw_devices, results=results)), folder, "devices")
+    draw, config = functools.partial(_draw_devices, results=results), results["config"]
+    title = (
+        f"{config['dataset']}: {config['n_train']} inputs; one kernel matrix over virtual devices"
+    )
+    save_figure(draw_figure(draw, title=title), folder, "devices")
 
 
 def _rows(results: Results, case: str) -> list[Mapping[str, Any]]:
@@ -61,7 +65,6 @@ def _draw_cost(axes: Axes, results: Results, case: str) -> None:
     axes.set_yscale("log")
     axes.set_xlabel("inputs")
     axes.set_ylabel(f"seconds ({_TITLES[case]})")
-    axes.legend(fontsize=6)
 
 
 def _draw_memory(axes: Axes, results: Results) -> None:
@@ -79,7 +82,6 @@ def _draw_memory(axes: Axes, results: Results) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("inputs")
     axes.set_ylabel("peak resident memory, GiB")
-    axes.legend(fontsize=6)
 
 
 def _draw_devices(axes: Axes, results: Results) -> None:
@@ -105,4 +107,3 @@ def _draw_devices(axes: Axes, results: Results) -> None:
     axes.set_xticks(devices, [str(each) for each in devices])
     axes.set_xlabel("virtual devices")
     axes.set_ylabel("of each device, over that of one")
-    axes.legend(fontsize=6)

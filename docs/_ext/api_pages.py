@@ -10,6 +10,7 @@ import ntk_air
 
 ROOMS = (
     "data", "kernels", "spectrum", "problem", "air", "dynamics", "inference", "networks", "claims",
+    "plot",
 )  # fmt: skip
 """The rooms in the order of their imports; a page each."""
 

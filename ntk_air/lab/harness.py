@@ -14,7 +14,7 @@ from ntk_air.lab.exit_status import exit_status
 from ntk_air.lab.run_folder import RunDescription, RunFolder
 
 if TYPE_CHECKING:  # options are read before JAX is needed
-    from rich.console import Console
+    from rich.console import Console, Group
 
     from ntk_air.data.dataset import Dataset
     from ntk_air.problem import Problem
@@ -32,8 +32,8 @@ class Experiment(Generic[Config]):
     """An experiment: its options and how to compute.
 
     What it can be asked is described by the docstring of the module that ``compute`` is in; its
-    figures and its summary are ``figures`` and ``summary`` of the module of its name in
-    ``ntk_air.lab.report``.
+    figures, its summary and what was found are ``figures``, ``summary`` and ``verdict`` of the
+    module of its name in ``ntk_air.lab.report``.
 
     Attributes:
         name: name of the script, of its folder under ``runs/`` and of its report.
@@ -109,12 +109,12 @@ class Experiment(Generic[Config]):
                 drawn = report.figures(run.results, run.arrays)
                 drawn.save(folder, formats=("png",), overview_alone=options.smoke)
                 run.finish(precision=options.precision, seeds=options.noise_seeds())
-        console.print(report.summary(run.results))
+        console.print(summary_of(self.name, run.results))
         console.print(f"\nsaved in {folder}", soft_wrap=True)
 
 
 def report_of(name: str) -> Any:
-    """The module with ``figures`` and ``summary`` of an experiment.
+    """The module with ``figures``, ``summary`` and ``verdict`` of an experiment.
 
     Raises:
         ValueError: there is no report of that name.
@@ -123,6 +123,16 @@ def report_of(name: str) -> Any:
     if importlib.util.find_spec(module) is None:
         raise ValueError(f"an experiment must have a report: there is no {module}")
     return importlib.import_module(module)
+
+
+def summary_of(name: str, results: Mapping[str, Any]) -> "Group":
+    """A run in one screen, and in one sentence what was found."""
+    from rich.console import Group
+    from rich.text import Text
+
+    report = report_of(name)
+    found = Text(f"found: {report.verdict(results)}")
+    return Group(*report.summary(results).renderables, "", found)
 
 
 def _use_float64() -> None:

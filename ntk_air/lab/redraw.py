@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntk_air._base import files
-from ntk_air.lab.harness import report_of
+from ntk_air.lab.harness import report_of, summary_of
 from ntk_air.lab.run_folder import ARRAYS, MANIFEST, RESULTS
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class FinishedRun:
     arrays: "dict[str, np.ndarray]"
 
     def summary(self) -> "Group":
-        """The run in one screen."""
-        return report_of(self.experiment).summary(self.results)
+        """The run in one screen, with what was found."""
+        return summary_of(self.experiment, self.results)
 
     def save_figures(self, folder: Path) -> list[str]:
         """Draw its figures into a folder; return their names."""

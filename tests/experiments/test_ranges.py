@@ -27,7 +27,6 @@ def test_noise_rates_are_shares(experiment, rate):
     [
         ("self_distillation", "phase_spreads", (0.1, -1.0)),
         ("self_distillation", "phase_spreads", (math.inf,)),
-        ("self_distillation", "phase_spreads", ()),
         ("self_distillation", "phase_classes", 1),
         ("self_distillation", "phase_points", 0),
         ("noisy_networks", "network_epochs", 0),
@@ -64,3 +63,11 @@ def test_options_out_of_range_are_refused_by_name(experiment, option, value):
     config = load_experiment(experiment).config
     with pytest.raises(ValueError, match=f"^{option} must "):
         config(**{option: value})
+
+
+@pytest.mark.parametrize("option", ["phase_rates", "phase_spreads"])
+def test_a_phase_diagram_needs_points(option):
+    config = load_experiment("self_distillation").config
+    assert not config(**{option: ()}).phase_diagram
+    with pytest.raises(ValueError, match=f"{option} must not be empty for a phase diagram"):
+        config(phase_diagram=True, **{option: ()})

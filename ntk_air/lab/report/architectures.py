@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.axes import Axes
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ntk_air.lab.plotting import COLOURS, Draw
+from ntk_air.lab.plotting import COLOURS, Axes, Draw
 from ntk_air.lab.report.layout import (
     Arrays,
     Figures,
     Results,
+    caption,
     draw_three_scores,
     heading,
     number,
+    spread_line,
     table,
     with_spread,
 )
@@ -56,7 +57,8 @@ def figures(results: Results, arrays: Arrays) -> Figures:
         "gain_over_end": lambda axes: _draw_gain(axes, results, "gain_over_end"),
     }
     height = 1.2 + 0.15 * len(results["architectures"])
-    return Figures(panels, height)
+    rate = float(np.mean(results["noise_rate"]))
+    return Figures(panels, caption(results, spread_line(results), noise_rate=rate), height)
 
 
 def summary(results: Results) -> Group:
@@ -71,6 +73,18 @@ def summary(results: Results) -> Group:
     lines += [_verdict(results, "gain_over_end", "no stopping")]
     lines += [_correlations(results), results["larger_run"]]
     return Group(head, "", _table(results), "", Text("\n".join(lines)))
+
+
+def verdict(results: Results) -> str:
+    """What was found, in one sentence."""
+    gains, names = results["gain_over_oracle"], results["architectures"]
+    best, worst = int(np.argmax(gains)), int(np.argmin(gains))
+    ahead = sum(gain > _TIES for gain in gains)
+    return (
+        f"self-distillation with nothing tuned is ahead of early stopping by oracle with {ahead} "
+        f"of {len(gains)} architectures, from {gains[worst]:+.3f} of test accuracy ({names[worst]})"
+        f" to {gains[best]:+.3f} ({names[best]})"
+    )
 
 
 def _table(results: Results) -> Table:
@@ -132,13 +146,11 @@ def _rows(axes: Axes, results: Results) -> np.ndarray:
 def _draw_scores(
     axes: Axes, results: Results, shown: Mapping[str, tuple[str, str, str]], what: str
 ) -> None:
-    rows = _rows(axes, results)
+    _rows(axes, results)
     draw_three_scores(axes, results, shown, what)
     axes.set_xlabel(
         "test accuracy" if what == "accuracy" else "RMS distance to the clean labels $d$"
     )
-    axes.set_ylim(len(rows) - 0.5, -3.5)  # room for the legend
-    axes.legend(fontsize=5, loc="upper left")
 
 
 def _draw_rows(axes: Axes, results: Results, name: str, label: str) -> None:
@@ -193,7 +205,6 @@ def _draw_gain(axes: Axes, results: Results, gain: str) -> None:
     axes.axhline(0, color=COLOURS["control"], linestyle=":", linewidth=0.9)
     axes.set_xlabel("AIR-AUC")
     axes.set_ylabel(_GAINS[gain])
-    axes.legend(fontsize=5)
 
 
 def _family(name: str) -> tuple[str, str]:

@@ -1,11 +1,13 @@
 """Figures and summary of ``experiments/early_stopping.py``, from its saved results."""
 
-from matplotlib.axes import Axes
 from rich.console import Group
 from rich.text import Text
 
-from ntk_air.lab.plotting import COLOURS, Draw
-from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, kernel_line
+from ntk_air.lab.plotting import COLOURS, Axes, Draw
+from ntk_air.lab.report.layout import Arrays, Figures, Results, caption, heading, kernel_line
+
+_ROUNDING = 1e-6
+"""Largest difference of outputs of order 1 that may be rounding."""
 
 
 def figures(results: Results, arrays: Arrays) -> Figures:
@@ -16,7 +18,7 @@ def figures(results: Results, arrays: Arrays) -> Figures:
         "converged_teacher": lambda axes: _draw_converged(axes, results, arrays),
         "identity_clock": lambda axes: _draw_clock(axes, results, arrays),
     }
-    return Figures(panels)
+    return Figures(panels, caption(results))
 
 
 def summary(results: Results) -> Group:
@@ -39,6 +41,18 @@ def summary(results: Results) -> Group:
     )
 
 
+def verdict(results: Results) -> str:
+    """What was found, in one sentence."""
+    apart = results["max_abs_difference_student_teacher"]
+    same = "is its stopped teacher" if apart < _ROUNDING else "is not its stopped teacher"
+    best = results["best_teacher"]
+    return (
+        f"a converged student {same} on held-out inputs (they differ by {apart:.1e}): what it "
+        f"gains is early stopping's, {best['test_accuracy_best']:.3f} against "
+        f"{best['test_accuracy_final']:.3f} of the accuracy at the end"
+    )
+
+
 def _draw_accuracy(axes: Axes, results: Results, arrays: Arrays) -> None:
     steps = arrays["teacher_steps"]
     axes.semilogx(
@@ -58,16 +72,14 @@ def _draw_accuracy(axes: Axes, results: Results, arrays: Arrays) -> None:
     distance = axes.twinx()
     distance.spines["right"].set_visible(True)
     distance.grid(visible=False)
-    distance.semilogx(steps, arrays["teacher_rms_distance"], "--", color=COLOURS["noise"])
-    distance.set_ylabel("RMS distance to clean labels", color=COLOURS["noise"])
-    axes.legend(
-        loc="lower right",
-        bbox_to_anchor=(1.02, 0.99),
-        ncols=2,
-        fontsize=6,
-        handlelength=1.2,
-        columnspacing=0.8,
+    distance.semilogx(
+        steps,
+        arrays["teacher_rms_distance"],
+        "--",
+        color=COLOURS["noise"],
+        label="teacher's distance (right axis)",
     )
+    distance.set_ylabel("RMS distance to clean labels", color=COLOURS["noise"])
 
 
 def _draw_equality(axes: Axes, results: Results, arrays: Arrays) -> None:
@@ -94,7 +106,6 @@ def _draw_converged(axes: Axes, results: Results, arrays: Arrays) -> None:
     )
     axes.set_xlabel("student's steps")
     axes.set_ylabel("RMS distance to clean labels")
-    axes.legend(loc="upper center", fontsize=6)
 
 
 def _draw_clock(axes: Axes, results: Results, arrays: Arrays) -> None:
@@ -119,4 +130,3 @@ def _draw_clock(axes: Axes, results: Results, arrays: Arrays) -> None:
         )
     axes.set_xlabel("steps")
     axes.set_ylabel("RMS distance to clean labels")
-    axes.legend(loc="upper center", fontsize=6)

@@ -1,30 +1,54 @@
 """Figures and summary of ``experiments/eigen_spectrum.py``, from its saved results."""
 
 import numpy as np
-from matplotlib.axes import Axes
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ntk_air.lab.plotting import COLOURS, Draw
-from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, kernel_line, number, table
+from ntk_air import plot
+from ntk_air.lab.plotting import COLOURS, Axes, Draw
+from ntk_air.lab.report.layout import (
+    Arrays,
+    Figures,
+    Results,
+    caption,
+    heading,
+    how_early,
+    kernel_line,
+    number,
+    spread_line,
+    table,
+)
 
 
 def figures(results: Results, arrays: Arrays) -> Figures:
     """The figures, drawn when they are saved."""
     panels: dict[str, Draw] = {
-        "eigenvalues": lambda axes: _draw_eigenvalues(axes, results, arrays),
+        "eigenvalues": lambda axes: _draw_eigenvalues(axes, arrays),
         "energy": lambda axes: _draw_energy(axes, results, arrays),
         "air_curve": lambda axes: _draw_air_curve(axes, results, arrays),
         "top5_energy": lambda axes: _draw_top5_energy(axes, results),
     }
-    return Figures(panels)
+    return Figures(panels, caption(results, spread_line(results, what="bars and bands")))
 
 
 def summary(results: Results) -> Group:
     """The run in one screen: what was measured, and what it says."""
     tables = (_spectrum_table(results), "", _energy_table(results))
     return Group(heading(results, kernel_line(results)), "", *tables, "", _air(results))
+
+
+def verdict(results: Results) -> str:
+    """What was found, in one sentence."""
+    if results["air_auc"] is None:
+        top = dict(zip(results["energy"]["k"], results["energy"]["clean"], strict=True))
+        k = max((k for k in top if k <= results["n_train"] / 10), default=min(top))
+        return f"the top {k} modes hold {top[k]:.0%} of the labels; without noise there is no AIR"
+    area, chance = results["air_auc"], results["air_auc_random_labels"]
+    return (
+        f"clean labels are retrieved {how_early(area)} label noise: AIR-AUC {area:.3f}, where "
+        f"random labels have {chance:.3f} and 1 is perfect"
+    )
 
 
 def _spectrum_table(results: Results) -> Table:
@@ -94,66 +118,35 @@ def _spread(results: Results, name: str) -> str:
     return f"{results[name]:.4f}" + ("" if std is None else f" ± {std:.4f} ({draws} draws)")
 
 
-def _draw_eigenvalues(axes: Axes, results: Results, arrays: Arrays) -> None:
-    eigenvalues, half_lives = arrays["eigenvalues"], arrays["half_life_steps"]
-    modes = np.arange(1, len(eigenvalues) + 1)
-    positive = eigenvalues > 0
-    axes.loglog(modes[positive], eigenvalues[positive], color=COLOURS["clean"])
-    axes.set_xlabel("mode $j$")
-    axes.set_ylabel(r"eigenvalue $\lambda_j$", color=COLOURS["clean"])
-    steps = axes.twinx()
-    steps.spines["right"].set_visible(True)
-    steps.grid(visible=False)
-    shown = np.isfinite(half_lives) & (half_lives > 0)
-    steps.loglog(modes[shown], half_lives[shown], color=COLOURS["noise"], linestyle="--")
-    steps.set_ylabel("retrieval half-life [steps]", color=COLOURS["noise"])
+def _draw_eigenvalues(axes: Axes, arrays: Arrays) -> None:
+    plot.spectrum(arrays["eigenvalues"], half_lives=arrays["half_life_steps"], ax=axes)
 
 
 def _draw_energy(axes: Axes, results: Results, arrays: Arrays) -> None:
-    modes = np.arange(1, len(arrays["energy_clean"]) + 1)
-    lines = (
-        ("clean", "clean labels $y$", "clean", "-"),
-        ("noisy", r"noisy labels $\tilde{y}$", "noisy", "-."),
-        ("noise_centred", r"centred noise $\zeta$", "noise", "--"),
-    )
-    for key, label, colour, dash in lines:
-        curve = arrays.get(f"energy_{key}")
-        if curve is None:
-            continue
-        axes.semilogx(modes, curve, dash, color=COLOURS[colour], label=label)
-        spread = arrays.get(f"energy_{key}_std")
-        if spread is not None:
-            axes.fill_between(
-                modes, curve - spread, curve + spread, color=COLOURS[colour], alpha=0.2, lw=0
-            )
-    axes.semilogx(
-        modes, modes / results["n_train"], ":", color=COLOURS["control"], label="isotropic"
-    )
-    axes.set_xlabel("top eigenspaces $k$")
-    axes.set_ylabel("share of energy in the top $k$")
-    axes.set_ylim(-0.02, 1.02)
-    axes.legend(loc="upper left")
+    lines = {
+        "clean": "clean labels $y$",
+        "noisy": r"noisy labels $\tilde{y}$",
+        "noise_centred": r"centred noise $\zeta$",
+    }
+    shares = {}
+    for key, label in lines.items():
+        curve, spread = arrays.get(f"energy_{key}"), arrays.get(f"energy_{key}_std")
+        if curve is not None:
+            shares[label] = curve if spread is None else (curve, spread)
+    plot.energy(shares, ax=axes)
 
 
 def _draw_air_curve(axes: Axes, results: Results, arrays: Arrays) -> None:
-    axes.plot([0, 1], [0, 1], ":", color=COLOURS["control"], label="isotropic kernel: area 0.5")
-    curves = (
-        ("air", "labels", "air_auc", "clean", "-"),
-        ("control", "random labels", "air_auc_random_labels", "noise", "--"),
-    )
-    for key, label, area, colour, dash in curves:
-        if results[area] is None:
-            continue
-        axes.plot(
-            arrays[f"{key}_curve_noise"],
-            arrays[f"{key}_curve_signal"],
-            dash,
-            color=COLOURS[colour],
-            label=f"{label}: area {results[area]:.3f}",
-        )
-    axes.set_xlabel(r"retrieved share of centred noise $R_t(\zeta)$")
-    axes.set_ylabel("retrieved share of signal $R_t(y)$")
-    axes.legend(loc="lower right")
+    curves = {"labels": ("air", "air_auc"), "random labels": ("control", "air_auc_random_labels")}
+    shown = {
+        label: (arrays[f"{key}_curve_noise"], arrays[f"{key}_curve_signal"], results[area])
+        for label, (key, area) in curves.items()
+        if results[area] is not None
+    }
+    if not shown:
+        axes.text(0.5, 0.5, "no AIR curve without label noise", ha="center", va="center")
+        return
+    plot.air(shown, ax=axes)
 
 
 def _draw_top5_energy(axes: Axes, results: Results) -> None:
@@ -178,4 +171,3 @@ def _draw_top5_energy(axes: Axes, results: Results) -> None:
     axes.set_xlabel("label noise [%]")
     axes.set_ylabel("share of labels in the top 5")
     axes.set_ylim(bottom=0)
-    axes.legend(loc="lower left")

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.axes import Axes
 from rich.console import Group
 
-from ntk_air.lab.plotting import COLOURS, Draw
-from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, kernel_line, table
+from ntk_air.lab.plotting import COLOURS, Axes, Draw
+from ntk_air.lab.report.layout import Arrays, Figures, Results, caption, heading, kernel_line, table
 from ntk_air.lab.report.width_results import fit
 
 RUNS = {
@@ -31,7 +30,9 @@ def figures(results: Results, arrays: Arrays) -> Figures:
         "slope_over_time": lambda axes: _draw_slopes(axes, results, arrays),
         "curves": lambda axes: _draw_curves(axes, results, arrays),
     }
-    return Figures(panels)
+    widths = f"widths {results['widths'][0]} to {results['widths'][-1]}"
+    spread = "intervals of slopes: 95 %"
+    return Figures(panels, caption(results, f"{widths}, {len(results['seeds'])} seeds; {spread}"))
 
 
 def summary(results: Results) -> Group:
@@ -53,6 +54,20 @@ def summary(results: Results) -> Group:
     ]
     columns = ("run", "Θ distance", "Θ drift", *gaps, "gap at widest")
     return Group(heading(results, *lines), "", table(columns, rows))
+
+
+def verdict(results: Results) -> str:
+    """What was found, in one sentence."""
+    late = {
+        RUNS[key][0]: numbers["function_gap_late"]["slope"]
+        for key, numbers in results["runs"].items()
+    }
+    early = next(iter(results["runs"].values()))["function_gap_early"]["slope"]
+    slopes = ", ".join(f"{slope:.2f} ({name})" for name, slope in late.items())
+    return (
+        f"networks come to their kernel as width^{early:.2f} over {results['early_steps']} steps, "
+        f"where −0.5 is the law; over {results['late_steps']} steps the exponents are {slopes}"
+    )
 
 
 def _slope(law: Mapping[str, float]) -> str:
@@ -78,7 +93,6 @@ def _draw_values(
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xlabel("width")
-    axes.legend(fontsize=5)
 
 
 def _draw_kernel(axes: Axes, results: Results, arrays: Arrays) -> None:
@@ -114,7 +128,6 @@ def _draw_slopes(axes: Axes, results: Results, arrays: Arrays) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("steps up to which the gap is taken")
     axes.set_ylabel("slope of the gap")
-    axes.legend(fontsize=5)
 
 
 def _draw_curves(axes: Axes, results: Results, arrays: Arrays) -> None:
@@ -130,4 +143,3 @@ def _draw_curves(axes: Axes, results: Results, arrays: Arrays) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("steps of gradient descent")
     axes.set_ylabel(f"RMS distance to clean labels\n(lines: kernel, points: width {widest})")
-    axes.legend(fontsize=5)

@@ -3,14 +3,23 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from ntk_air import plot
 from ntk_air._base.memory import format_bytes
-from ntk_air.lab.plotting import COLOURS, Draw
-from ntk_air.lab.report.layout import MISSING, Arrays, Figures, Results, heading, table
+from ntk_air.lab.plotting import COLOURS, Axes, Draw
+from ntk_air.lab.report.layout import (
+    MISSING,
+    Arrays,
+    Figures,
+    Results,
+    caption,
+    heading,
+    how_early,
+    table,
+)
 
 _LABELS = {"signal": ("clean labels", "clean"), "noise": ("centred noise", "noise")}
 
@@ -28,7 +37,7 @@ def figures(results: Results, arrays: Arrays) -> Figures:
         panels["energy"] = lambda axes: _draw_energy(axes, arrays)
     if "distilled_steps" in arrays:
         panels["self_distillation"] = lambda axes: _draw_distilled(axes, arrays)
-    return Figures(panels)
+    return Figures(panels, caption(results))
 
 
 def summary(results: Results) -> Group:
@@ -50,6 +59,15 @@ def summary(results: Results) -> Group:
             ),
         ]
     return Group(*parts, "", _stage_table(results))
+
+
+def verdict(results: Results) -> str:
+    """What was found, in one sentence."""
+    air = results["air"]
+    return (
+        f"on {results['n_train']} inputs clean labels are retrieved {how_early(air['auc_lower'])} "
+        f"label noise: the AIR-AUC lies between {air['auc_lower']:.4f} and {air['auc_upper']:.4f}"
+    )
 
 
 def _area_text(results: Results) -> str:
@@ -111,22 +129,21 @@ def _draw_shares(axes: Axes, arrays: Arrays) -> None:
     axes.set_xlim(0, steps[-1])
     axes.set_xlabel("steps of gradient descent")
     axes.set_ylabel("retrieved share")
-    axes.legend(loc="upper left", fontsize=6)
 
 
 def _draw_enclosure(axes: Axes, arrays: Arrays, name: str, *, label: str, colour: str) -> None:
     steps = arrays["steps"]
     lower, upper = arrays[f"{name}_lower"], arrays[f"{name}_upper"]
-    axes.fill_between(
-        steps, lower, upper, color=colour, alpha=0.25, linewidth=0, label=f"{label}, bounds"
-    )
+    apart = float(np.max(upper - lower))
+    bounds = f"{label}, bounds (at most {apart:.0e} apart)"
+    axes.fill_between(steps, lower, upper, color=colour, alpha=0.25, linewidth=0, label=bounds)
     axes.plot(steps, arrays[f"{name}_estimate"], color=colour, label=f"{label}, estimate")
 
 
 def _draw_air_curve(axes: Axes, results: Results, arrays: Arrays) -> None:
     area = results["air"]
     # The curve runs above the lower and below the upper of these two.
-    for first, second, label in (("upper", "lower", "bounds"), ("lower", "upper", None)):
+    for first, second, label in (("upper", "lower", "lower bound"), ("lower", "upper", "upper")):
         axes.plot(
             arrays[f"noise_{first}"],
             arrays[f"signal_{second}"],
@@ -134,18 +151,8 @@ def _draw_air_curve(axes: Axes, results: Results, arrays: Arrays) -> None:
             linewidth=0.8,
             label=label,
         )
-    axes.plot(
-        arrays["noise_estimate"],
-        arrays["signal_estimate"],
-        color=COLOURS["clean"],
-        label=f"area {area['auc_lower']:.3f} … {area['auc_upper']:.3f}",
-    )
-    axes.plot([0, 1], [0, 1], ":", color=COLOURS["control"], linewidth=0.8, label="isotropic")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
-    axes.set_xlabel("retrieved share of the noise")
-    axes.set_ylabel("retrieved share of the signal")
-    axes.legend(loc="lower right", fontsize=6)
+    text = f"labels: area {area['auc_lower']:.3f} … {area['auc_upper']:.3f}"
+    plot.air({text: (arrays["noise_estimate"], arrays["signal_estimate"])}, ax=axes)
 
 
 def _draw_widths(axes: Axes, results: Results) -> None:
@@ -165,7 +172,6 @@ def _draw_widths(axes: Axes, results: Results) -> None:
     axes.set_yscale("log")
     axes.set_xlabel("products with the kernel")
     axes.set_ylabel("width of the bracket")
-    axes.legend(fontsize=5.5)
 
 
 def _draw_training_loss(axes: Axes, arrays: Arrays) -> None:
@@ -176,35 +182,20 @@ def _draw_training_loss(axes: Axes, arrays: Arrays) -> None:
     axes.set_xlim(0, steps[-1])
     axes.set_xlabel("steps of gradient descent")
     axes.set_ylabel("training loss over its first")
-    axes.legend(loc="lower left", fontsize=6)
 
 
 def _draw_eigenvalues(axes: Axes, arrays: Arrays) -> None:
-    values = arrays["eigenvalues"]
-    rank = np.arange(1, len(values) + 1)
-    axes.plot(rank, values / values[0], ".-", color=COLOURS["clean"], markersize=3, label="λ/λ₁")
-    axes.plot(rank, arrays["residuals"], ".", color=COLOURS["control"], markersize=3)
-    axes.plot([], [], ".", color=COLOURS["control"], label="‖Θv − λv‖/λ₁, measured")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel("mode")
-    axes.set_ylabel("eigenvalue and residual")
-    axes.legend(fontsize=6)
+    values, residuals = arrays["eigenvalues"], arrays["residuals"]
+    plot.spectrum(values / values[0], ax=axes)
+    axes.set_ylabel("eigenvalue and residual, over $λ_1$")
+    ranks, style = np.arange(1, len(values) + 1), {"color": COLOURS["control"], "markersize": 3}
+    axes.plot(ranks, residuals, ".", label="‖Θv − λv‖/λ₁, measured", **style)
 
 
 def _draw_energy(axes: Axes, arrays: Arrays) -> None:
-    rank = np.arange(1, len(arrays["eigenvalues"]) + 1)
-    for name, label, colour in (
-        ("signal", "clean labels", "clean"),
-        ("noisy", "noisy labels", "noisy"),
-        ("noise", "centred noise", "noise"),
-    ):
-        axes.plot(rank, arrays[f"energy_{name}"], color=COLOURS[colour], label=label)
-    axes.set_xscale("log")
-    axes.set_ylim(0, 1)
-    axes.set_xlabel("k")
-    axes.set_ylabel("energy in the top k modes")
-    axes.legend(fontsize=6)
+    names = {"clean labels": "signal", "noisy labels": "noisy", "centred noise": "noise"}
+    shares = {label: arrays[f"energy_{name}"] for label, name in names.items()}
+    plot.energy(shares, isotropic=False, ax=axes)
 
 
 def _draw_distilled(axes: Axes, arrays: Arrays) -> None:
@@ -217,4 +208,3 @@ def _draw_distilled(axes: Axes, arrays: Arrays) -> None:
     axes.set_xlabel("steps of self-distillation")
     axes.set_ylabel("against clean labels")
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize=6)

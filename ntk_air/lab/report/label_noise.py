@@ -1,12 +1,21 @@
 """Figures and summary of ``experiments/label_noise.py``, from its saved results."""
 
 import numpy as np
-from matplotlib.axes import Axes
 from rich.console import Group
 
-from ntk_air.lab.plotting import COLOURS, Draw
+from ntk_air.lab.plotting import COLOURS, Axes, Draw
 from ntk_air.lab.report.label_noise_results import METHODS
-from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, number, table, with_spread
+from ntk_air.lab.report.layout import (
+    Arrays,
+    Figures,
+    Results,
+    caption,
+    heading,
+    number,
+    spread_line,
+    table,
+    with_spread,
+)
 
 _COLOURS = {
     "noise_aware": ("self_distilled", "o"),
@@ -50,7 +59,7 @@ def figures(results: Results, arrays: Arrays) -> Figures:
         "ranking": lambda axes: _draw_ranking(axes, results),
         "rate": lambda axes: _draw_rate(axes, results, arrays),
     }
-    return Figures(panels)
+    return Figures(panels, caption(results, spread_line(results)))
 
 
 def summary(results: Results) -> Group:
@@ -95,6 +104,18 @@ def summary(results: Results) -> Group:
     )
 
 
+def verdict(results: Results) -> str:
+    """What was found, in one sentence."""
+    gains = [gain for gain in results["gain_over_oracle"] if gain is not None]
+    ahead = sum(gain > 0 for gain in gains)
+    errors = [abs(error) for error in results["rate_error"] if error is not None]
+    return (
+        f"clean_labels is ahead of early stopping by oracle in {ahead} of {len(gains)} settings of "
+        f"noise ({min(gains, default=0.0):+.3f} to {max(gains, default=0.0):+.3f} of test "
+        f"accuracy); shares of wrong labels are off by {max(errors, default=0.0):.3f} at most"
+    )
+
+
 def _over(value: float | None, root: float) -> float | None:
     return None if value is None else value / root
 
@@ -116,7 +137,6 @@ def _draw_accuracy(axes: Axes, results: Results) -> None:
         )
     _name_noises(axes, results)
     axes.set_ylabel("test accuracy")
-    axes.legend(fontsize=5)
 
 
 def _draw_ranking(axes: Axes, results: Results) -> None:
@@ -135,13 +155,14 @@ def _draw_ranking(axes: Axes, results: Results) -> None:
         )
     _name_noises(axes, results)
     axes.set_ylabel("AUC of suspects")
-    axes.legend(fontsize=5)
 
 
 def _draw_rate(axes: Axes, results: Results, arrays: Arrays) -> None:
     true = 1 - arrays["given_right"]
-    axes.plot(true.ravel(), (true + arrays["rate_error"]).ravel(), "o", markersize=2.5)
-    axes.plot([0, 0.7], [0, 0.7], color=COLOURS["control"], linewidth=0.8)
+    found = (true + arrays["rate_error"]).ravel()
+    axes.plot(true.ravel(), found, "o", markersize=2.5, label="a draw of noise")
+    axes.axline((0, 0), slope=1, color=COLOURS["control"], linewidth=0.8, label="as it is")
+    axes.set_aspect("equal")
     axes.set_xlabel("share of wrong labels")
     axes.set_ylabel("estimated share")
 
@@ -149,4 +170,4 @@ def _draw_rate(axes: Axes, results: Results, arrays: Arrays) -> None:
 def _name_noises(axes: Axes, results: Results) -> None:
     places = np.arange(len(results["noises"]))
     axes.set_xticks(places, results["noises"], rotation=60, ha="right", fontsize=5)
-    axes.set_xlim(-0.5, len(places) - 0.5 + 0.8 * (len(places) == 1))  # beside one, a legend
+    axes.set_xlim(-0.5, len(places) - 0.5)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from matplotlib.axes import Axes
 from rich.table import Table
 from rich.text import Text
 
 from ntk_air.lab.plotting import (
     COLOURS,
     FORMATS,
+    Axes,
     Draw,
     Format,
     draw_figure,
@@ -37,23 +37,25 @@ class Figures:
 
     Args:
         panels: drawing of each figure by its name, in reading order.
+        title: data, kernel and noise that they show, and what bars and bands are.
         height_inches: height of a figure and of a panel; ``None`` is the usual one.
     """
 
     panels: Mapping[str, Draw]
+    title: str
     height_inches: float | None = None
 
     def save(
         self, folder: Path, formats: Sequence[Format] = FORMATS, *, overview_alone: bool = False
     ) -> list[str]:
         """Draw each figure, or none, and the overview into a folder; return their names."""
-        height: dict[str, Any] = {}
+        look: dict[str, Any] = {"title": self.title}
         if self.height_inches is not None:
-            height = {"height_inches": self.height_inches}
+            look["height_inches"] = self.height_inches
         single = {} if overview_alone else self.panels
         for name, draw in single.items():
-            save_figure(draw_figure(draw, **height), folder, name, formats)
-        save_figure(draw_panels(list(self.panels.values()), **height), folder, "overview", formats)
+            save_figure(draw_figure(draw, **look), folder, name, formats)
+        save_figure(draw_panels(list(self.panels.values()), **look), folder, "overview", formats)
         return [*single, "overview"]
 
 
@@ -83,6 +85,25 @@ def draw_three_scores(
         )
 
 
+def caption(results: Results, *lines: str, noise_rate: float | None = None) -> str:
+    """The title of a run's figures: data and noise, the kernel, what bars and bands are.
+
+    Args:
+        results: numbers of the run.
+        lines: further lines.
+        noise_rate: share of flipped labels in [0, 1], where ``results`` lists several of them.
+    """
+    kernel = results.get("kernel") or results.get("network")
+    first = heading(results, noise_rate=noise_rate).plain
+    return "\n".join([f"{first}; {kernel}" if kernel else first, *lines])
+
+
+def spread_line(results: Results, *, what: str = "bars") -> str:
+    """What error bars and bands are: a standard deviation over the run's seeds."""
+    n_seeds = len(results["seeds"])
+    return f"{what}: ± 1 standard deviation over {n_seeds} seeds" if n_seeds > 1 else "one seed"
+
+
 def heading(results: Results, *lines: str, noise_rate: float | None = None) -> Text:
     """The data set with its sizes and label noise, and further lines.
 
@@ -102,6 +123,14 @@ def heading(results: Results, *lines: str, noise_rate: float | None = None) -> T
     if noise:
         parts.append(" ".join([*noise, "label noise"]))
     return Text("\n".join([", ".join(parts), *lines]))
+
+
+def how_early(area: float) -> str:
+    """When labels are retrieved, by their AIR-AUC, in words."""
+    for least, words in ((0.8, "well before"), (0.6, "before"), (0.52, "hardly before")):
+        if area >= least:
+            return words
+    return "no earlier than"
 
 
 def kernel_line(results: Results) -> str:

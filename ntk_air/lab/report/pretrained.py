@@ -1,12 +1,20 @@
 """Figures and summary of ``experiments/pretrained.py``, from its saved results."""
 
 import numpy as np
-from matplotlib.axes import Axes
 from rich.console import Group
 from rich.text import Text
 
-from ntk_air.lab.plotting import COLOURS, Draw
-from ntk_air.lab.report.layout import Arrays, Figures, Results, heading, number, table
+from ntk_air.lab.plotting import COLOURS, Axes, Draw
+from ntk_air.lab.report.layout import (
+    Arrays,
+    Figures,
+    Results,
+    caption,
+    heading,
+    number,
+    spread_line,
+    table,
+)
 
 ALONG = (
     "drift",
@@ -84,7 +92,8 @@ def figures(results: Results, arrays: Arrays) -> Figures:
     panels: dict[str, Draw] = {
         name: lambda axes, name=name: _draw(axes, results, arrays, name) for name in _PANELS
     }
-    return Figures(panels)
+    rate = float(np.mean(results["noise_rate"]))
+    return Figures(panels, caption(results, spread_line(results), noise_rate=rate))
 
 
 def summary(results: Results) -> Group:
@@ -103,6 +112,18 @@ def summary(results: Results) -> Group:
         table(("epoch", *_COLUMNS.values()), rows, no_wrap=True),
         "",
         Text("\n".join(_verdicts(results))),
+    )
+
+
+def verdict(results: Results) -> str:
+    """What was found, in one sentence."""
+    epochs, fresh = results["epochs"], results["air_auc_fresh"]
+    best = int(np.argmax(fresh))
+    accuracy = results["default_accuracy"]
+    return (
+        f"training moves the AIR-AUC from {fresh[0]:.3f} to {fresh[best]:.3f} at epoch "
+        f"{epochs[best]} and {fresh[-1]:.3f} at the end; self-distillation with the kernel goes "
+        f"from {accuracy[0]:.3f} to {max(accuracy):.3f} at best and {accuracy[-1]:.3f} at the end"
     )
 
 
@@ -152,11 +173,8 @@ def _draw(axes: Axes, results: Results, arrays: Arrays, panel: str) -> None:
         )
     if panel == "motion":
         axes.set_yscale("log")
-    if panel == "distance":
-        axes.margins(y=0.35)  # room for the legend above what does not stop
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(-0.2, 1.2 * epochs[-1])
     axes.set_xticks(epochs, [f"{epoch:g}" for epoch in epochs], fontsize=6)
     axes.set_xlabel(f"epochs of training ({results['trained_on']})")
     axes.set_ylabel(label)
-    axes.legend(fontsize=5)

@@ -1,20 +1,21 @@
 """Figures and summary of ``experiments/pretrained_features.py``, from its saved results."""
 
 import numpy as np
-from matplotlib.axes import Axes
 from rich.console import Group
 from rich.text import Text
 
 from ntk_air._base.typing import AnyArray
 from ntk_air.air import air_curve, air_summary
-from ntk_air.lab.plotting import COLOURS, Draw
+from ntk_air.lab.plotting import COLOURS, Axes, Draw
 from ntk_air.lab.report.layout import (
     Arrays,
     Figures,
     Results,
+    caption,
     draw_three_scores,
     heading,
     number,
+    spread_line,
     table,
     with_spread,
 )
@@ -73,7 +74,8 @@ def figures(results: Results, arrays: Arrays) -> Figures:
         "accuracy": lambda axes: _draw_scores(axes, results),
         "gain": lambda axes: _draw_gain(axes, results),
     }
-    return Figures(panels)
+    rate = float(np.mean(results["noise_rate"]))
+    return Figures(panels, caption(results, spread_line(results), noise_rate=rate))
 
 
 def summary(results: Results) -> Group:
@@ -112,6 +114,18 @@ def summary(results: Results) -> Group:
     )
 
 
+def verdict(results: Results) -> str:
+    """What was found, in one sentence."""
+    accuracy, names = results["default_accuracy"], _names(results)
+    best, gain = int(np.argmax(accuracy)), results["gain_over_oracle"]
+    other = f", against {accuracy[0]:.3f} with {names[0]}" if best else ""
+    return (
+        f"self-distillation is best with {names[best]}: test accuracy {accuracy[best]:.3f}"
+        f"{other}; it gains {gain[best]:+.3f} ± "
+        f"{results['gain_over_oracle_std'][best]:.3f} there on early stopping by oracle"
+    )
+
+
 def _draw_curves(axes: Axes, results: Results, shares: np.ndarray, values: np.ndarray) -> None:
     """Means over draws of noise; kernels on fewer images are dashed."""
     most = max(results["kernel_n_train"])
@@ -127,16 +141,14 @@ def _draw_curves(axes: Axes, results: Results, shares: np.ndarray, values: np.nd
             color=COLOURS[colour],
             label=f"{label}, {n}",
         )
-    axes.legend(fontsize=5)
 
 
 def _draw_scores(axes: Axes, results: Results) -> None:
     rows = np.arange(len(results["kernels"]))
     draw_three_scores(axes, results, _SCORES, "accuracy")
     axes.set_yticks(rows, _names(results), fontsize=5)
-    axes.set_ylim(len(rows) - 0.5, -2.5)  # room for the legend
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("test accuracy")
-    axes.legend(fontsize=5, loc="upper left")
 
 
 def _draw_gain(axes: Axes, results: Results) -> None:
@@ -160,7 +172,6 @@ def _draw_gain(axes: Axes, results: Results) -> None:
     axes.axhline(0, color=COLOURS["control"], linestyle=":", linewidth=0.9)
     axes.set_xlabel("AIR-AUC")
     axes.set_ylabel("gain in test accuracy over the oracle")
-    axes.legend(fontsize=5)
 
 
 def _names(results: Results) -> list[str]:

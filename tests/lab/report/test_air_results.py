@@ -58,6 +58,7 @@ def test_results_survive_a_file_and_can_be_read_and_drawn(
         "kernel": "made",
         **spectrum_numbers(spectrum),
         **air_numbers(summary, spread, control, n_mode=spectrum.n_mode),
+        "seeds": list(range(n_draws)),
         "top5_energy_by_noise": sweep,
     }
     files.write_json(tmp_path / "results.json", results)

@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -40,6 +41,17 @@ def test_a_heading_names_the_data_and_what_the_results_name_of_it():
     assert shown(layout.heading(few)) == ["made: 20 inputs"]
 
 
+def test_figures_are_titled_by_data_noise_and_kernel():
+    title = layout.caption(RESULTS, layout.spread_line({"seeds": [0, 1]}))
+    assert title.splitlines() == [
+        "made: 20 inputs, 2 classes, 20% symmetric label noise; dense",
+        "bars: ± 1 standard deviation over 2 seeds",
+    ]
+    network = {"dataset": "made", "n_train": 20, "network": "wide"}
+    assert layout.caption(network) == "made: 20 inputs; wide"
+    assert layout.spread_line({"seeds": [0]}) == "one seed"
+
+
 def test_numbers_that_there_are_none_of_are_dashes():
     assert layout.number(0.12345, ".3f") == "0.123"
     assert layout.number(None, ".3f") == layout.number(float("nan"), ".3f") == "–"
@@ -65,13 +77,17 @@ def test_figures_are_saved_one_by_one_and_together(tmp_path, height, monkeypatch
     def line(axes):
         axes.plot([0, 1])
 
-    figures = layout.Figures({"first": line, "second": line}, height_inches=height)
+    figures = layout.Figures(
+        {"first": line, "second": line}, "made: 20 inputs", height_inches=height
+    )
     assert figures.save(tmp_path) == ["first", "second", "overview"]
     assert [given[1:] for given in saved] == [
         (tmp_path, name, ("png", "pdf")) for name in ("first", "second", "overview")
     ]
     assert figures.save(tmp_path, overview_alone=True) == ["overview"]
     assert saved.pop()[2] == "overview"
-    heights = [figure.get_size_inches()[1] for figure, *_ in saved]
-    assert heights == pytest.approx([2.6, 2.6, 2.5] if height is None else [1.5, 1.5, 1.5])
+    heights = np.array([figure.get_size_inches()[1] for figure, *_ in saved])
+    of_title = heights - ([2.6, 2.6, 2.5] if height is None else 1.5)
+    assert of_title == pytest.approx(of_title[0]) and 0.1 < of_title[0] < 0.2
+    assert {figure.get_suptitle() for figure, *_ in saved} == {"made: 20 inputs"}
     assert [len(figure.axes) for figure, *_ in saved] == [1, 1, 2]
