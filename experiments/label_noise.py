@@ -8,8 +8,7 @@ suspects and its cleaned classifier, on the same inputs.
 
 import dataclasses
 import functools
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +16,7 @@ import ntk_air as na
 from ntk_air._base.checks import check_choice, check_fraction
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
-from ntk_air.lab.config import DataConfig, ExperimentConfig
+from ntk_air.lab.config import DataConfig, FeaturesConfig
 from ntk_air.lab.harness import Computed, Experiment, header
 from ntk_air.lab.run_folder import RunFolder
 
@@ -30,7 +29,7 @@ KINDS = ("symmetric", "pair", "asymmetric", "instance", "none", "given")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(ExperimentConfig):
+class Config(FeaturesConfig):
     """Options of label_noise."""
 
     data: DataConfig = dataclasses.field(default_factory=lambda: DataConfig(n_train=1000))
@@ -48,18 +47,12 @@ class Config(ExperimentConfig):
     """Kinds of noise with their rates: symmetric, pair, asymmetric (even classes are taken for the
     next at this rate, odd ones for any at half of it), instance, none; given, for labels that come
     with the data."""
-    features: str | None = None
-    """Features in place of the inputs: efficientnet_lite0, or MODULE:FUNCTION."""
-
-    features_cache: Path | None = None
-    """Folder in which features of efficientnet_lite0 are kept for other runs."""
     all_schedules: bool = True
     """Early stopping on noisy validation labels, the grid and clean labels too, beside the default
     schedule and early stopping by an oracle: most of the time."""
 
     def __post_init__(self):
-        if self.features is not None and self.kernel.kernel_file is not None:
-            raise ValueError("features must be left out beside kernel_file; got both")
+        super().__post_init__()
         if not self.noises:
             raise ValueError("noises must not be empty; got ()")
         for text in self.noises:
@@ -71,12 +64,6 @@ class Config(ExperimentConfig):
                 check_fraction("noises", float(rate))
             except ValueError as error:
                 raise ValueError(f"noises must be KIND:RATE; got {text!r}") from error
-
-    def identity(self) -> dict[str, Any]:
-        """What makes two configurations the same; where features are kept does not."""
-        parts = super().identity()
-        del parts["features_cache"]
-        return parts
 
     def smoke(self) -> "Config":
         """A small subset, two kinds, one seed."""
@@ -116,17 +103,8 @@ def compute(config: Config, dataset: "na.Dataset", run: RunFolder, progress: Pro
 
 def clean_problem(config: Config, seed: int) -> "na.Problem":
     """The kernel on the data of a seed, and the clean labels unless noisy ones come with them."""
-    from ntk_air.lab.features import features_from_text
-
-    dataset, memory = config.data.load(seed=seed), parse_bytes(config.run.max_memory)
-    if config.features is not None:
-        dataset = dataset.with_inputs(
-            features_from_text(
-                config.features, max_memory_bytes=memory, cache=config.features_cache
-            )
-        )
-    dataset = config.kernel.prepare(dataset)
-    precision = config.run.precision
+    dataset = config.kernel.prepare(config.load_features(seed))
+    precision, memory = config.run.precision, parse_bytes(config.run.max_memory)
     kernel, _ = config.kernel.build(dataset, seed=seed, precision=precision)
     return na.make_problem(dataset, kernel, precision=precision, max_memory_bytes=memory)
 

@@ -17,7 +17,7 @@ import ntk_air as na
 from ntk_air._base.checks import check_choice, check_fractions, check_whole_number
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
-from ntk_air.lab.config import ExperimentConfig, NoiseConfig, RunConfig
+from ntk_air.lab.config import FeaturesConfig, NoiseConfig, RunConfig
 from ntk_air.lab.harness import Computed, Experiment, header
 from ntk_air.lab.run_folder import RunFolder
 from ntk_air.networks.studies import LITERATURE
@@ -33,7 +33,7 @@ LARGER_RUN = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(ExperimentConfig):
+class Config(FeaturesConfig):
     """Options of noisy_networks."""
 
     run: RunConfig = dataclasses.field(default_factory=lambda: RunConfig(seeds=3))
@@ -56,8 +56,7 @@ class Config(ExperimentConfig):
     """Train on the kernel's probabilities of the clean labels, too (clean_labels)."""
 
     def __post_init__(self):
-        from ntk_air.networks.studies.noisy_comparison import LITERATURE
-
+        super().__post_init__()
         if self.kernel.kernel != "dense" or self.kernel.is_own:
             raise ValueError(
                 "kernel must be 'dense', the limit of the dense networks that every method here "
@@ -109,6 +108,7 @@ def compute(config: Config, dataset: "na.Dataset", run: RunFolder, progress: Pro
         **header(dataset),
         "kernel": config.kernel.run_name(),
         "network": f"dense, {' – '.join(map(str, widths))} {config.kernel.activation} units",
+        **({} if config.features is None else {"features": config.features}),
         "network_epochs": config.network_epochs,
         "batch_size": config.batch_size,
         "seeds": seeds,
@@ -149,7 +149,7 @@ def plan_for(config: Config) -> "TrainingPlan":
 
 def kernel_for(config: Config, seed: int) -> "na.Problem":
     """The problem of a seed at infinite width, with clean labels unless it has noisy ones."""
-    dataset = config.kernel.prepare(config.data.load(seed=seed))
+    dataset = config.kernel.prepare(config.load_features(seed))
     precision, memory = config.run.precision, parse_bytes(config.run.max_memory)
     kernel, _ = config.kernel.build(dataset, seed=seed, precision=precision)
     return na.make_problem(dataset, kernel, precision=precision, max_memory_bytes=memory)

@@ -281,3 +281,35 @@ class ExperimentConfig:
         """A readable name, for the default folder."""
         noise = self.noise.run_name(dataset)
         return f"{self.data.run_name()}-{noise}-{self.kernel.run_name()}"
+
+
+@dataclasses.dataclass(frozen=True)
+class FeaturesConfig(ExperimentConfig):
+    """The options of an experiment that takes features in place of the inputs, too."""
+
+    features: str | None = None
+    """Features in place of the inputs: efficientnet_lite0, or MODULE:FUNCTION."""
+    features_cache: Path | None = None
+    """Folder in which features of efficientnet_lite0 are kept for other runs."""
+
+    def __post_init__(self):
+        if self.features is not None and self.kernel.kernel_file is not None:
+            raise ValueError("features must be left out beside kernel_file; got both")
+
+    def load_features(self, seed: int) -> "Dataset":
+        """The data of a seed, with features for inputs where they are asked for."""
+        dataset = self.data.load(seed=seed)
+        if self.features is None:
+            return dataset
+        from ntk_air.lab.features import features_from_text
+
+        memory = parse_bytes(self.run.max_memory)
+        return dataset.with_inputs(
+            features_from_text(self.features, max_memory_bytes=memory, cache=self.features_cache)
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two configurations the same; where features are kept does not."""
+        parts = super().identity()
+        del parts["features_cache"]
+        return parts
