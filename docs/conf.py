@@ -24,6 +24,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "generated_pages",
     "plain_docstrings",
+    "tutorial_links",
 ]
 smartquotes = False
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import api_pages
 import figure_pages
@@ -10,6 +11,8 @@ import plain_docstrings
 import pytest
 
 import ntk_air as na
+from ntk_air.claims.comparison import Status
+from ntk_air.dynamics.noise_aware.cleaned import Verdict
 
 ROOT = Path(__file__).parents[1]
 ENTRY = re.compile(r"^\.\. auto\w+:: ntk_air\.(\S+)$", flags=re.MULTILINE)
@@ -88,3 +91,17 @@ def test_a_tutorial_is_a_page(path):
     lines = path.read_text("utf-8").splitlines()
     assert 40 <= len(lines) <= 90
     assert lines.count("# %%") >= 3
+
+
+GLOSSARY = (ROOT / "docs/glossary.md").read_text("utf-8")
+
+
+def test_a_term_is_defined_once_in_a_sentence_or_more():
+    terms = re.findall(r"^### (.+)\n(.+)", GLOSSARY, flags=re.MULTILINE)
+    assert len({term for term, _ in terms}) == len(terms) == GLOSSARY.count("\n### ")
+    assert [term for term, definition in terms if len(definition) < 20] == []
+
+
+@pytest.mark.parametrize("verdict", [*get_args(Status), *get_args(Verdict)])
+def test_every_verdict_that_is_printed_is_in_the_glossary(verdict):
+    assert f"\n### {verdict}\n" in GLOSSARY
