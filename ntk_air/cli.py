@@ -28,6 +28,14 @@ class Run:
 
 
 @dataclasses.dataclass(frozen=True)
+class Datasets:
+    """List the data sets; with a name, what that one is and takes, with defaults."""
+
+    name: tyro.conf.Positional[str | None] = None
+    """Name of a data set."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Show:
     """Show what a finished run found, as a table for a screen, a page, a paper or a program."""
 
@@ -54,6 +62,7 @@ Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[LabelsConfig, tyro.conf.subcommand("labels")]
     | Annotated[VerifyConfig, tyro.conf.subcommand("verify")]
+    | Annotated[Datasets, tyro.conf.subcommand("datasets")]
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Figures, tyro.conf.subcommand("figures")]
     | Annotated[Version, tyro.conf.subcommand("version")]
@@ -83,7 +92,13 @@ def _act(arguments: Sequence[str]) -> int:
     )
     if isinstance(command, LabelsConfig):
         return labels(command, arguments)
-    actions = {VerifyConfig: verify, Show: show, Figures: figures, Version: version}
+    actions = {
+        VerifyConfig: verify,
+        Datasets: datasets,
+        Show: show,
+        Figures: figures,
+        Version: version,
+    }
     return actions[type(command)](command)
 
 
@@ -139,6 +154,14 @@ def verify(config: VerifyConfig) -> int:
     # An entry point sets the precision of its own process.
     jax.config.update("jax_enable_x64", True)
     return check(config, _console())
+
+
+def datasets(command: Datasets) -> int:
+    """Print the data sets, or one of them; return the exit status."""
+    from ntk_air.lab.report.datasets import dataset_page, datasets_table
+
+    _console().print(datasets_table() if command.name is None else dataset_page(command.name))
+    return 0
 
 
 def show(command: Show) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from ntk_air._base.checks import check_choice, check_kind, check_whole_number
 from ntk_air.data import synthetic
 from ntk_air.data.dataset import Dataset
+from ntk_air.data.option_help import OptionHelp, options_of
 from ntk_air.data.options import check_option
 from ntk_air.data.raw import RawSet, Sample
 from ntk_air.data.readers import (
@@ -136,6 +137,17 @@ def _checked_options(
 def dataset_options(name: str) -> tuple[str, ...]:
     """The names of the options that a data set takes besides sizes, seed and folder."""
     return tuple(option_types(name))
+
+
+def describe_dataset(name: str) -> tuple[str, list[OptionHelp]]:
+    """What a data set is, in a paragraph, and its options with what they do.
+
+    Raises ``ValueError`` for a name that is not in the catalogue.
+    """
+    check_choice("name", name, dataset_names())
+    loader = (_READERS | _GENERATORS)[name]
+    says = (inspect.getdoc(loader) or "").partition("\n\nArgs:")[0].partition("\n\nRaises")[0]
+    return says.replace("``", ""), options_of(loader, ("sample", "data_dir"))
 
 
 def is_looked_for(name: str) -> bool:

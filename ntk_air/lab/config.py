@@ -24,7 +24,7 @@ OperatorKind: TypeAlias = Literal["dense", "tiled", "matrix-free", "sharded"]
 
 OPERATORS: tuple[OperatorKind, ...] = get_args(OperatorKind)
 
-_FILES = ("csv", "table", "npz", "images")
+OWN_FILES = ("csv", "table", "npz", "images")
 """Data sets of one's own, each read from what the option of its name says."""
 
 _FLAGS = ("label_column", "noisy_label_column", "leave_out", "one_hot", "standardise")
@@ -70,7 +70,7 @@ class DataConfig:
     datasets NAME lists them); whether something is done, as standardise=yes or standardise=no."""
 
     def __post_init__(self):
-        if len(given := [name for name in _FILES if getattr(self, name) is not None]) > 1:
+        if len(given := [name for name in OWN_FILES if getattr(self, name) is not None]) > 1:
             raise ValueError(f"{given[1]} must be left out beside {given[0]}; got both")
         if self.resize is not None:
             check_whole_number("resize", self.resize, minimum=1)
@@ -78,7 +78,7 @@ class DataConfig:
     @property
     def source(self) -> tuple[str, str | None]:
         """The name in the catalogue, and what it is read from where an option says so."""
-        for name in _FILES:
+        for name in OWN_FILES:
             if (path := getattr(self, name)) is not None:
                 return name, str(path)
         kind, colon, name = self.dataset.partition(":")
@@ -91,7 +91,7 @@ class DataConfig:
             usual: what an entry point has where nothing is asked for.
         """
         name = self.source[0]
-        if name in _FILES and self.dataset not in (usual.dataset, name):
+        if name in OWN_FILES and self.dataset not in (usual.dataset, name):
             raise ValueError(f"dataset must be left out beside {name}; got {self.dataset!r}")
 
     def options(self) -> dict[str, Any]:

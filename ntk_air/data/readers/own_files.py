@@ -36,7 +36,10 @@ def npz(path: str | os.PathLike[str]) -> RawSet:
     ``test_inputs`` and ``test_labels``, ``class_names``. Keras' names ``x_train``, ``y_train``,
     ``x_test``, ``y_test`` are understood. Inputs of type uint8 are pixels, divided by 255; images
     without a channel axis get one. Labels are class indices where ``class_names`` is given, else
-    any integers or strings, whose sorted values are the classes.
+    any integers, truth values or strings, whose sorted values are the classes.
+
+    Args:
+        path: file.
 
     Raises:
         DataFileError: no such file format, a missing array, one of another name or of two names,
