@@ -11,7 +11,7 @@ from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
 from ntk_air.lab.config import ExperimentConfig
 from ntk_air.lab.exit_status import exit_status
-from ntk_air.lab.run_folder import RunDescription, RunFolder
+from ntk_air.lab.run_folder import RunDescription, RunFolder, default_folder
 
 if TYPE_CHECKING:  # options are read before JAX is needed
     from rich.console import Console, Group
@@ -92,10 +92,11 @@ class Experiment(Generic[Config]):
         if options.smoke:
             config = cast("Config", config.smoke())
         dataset = config.load()
-        folder = _own(options.out or Path("runs") / self.name / config.run_name(dataset))
         description = RunDescription(
             self.name, config.identity(), dataset.content_hash, command=tuple(command)
         )
+        named = Path("runs") / self.name / config.run_name(dataset)
+        folder = _own(options.out or default_folder(named, description))
         with (
             progress_on_standard_error() as progress,
             RunFolder(folder, description, force=options.force, progress=progress) as run,

@@ -1,6 +1,7 @@
 """Run folders: a manifest, results, curves and figures, written whole or not at all.
 
-A folder belongs to one experiment and one configuration. A second call with the same
+A folder belongs to one experiment and one configuration; by default its name is a readable one,
+with a digest behind it where another run has that name. A second call with the same
 configuration reuses it, an interrupted one resumes from its finished stages, and another
 configuration is refused. Until a first stage is finished nothing is written but a lock, which goes
 with its process: a run that is refused leaves no folder, and what a folder held stays in it.
@@ -9,6 +10,8 @@ with its process: a run that is refused leaves no folder, and what a folder held
 import contextlib
 import dataclasses
 import datetime
+import hashlib
+import json
 import os
 import shlex
 import shutil
@@ -256,6 +259,22 @@ class RunFolder:
             f"{self.path} holds a run{by} with another configuration ({'; '.join(changed)}): "
             "choose another --out, or --force to replace it"
         )
+
+
+def default_folder(named: Path, description: RunDescription) -> Path:
+    """The folder of a run that was given none: its readable name, where no other run has it.
+
+    A run of the same name that is another one, such as another option's, stays where it is; this
+    one has a digest of its own behind the name, and is found there again.
+    """
+    if not (named / MANIFEST).exists():
+        return named
+    held, own = files.read_json(named / MANIFEST), files.jsonable(description.config)
+    there = (held.get("experiment"), held.get("config"), held.get("data_sha256"))
+    if there == (description.experiment, own, description.data_sha256):
+        return named
+    content = json.dumps([own, description.data_sha256], sort_keys=True)
+    return named.with_name(f"{named.name}-{hashlib.sha256(content.encode()).hexdigest()[:6]}")
 
 
 def _now() -> str:

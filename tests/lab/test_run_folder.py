@@ -7,7 +7,7 @@ import pytest
 
 from ntk_air._base import files
 from ntk_air.lab import provenance
-from ntk_air.lab.run_folder import RunDescription, RunFolder, RunFolderError
+from ntk_air.lab.run_folder import RunDescription, RunFolder, RunFolderError, default_folder
 
 CONFIG = {"n_train": 10, "rates": (0.1, 0.2)}
 
@@ -248,3 +248,23 @@ def test_a_clock_that_goes_back_is_said(tmp_path, monkeypatch):
 def test_peak_memory_is_in_bytes():
     block = np.ones(30_000_000)
     assert provenance.peak_memory_bytes() > block.nbytes
+
+
+def test_runs_of_one_name_have_folders_of_their_own_and_find_them_again(tmp_path):
+    named = tmp_path / "digits-dense"
+
+    def folder(**config):
+        return default_folder(named, RunDescription("demo", CONFIG | config, "abc"))
+
+    assert folder() == named
+    finish(open_run(folder()))
+    assert folder() == named
+    other = folder(seed=1)
+    assert other.parent == tmp_path and other.name.startswith("digits-dense-")
+    assert len(other.name) == len("digits-dense-") + 6
+    assert folder(seed=2) not in (named, other)
+    finish(open_run(other, config=CONFIG | {"seed": 1}), value=2.0)
+    again = open_run(folder(seed=1), config=CONFIG | {"seed": 1})
+    assert again.is_complete and again.results == {"value": 2.0}
+    assert default_folder(named, RunDescription("demo", CONFIG, "other data")) != named
+    assert folder(rates=[0.1, 0.2]) == named  # as JSON has it

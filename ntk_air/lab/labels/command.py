@@ -13,7 +13,7 @@ from ntk_air.lab.labels.config import LabelsConfig
 from ntk_air.lab.labels.given import Given, read_given
 from ntk_air.lab.labels.results import labels_csv
 from ntk_air.lab.labels.work import find_wrong_labels
-from ntk_air.lab.run_folder import RunDescription, RunFolder
+from ntk_air.lab.run_folder import RunDescription, RunFolder, default_folder
 
 _REPORT = "ntk_air.lab.labels.report"
 
@@ -37,9 +37,9 @@ def clean(config: LabelsConfig, *, command: Sequence[str], progress: Progress) -
     """
     given = read_given(config)
     stem = config.file.resolve().name.split(".")[0] or "data"
-    folder = config.out or Path("runs") / "labels" / stem
     content = given.dataset.content_hash
     description = RunDescription("labels", config.identity(), content, command=tuple(command))
+    folder = config.out or default_folder(Path("runs") / "labels" / stem, description)
     with RunFolder(folder, description, force=config.force, progress=progress) as run:
         if run.is_complete:
             return Written(folder, run.results, reused=True)
