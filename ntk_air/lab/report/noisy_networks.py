@@ -23,6 +23,7 @@ from ntk_air.lab.report.network_results import METHODS
 # Colour and dash of each method that has a curve of its own.
 _LOOKS = {
     "self_distillation": ("self_distilled", "-"),
+    "cleaned_labels": ("self_distilled", "--"),
     "early_learning": ("warm", "-"),
     "co_teaching": ("accent", "-"),
     "forward_correction": ("light", "-"),
