@@ -7,9 +7,13 @@ uv := ".tools/bin/uv"
 fast *options:
     {{uv}} run pytest -q @tests/fast.txt {{options}}
 
-# All tests.
+# All tests but the sweeps: what the README's command runs.
 test *options:
     {{uv}} run pytest -q {{options}}
+
+# The further points of grids of which the tests take some.
+sweeps *options:
+    {{uv}} run pytest -q -m sweep {{options}}
 
 # Lint, format, types, spelling.
 check:

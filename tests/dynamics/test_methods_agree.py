@@ -32,6 +32,7 @@ from tests.dynamics.who_can import (
     a_problem,
     teacher_of,
 )
+from tests.helpers.sweeps import one_in
 from tests.helpers.type_checks import without_type_checks
 
 TIMES = [0, 1, 3, 18, 301]
@@ -309,7 +310,11 @@ def numbers_of_outputs(teacher, label, schedule):
 
 @pytest.mark.parametrize(
     ("teacher", "label", "schedule", "n_out"),
-    [(*parts, n_out) for parts in PARTS for n_out in numbers_of_outputs(*parts)],
+    one_in(
+        3,
+        [(*parts, n_out) for parts in PARTS for n_out in numbers_of_outputs(*parts)],
+        several=True,
+    ),
 )
 def test_supervised_steps_are_those_of_the_plain_loop(teacher, label, schedule, n_out):
     problem, descent = case_of(label, schedule, n_out)

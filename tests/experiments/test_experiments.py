@@ -14,6 +14,7 @@ import pytest
 from ntk_air.lab.catalogue import experiments, load_experiment
 from ntk_air.lab.harness import report_of
 from tests.helpers.scripts import ROOT, Scripts
+from tests.helpers.sweeps import one_in
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
 
@@ -45,7 +46,7 @@ def scripts():
         yield process
 
 
-@pytest.fixture(scope="module", params=EXPERIMENTS)
+@pytest.fixture(scope="module", params=one_in(2, EXPERIMENTS))
 def smoke(request, scripts, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param) / "run"
     done = scripts.run(f"experiments/{request.param}.py", "--smoke", "--out", folder)

@@ -95,6 +95,7 @@ def scripts():
 
 
 @pytest.mark.slow
+@pytest.mark.sweep  # CI runs one of these commands, the README's, besides
 @pytest.mark.parametrize("name", ["convergence", "early_stopping", "eigen_spectrum"])
 def test_a_command_still_gives_the_committed_numbers(name, scripts, tmp_path):
     manifest = RUNS[f"figures/{name}"]

@@ -118,7 +118,7 @@ def _tested(mutant: Mutant, copy: Path, timeout_s: float) -> tuple[bool, str]:
 def _failed(copy: Path, *arguments: str, timeout_s: float | None = None) -> list[str]:
     """The tests that fail, by pytest's names."""
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", *arguments],
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "", *arguments],
         cwd=copy,
         env=os.environ | {"PYTHONPATH": str(copy)},
         capture_output=True,

@@ -14,6 +14,7 @@ from ntk_air.networks.models.dense import DenseNetwork
 from tests.helpers.compilations import count_compilations
 from tests.helpers.lowering import assert_lowers
 from tests.helpers.peak_memory import peak_bytes
+from tests.helpers.sweeps import one_in
 from tests.kernels.empirical.small_network import N_OUT, NETWORK, PAIRS, PARAMS, X1, X2
 
 
@@ -178,7 +179,7 @@ def test_more_tiles_compile_nothing_more():
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-@pytest.mark.parametrize("outputs", ["mean", "full", 0])
+@pytest.mark.parametrize("outputs", one_in(3, ["mean", "full", 0]))
 def test_tiles_lower_for_accelerators(method, outputs):
     def tile(params, x1, x2):
         network = split(NETWORK.apply, params)

@@ -9,6 +9,7 @@ import pytest
 from mpmath import mpf
 
 from ntk_air.kernels.infinite.convolutional import ConvolutionalNTK
+from tests.helpers.sweeps import one_in
 from tests.kernels.infinite.scalar_reference import erf, relative_errors, relu
 
 SIDE = 2
@@ -108,7 +109,7 @@ def erf_network(*blocks, weight=25.0, bias=0.0):
     return ConvolutionalNTK(blocks, activation="erf", weight_variance=weight, bias_variance=bias)
 
 
-@pytest.mark.parametrize("blocks", [(20,), (10, 10)])
+@pytest.mark.parametrize("blocks", one_in(2, [(20,), (10, 10)]))
 def test_identical_and_opposite_images_stay_so_where_near_ones_are_refused(blocks):
     x = images(np.float64)
     kernel = erf_network(*blocks, weight=225.0)
@@ -123,7 +124,7 @@ def test_identical_and_opposite_images_stay_so_where_near_ones_are_refused(block
             kernel(x[[0, 2, 3]])
 
 
-@pytest.mark.parametrize("blocks", [(3,), (2, 2)])
+@pytest.mark.parametrize("blocks", one_in(2, [(3,), (2, 2)]))
 def test_near_images_are_right_where_layers_do_not_take_them_apart(blocks):
     x = images(np.float64)
     assert max(errors(erf_network(*blocks, weight=2.0, bias=0.1), x, x)) < 1e-12

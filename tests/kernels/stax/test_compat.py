@@ -18,6 +18,7 @@ import pytest
 from ntk_air.kernels.stax import compat as neural_tangents_compat
 from ntk_air.kernels.stax.architectures import StaxNTK
 from ntk_air.kernels.stax.compat import load_neural_tangents
+from tests.helpers.sweeps import one_in
 from tests.kernels.golden import neural_tangents_cases as cases
 
 GOLDEN, METADATA = cases.load(Path(cases.__file__).with_name("neural_tangents.npz"))
@@ -72,21 +73,21 @@ def test_golden_values_come_from_the_original():
     assert set(GOLDEN) == set(TOLERANCE)
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", one_in(3, KERNELS))
 def test_infinite_width_kernels(networks, dtype, name):
     shape, (_, _, kernel_fn) = networks[name]
     found = cases.kernel_values(kernel_fn, shape, dtype, own=name in cases.OWN)
     _assert_golden(found, f"kernel/{name}", dtype)
 
 
-@pytest.mark.parametrize("name", cases.LINEARISED)
+@pytest.mark.parametrize("name", one_in(2, cases.LINEARISED))
 def test_linearisations(networks, dtype, name):
     shape, network = networks[name]
     found = cases.linearised_values(load_neural_tangents(), network, shape, dtype)
     _assert_golden(found, f"linearised/{name}", dtype)
 
 
-@pytest.mark.parametrize("name", cases.PRODUCTS)
+@pytest.mark.parametrize("name", one_in(2, cases.PRODUCTS))
 def test_empirical_products(networks, dtype, name):
     shape, network = networks[name]
     found = cases.empirical_product_values(load_neural_tangents(), network, shape, dtype)
@@ -109,7 +110,7 @@ def test_empirical_kernels(networks, name, implementation, vmap_axes):
     _assert_golden(found, f"empirical/{name}", "float64")
 
 
-@pytest.mark.parametrize("implementation", [1, 2, 3])
+@pytest.mark.parametrize("implementation", one_in(3, [1, 2, 3]))
 def test_empirical_kernels_in_single_precision(networks, implementation):
     shape, network = networks["dense_relu"]
     with jax.enable_x64(False):
