@@ -197,6 +197,51 @@ PAPERS = (
         "Understanding the Gains from Repeated Self-Distillation",
         "2407.04600",
     ),
+    Paper(
+        "Hu, Wei and Li, Zhiyuan and Yu, Dingli",
+        2020,
+        "Simple and Effective Regularization Methods for Training on Noisily Labeled Data with "
+        "Generalization Guarantee",
+        "1905.11368",
+    ),
+    Paper(
+        "Phuong, Mary and Lampert, Christoph H.",
+        2019,
+        "Towards Understanding Knowledge Distillation",
+        "2105.13093",
+    ),
+    Paper(
+        "Ji, Guangda and Zhu, Zhanxing",
+        2020,
+        "Knowledge Distillation in Wide Neural Networks: Risk Bound, Data Efficiency and "
+        "Imperfect Teacher",
+        "2010.10090",
+    ),
+    Paper(
+        "Kuzborskij, Ilja and Szepesvári, Csaba",
+        2021,
+        "Nonparametric Regression with Shallow Overparameterized Neural Networks Trained by GD "
+        "with Early Stopping",
+        "2107.05341",
+    ),
+    Paper(
+        "Litman, Elon and Guo, Gabe",
+        2026,
+        "A Theory of Generalization in Deep Learning",
+        "2605.01172",
+    ),
+    Paper(
+        "Takanami, Kaito and Takahashi, Takashi and Sakata, Ayaka",
+        2025,
+        "The Effect of Optimal Self-Distillation in Noisy Gaussian Mixture Model",
+        "2501.16226",
+    ),
+    Paper(
+        "Wu, Mingqi and Yang, Archer Y. and Sun, Qiang",
+        2026,
+        "Why Self-Training Helps and Hurts: Denoising vs. Signal Forgetting",
+        "2602.14029",
+    ),
 )
 
 

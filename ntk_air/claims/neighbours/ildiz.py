@@ -8,7 +8,7 @@ from ntk_air.data.draws import generator, normal_numbers
 from ntk_air.problem import Problem
 
 SOURCE = "Ildiz et al. 2024; docs/theory.md, 11-ildiz"
-N_FEATURES, N_POINTS, N_DRAWS = 300, 100, 60
+N_FEATURES, N_POINTS, N_DRAWS = 300, 100, 40
 POWERS = np.arange(1, N_FEATURES + 1) ** -1.5
 """The features' variances."""
 TRUTH = np.ones(N_FEATURES)
@@ -22,7 +22,7 @@ REACH = 3.5
     control=("a student of the labels with the rule reversed", {"turned": True}),
 )
 def best_labels(problem: Problem, *, turned: bool = False) -> Measurement:
-    """Risk by the formula at the best b against 60 interpolating fits, within 3.5 standard errors.
+    """Risk by the formula at the best b against 40 interpolating fits, within 3.5 standard errors.
 
     100 Gaussian points with 300 features of variance λ_i = i^−1.5, no noise, true coefficients 1;
     the student is the least-norm fit of x·b. ζ_i = τ/(λ_i + τ) with Σ(1 − ζ_i) = n and
@@ -44,7 +44,7 @@ def best_labels(problem: Problem, *, turned: bool = False) -> Measurement:
     control=("the rule reversed", {"turned": True}),
 )
 def better_than_truth(problem: Problem, *, turned: bool = False) -> Measurement:
-    """Gain over the true labels on the same 60 draws, in standard errors, against 3.5."""
+    """Gain over the true labels on the same 40 draws, in standard errors, against 3.5."""
     gains = measured_risks(problem.seed, TRUTH) - measured_risks(
         problem.seed, surrogate(turned=turned)
     )

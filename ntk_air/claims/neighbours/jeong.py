@@ -1,6 +1,7 @@
 """Rounds of self-distillation average labels within classes."""
 
 import dataclasses
+import functools
 from typing import TypeAlias
 
 import numpy as np
@@ -43,10 +44,14 @@ class Block:
         present = (counts > 0) & ~np.eye(N_CLASSES, dtype=bool)
         return float(np.min(leads[present]))
 
+    @functools.cached_property
+    def smoother(self) -> np.ndarray:
+        """Θ(Θ + l)⁻¹, by solving."""
+        return np.linalg.solve(self.theta + RIDGE * np.eye(len(self.theta)), self.theta)
+
     def round(self, labels: Labels) -> Labels:
-        """The outputs of a ridge student on labels, by solving."""
-        n = len(labels)
-        return self.theta @ np.linalg.solve(self.theta + RIDGE * np.eye(n), labels)
+        """The outputs of a ridge student on labels."""
+        return self.smoother @ labels
 
     def accuracy(self, outputs: Labels) -> float:
         """The share of inputs whose largest output is that of their class."""
