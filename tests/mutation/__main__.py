@@ -59,6 +59,7 @@ def main(config: Config) -> int:
     chosen = [each for each in mutants() if not config.only or _is_named(each, config.only)]
     counted = [each for each in chosen if not each.survives]
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # some tests are another user's, who imports the copy, too
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(config.jobs):
             copies.put(_copied(Path(folder) / str(number)))
