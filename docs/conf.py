@@ -55,10 +55,12 @@ sphinx_gallery_conf = {
     "examples_dirs": "tutorials",
     "gallery_dirs": "generated/tutorials",
     "filename_pattern": r"/\d_",
+    "within_subsection_order": "FileNameSortKey",
+    "default_thumb_file": str(HERE.parent / "figures/eigen_spectrum/overview.png"),
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
-    "min_reported_time": 0,
+    "min_reported_time": 3600,  # seconds are the machine's, not the page's
     "write_computation_times": False,
     "abort_on_example_error": False,
     "first_notebook_cell": None,

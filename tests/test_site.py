@@ -33,6 +33,7 @@ def entries():
 
 
 def test_every_exported_name_is_on_an_api_page_once(entries):
+    assert len({id(resolved(name)) for name in entries}) == len(entries)
     plain = [name for name in entries if "." not in name]
     assert sorted(plain) == sorted(set(na.__all__) - set(na._FAMILIES))
 
@@ -72,9 +73,10 @@ def test_commands_are_found_wherever_a_manifest_has_them():
 
 
 def test_a_docstring_keeps_its_characters_and_its_formulas_their_lines():
-    lines = ["|f| of ``*x`` and n_*:", "", "    a = b*c", "    d = e", "", "Args:", "    x: |y|"]
+    lines = ["|f| of ``*x``s and n_*:", "", "    a = b*c", "    d = e"]
+    lines += ["", "Args:", "    x: |y|", "", "    z: another"]
     assert plain_docstrings.plain(lines) == [
-        r"\|f\| of ``*x`` and n\_\*:",
+        r"\|f\| of ``*x``\ s and n\_\*:",
         "",
         "::",
         "",
@@ -83,6 +85,8 @@ def test_a_docstring_keeps_its_characters_and_its_formulas_their_lines():
         "",
         "Args:",
         r"    x: \|y\|",
+        "",
+        "    z: another",
     ]
 
 

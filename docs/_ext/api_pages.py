@@ -12,7 +12,7 @@ ROOMS = (
     "data", "kernels", "spectrum", "problem", "air", "dynamics", "inference", "networks", "claims",
     "plot",
 )  # fmt: skip
-"""The rooms in the order of their imports; a page each."""
+"""The rooms in the order of their imports, a page each; others that export come behind them."""
 
 _INDEX = """API
 ===
@@ -35,12 +35,14 @@ def exported() -> dict[str, dict[str, Any]]:
     Names of the package come first, then those of its families, then what the rooms themselves
     hand on beyond.
     """
-    found: dict[str, dict[str, Any]] = {room: {} for room in ROOMS}
+    homes = {**ntk_air._MODULE_OF, **ntk_air._FAMILIES}
+    rooms = dict.fromkeys([*ROOMS, *map(room_of, homes.values())])
+    found: dict[str, dict[str, Any]] = {room: {} for room in rooms}
     for name in ntk_air.__all__:
         if name not in ntk_air._FAMILIES:
             found[room_of(ntk_air._MODULE_OF[name])][name] = getattr(ntk_air, name)
     modules = {family: getattr(ntk_air, family) for family in sorted(ntk_air._FAMILIES)}
-    modules |= {room: importlib.import_module(f"ntk_air.{room}") for room in ROOMS}
+    modules |= {room: importlib.import_module(f"ntk_air.{room}") for room in rooms}
     seen = {id(value) for names in found.values() for value in names.values()}
     for prefix, module in modules.items():
         for name, value in _members(module):
@@ -63,7 +65,7 @@ def _members(module: ModuleType) -> Iterator[tuple[str, Any]]:
 def pages() -> dict[str, str]:
     """The text of each page by its name, and ``index`` that lists them."""
     written = {room: _page(room, names) for room, names in exported().items()}
-    return {"index": "\n".join([_INDEX, *(f"   {room}" for room in ROOMS), ""]), **written}
+    return {"index": "\n".join([_INDEX, *(f"   {room}" for room in written), ""]), **written}
 
 
 def _page(room: str, names: dict[str, Any]) -> str:
@@ -80,9 +82,16 @@ def _page(room: str, names: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _is_own(base: type) -> bool:
+    """Whether a base class is of the package: what comes of it is documented with the class."""
+    return base.__module__.startswith("ntk_air.")
+
+
 def _entry(name: str, value: Any) -> str:
     if inspect.isclass(value):
         directive = "autoexception" if issubclass(value, Exception) else "autoclass"
-        return f".. {directive}:: ntk_air.{name}\n   :members:"
+        foreign = {base.__name__ for base in value.__mro__ if not _is_own(base)}
+        inherited = f":inherited-members: {', '.join(sorted(foreign))}"
+        return f".. {directive}:: ntk_air.{name}\n   :members:\n   {inherited}"
     directive = "autofunction" if inspect.isroutine(value) else "autodata"
     return f".. {directive}:: ntk_air.{name}"

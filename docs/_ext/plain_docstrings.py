@@ -35,10 +35,13 @@ def plain(lines: list[str]) -> list[str]:
 
 
 def _escaped(line: str) -> str:
-    parts = _CODE.split(line)
-    return "".join(
-        part if part.startswith("``") else _MARKUP.sub(r"\\\g<0>", part) for part in parts
-    )
+    parts = _CODE.split(line)  # code stands at the odd places
+    for place, part in enumerate(parts):
+        if place % 2 == 0:
+            parts[place] = _MARKUP.sub(r"\\\g<0>", part)
+        elif parts[place + 1][:1].isalpha():  # ``Plural``s
+            parts[place] += "\\ "
+    return "".join(parts)
 
 
 def _process(app: "Sphinx", what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

@@ -11,7 +11,6 @@ training fit first? Digits with 40 % of the labels flipped, the NTK of a fully c
 
 import jax
 import matplotlib.pyplot as plt
-import numpy as np
 
 import ntk_air as na
 
@@ -35,16 +34,12 @@ print(f"effective rank {spectrum.effective_rank:.1f} of {spectrum.n_mode} modes"
 # ζ = ỹ − E[ỹ | y], for flips as such hold a part of the labels.
 
 summary = na.air_summary(problem)
-modes = np.arange(1, spectrum.n_mode + 1)
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-left.loglog(modes, spectrum.eigenvalues / spectrum.lambda_max, color="black")
-left.set(xlabel="mode $j$", ylabel=r"$\lambda_j / \lambda_1$", title="eigenvalues")
-right.semilogx(modes, summary.energy_clean, color="#0072B2", label="clean labels $y$")
-noise = summary.energy_noise_centred
-right.semilogx(modes, noise, color="#D55E00", label=r"noise $\zeta$")
-right.semilogx(modes, modes / modes[-1], ":", color="grey", label="isotropic")
-right.set(xlabel="top eigenspaces $k$", ylabel="share in the top $k$", title="energies")
-figure.legend(loc="outside lower right", ncols=3)
+na.plot.spectrum(problem, half_lives=summary.half_lives)
+plt.show()
+
+# %%
+
+na.plot.energy(summary)
 plt.show()
 
 # %%
@@ -53,20 +48,14 @@ plt.show()
 # So training retrieves labels before noise. At each time, the retrieved share of one is drawn over that of the other; the
 # area under this curve, the AIR-AUC, is ½ for an isotropic kernel and 1 where all of the signal comes before any noise.
 
-curve, window = summary.curve, summary.window
-plt.figure(figsize=(4.6, 3.6), layout="constrained")
-plt.plot(curve.noise, curve.signal, color="#0072B2", label=f"AIR-AUC {summary.auc:.3f}")
-plt.plot([0, 1], [0, 1], ":", color="grey", label="isotropic: ½")
-plt.xlabel("retrieved share of the noise")
-plt.ylabel("retrieved share of the clean labels")
-plt.legend()
+na.plot.air(summary)
 plt.show()
 
 # %%
 # The AIR window is when 1 − δ of the signal and at most δ of the noise are retrieved. Where it is empty it says why; a
 # wider δ may open it. Half-lives say how long each mode takes, in steps of η = 1/λ₁.
 
-print("δ = 0.1:", window.steps or window.reason)
+print("δ = 0.1:", summary.window.steps or summary.window.reason)
 print("δ = 0.2:", na.air_summary(problem, delta=0.2).window.steps)
 for mode in (2, 10, 100, 500):
     print(f"half-life of mode {mode}: {summary.half_lives[mode - 1]:,.0f} steps")

@@ -46,15 +46,10 @@ print(f"distance for t → ∞: at most {certificate.distance_bound(np.inf):.1e}
 
 # %%
 
-plt.figure(figsize=(6, 3.6), layout="constrained")
-plt.loglog(times, descent.train.rms_distance, color="#0072B2", label="gradient descent")
-plt.loglog(times, run.train.rms_distance, color="#009E73", label="self-distillation, hard labels")
 after = times[times >= certificate.step][::4]
-bounds = [certificate.distance_bound(step) for step in after]
-plt.loglog(after, bounds, ":", color="black", label="bound by the certificate")
-plt.xlabel("gradient steps $t$")
-plt.ylabel("RMS distance to the clean labels")
-plt.legend()
+bounds = np.array([certificate.distance_bound(step) for step in after])
+curves = {"gradient descent": descent, "self-distillation, hard": run}
+na.plot.convergence({**curves, "bound by the certificate": (after, bounds)})
 plt.show()
 
 # %%

@@ -7,8 +7,8 @@ and the labels alone, whatever classes are taken for whatever others.
 """
 
 # %%
-# The wine data with 20 % of the labels moved to the next cultivar, as if they were yours. Labels come in as indices of
-# classes with their names. Columns have units of their own: without a common scale the largest would be all that the
+# The wine data with 20 % of the labels moved to the next cultivar, as if they were yours. Labels come in as they
+# are, here texts. Columns have units of their own: without a common scale the largest would be all that the
 # kernel sees. ``normalised`` gives each row one length, which the kernel of a fully connected network wants.
 
 import jax
@@ -25,9 +25,8 @@ cultivars = np.array(["Barolo", "Grignolino", "Barbera"])
 moved = np.random.default_rng(0).random(len(wine.target)) < 0.2
 truth, given = cultivars[wine.target], cultivars[(wine.target + moved) % 3]
 
-classes, indices = np.unique(given, return_inverse=True)
 inputs = StandardScaler().fit_transform(wine.data)
-data = na.Dataset(inputs, na.ClassLabels(noisy=indices, class_names=classes))
+data = na.Dataset.from_arrays(inputs, given, n_test=0)
 
 # %%
 # A kernel, and one call.
@@ -44,15 +43,7 @@ print(*found.reasons, sep="\n")
 
 low, high = found.rate_interval
 print(f"wrong labels: {found.rate:.1%} ({low:.1%} to {high:.1%}); truly {moved.mean():.1%}")
-figure, axes = plt.subplots(figsize=(4.2, 3.4), layout="constrained")
-shown = axes.imshow(found.transition, cmap="cividis", vmin=0, vmax=1)
-axes.set_xticks(range(3), classes)
-axes.set_yticks(range(3), classes)
-axes.set(xlabel="given", ylabel="true", title="estimated transition matrix")
-for (row, column), share in np.ndenumerate(found.transition):
-    colour = "black" if share > 0.5 else "white"
-    axes.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour)
-figure.colorbar(shown)
+na.plot.transition(found, data.class_names)
 plt.show()
 
 # %%
@@ -60,7 +51,7 @@ plt.show()
 
 print("row  given       suggested   truth")
 for row in found.suspects[:8]:
-    print(f"{row:3}  {given[row]:11} {classes[found.suggested[row]]:11} {truth[row]}")
+    print(f"{row:3}  {given[row]:11} {data.class_names[found.suggested[row]]:11} {truth[row]}")
 
 # %%
 # How good is the ranking? Here the truth is known. The first rows are nearly all wrong, and the curve is flat once all
