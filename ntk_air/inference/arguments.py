@@ -66,12 +66,12 @@ def check_matrices(
         n_train, anchor = kernel.shape[0], kernel
         if kernel.shape != (n_train, n_train):
             raise ValueError(f"kernel must be (n_train, n_train); got shape {kernel.shape}")
-    n_test = next((array.shape[0] for array in others.values()), 0)
     for name, array in {"kernel": anchor, "targets": targets, **others}.items():
         check_floating(name, array)
         if not is_traced(array):
             check_finite(name, array)
         check_same_dtype("kernel", anchor, name, array)
+    n_test = next((len(array) for array in others.values() if array.ndim), 0)
     wanted = {
         name: (n_test, n_train if name.endswith(("cross", "cross_kernel")) else n_test)
         for name in others

@@ -12,6 +12,7 @@ import jax.scipy.stats
 import numpy as np
 from jaxtyping import Array, Float
 
+from ntk_air._base.checks import check_inputs, check_same_dtype, check_same_features
 from ntk_air._base.typing import (
     AnyArray,
     CrossKernel,
@@ -199,6 +200,10 @@ def network_ensemble(kernel: Any, x_train: Inputs, x_test: TestInputs) -> Networ
                 f"kernel must have the methods ntk and nngp; got {type(kernel).__name__} "
                 f"without {name}"
             )
+    check_inputs("x_train", x_train)
+    check_inputs("x_test", x_test)
+    check_same_features("x_train", x_train, "x_test", x_test)
+    check_same_dtype("x_train", x_train, "x_test", x_test)
     theta = kernel.ntk(x_train)
     precision = "float64" if theta.dtype == jnp.float64 else "float32"
     return NetworkEnsemble(

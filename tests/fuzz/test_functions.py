@@ -29,6 +29,7 @@ LABELS = 2.0 * CLASSES[:, None] - 1
 NOISY = LABELS * np.where(np.arange(N) % 5 == 0, -1.0, 1.0)[:, None]
 MATRIX = np.asarray(na.DenseNTK()(INPUTS))
 SPECTRUM = na.decompose(MATRIX)
+CROSS, PRIOR = (np.asarray(na.DenseNTK()(TEST_INPUTS, x)) for x in (INPUTS, None))
 DATA = na.Dataset(INPUTS, CLASSES, test=(TEST_INPUTS, np.array([0, 1, 0, 1])))
 NOISY_DATA = DATA.with_label_noise(na.SymmetricNoise(0.25, exact=True), seed=0)
 PROBLEM = na.make_problem(NOISY_DATA, na.DenseNTK())
@@ -157,6 +158,36 @@ CALLS: dict[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {
     "DenseNetwork": (na.networks.DenseNetwork, {"widths": (4,), "n_out": 2}),
     "Adam": (na.networks.Adam, {"rate": 0.1}),
     "FlowTimeSchedule": (na.networks.FlowTimeSchedule, {"batch_size": 2, "momentum": 0.5}),
+    "gp_posterior": (
+        na.inference.gp_posterior,
+        {"kernel": MATRIX, "targets": NOISY, "cross_kernel": CROSS, "prior": PRIOR}
+        | {"noise_variance": 0.1},
+    ),
+    "log_marginal_likelihood": (
+        na.inference.log_marginal_likelihood,
+        {"kernel": SPECTRUM, "targets": NOISY, "noise_variance": 0.1},
+    ),
+    "left_out": (
+        na.inference.left_out,
+        {"kernel": MATRIX, "targets": NOISY, "noise_variance": 0.1},
+    ),
+    "choose_noise_variance": (
+        na.inference.choose_noise_variance,
+        {"spectrum": SPECTRUM, "targets": NOISY, "criterion": "gcv"},
+    ),
+    "solve_by_products": (
+        na.inference.solve_by_products,
+        {"kernel": OPERATOR, "targets": NOISY, "noise_variance": 0.1, "top": SPECTRUM}
+        | {"tolerance": 1e-6, "max_products": 9},
+    ),
+    "network_ensemble": (
+        na.inference.network_ensemble,
+        {"kernel": na.DenseNTK(), "x_train": INPUTS, "x_test": TEST_INPUTS},
+    ),
+    "taylor_model": (
+        na.networks.taylor_model,
+        {"apply_fn": network, "params": WEIGHTS, "order": 2},
+    ),
 }
 
 ONE_VALUE = st.sampled_from(sorted(CALLS))

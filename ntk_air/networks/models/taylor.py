@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from ntk_air._base.checks import check_callable, check_whole_number
+from ntk_air._base.checks import check_callable, check_floating, check_whole_number
 from ntk_air._base.typing import ApplyFn, Parameters
 
 
@@ -35,6 +35,8 @@ def taylor_model(apply_fn: ApplyFn, params: Parameters, *, order: int = 1) -> Ap
     """
     check_callable("apply_fn", apply_fn)
     order = check_whole_number("order", order)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        check_floating(f"params{jax.tree_util.keystr(path)}", leaf)
 
     def model(moved: Parameters, x: Any) -> Any:
         change = jax.tree.map(lambda new, old: new - old, moved, params)
