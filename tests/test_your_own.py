@@ -85,7 +85,7 @@ def test_every_command_is_tested():
     assert len(COMMANDS) >= 7
 
 
-@pytest.mark.parametrize("code", PYTHON, ids=["table", "rbf"])
+@pytest.mark.parametrize("code", PYTHON, ids=["targets", "table", "rbf"])
 @pytest.mark.usefixtures("folder")
 def test_blocks_of_python_run(code, capsys):
     assert len([line for line in code.splitlines() if line]) <= 10

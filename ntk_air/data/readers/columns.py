@@ -136,6 +136,7 @@ def raw_set(table: Columns, roles: ColumnRoles, test: Columns | None = None) -> 
         return table.place(columns[key], row)
 
     labels, class_names = class_indices(texts, place)
+    _check_classes(table, roles.label, class_names)
     warn_of_unseen(class_names, labels["labels"])
     inputs, scaling, says = _inputs(tables, roles, numbers)
     noise = None
@@ -153,6 +154,22 @@ def raw_set(table: Columns, roles: ColumnRoles, test: Columns | None = None) -> 
         scaling=scaling,
         name=table.name,
     )
+
+
+def _check_classes(table: Columns, column: str, class_names: Sequence[str]) -> None:
+    """Refuse numbers of which most rows have one of their own: they are no classes."""
+    if len(class_names) <= table.n_rows / 2:
+        return
+    try:
+        numbers = [float(name) for name in class_names]
+    except ValueError:
+        return
+    if not all(number.is_integer() for number in numbers):
+        raise DataFileError(
+            f"{table.source}: column {column!r} must hold classes; got {len(class_names)} numbers "
+            f"in {table.n_rows} rows, as real-valued targets do: these are Labels of a Problem in "
+            "Python (docs/your_own.md)"
+        )
 
 
 def _inputs(

@@ -65,7 +65,11 @@ class Frame:
         values = self.frame[column].to_list()
         for row, value in enumerate(values):
             if not isinstance(value, str | bool | int | np.bool_ | np.integer):
-                hint = ": real-valued targets are no classes" if isinstance(value, float) else ""
+                hint = (
+                    ": real-valued targets are Labels of a Problem"
+                    if isinstance(value, float)
+                    else ""
+                )
                 raise DataFileError(
                     f"{self.place(column, row)} must hold a class, as text, whole number or truth "
                     f"value; got {shown(value)}{hint}"

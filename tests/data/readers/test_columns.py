@@ -111,7 +111,10 @@ def test_what_is_absent_or_no_number_is_refused_with_the_remedy(tmp_path, kind, 
         ({"leave_out": ("age", "nothing")}, "has no column 'nothing'; its columns are"),
         ({"leave_out": ("age",), "one_hot": ("age",)}, "columns must be of one kind .*'age' twice"),
         ({"one_hot": ("label",)}, "columns must be of one kind .* got 'label' twice"),
-        ({"label": "age", "leave_out": ("id", "label", "colour")}, "real-valued targets are no cl"),
+        (
+            {"label": "age", "leave_out": ("id", "label", "colour")},
+            "real-valued targets are ",
+        ),
         ({"text": "id", "leave_out": ("age",)}, "left out beside text_column"),
         ({"leave_out": ("id", "age", "colour", "visits")}, "must have columns of inputs"),
     ],
@@ -119,6 +122,14 @@ def test_what_is_absent_or_no_number_is_refused_with_the_remedy(tmp_path, kind, 
 def test_roles_that_do_not_hold_are_refused(tmp_path, roles, message):
     with pytest.raises(ValueError, match=message):
         raw_set(TABLES["pandas"](COLUMNS, tmp_path), ColumnRoles(**roles))
+
+
+def test_real_valued_targets_are_not_taken_for_classes(tmp_path):
+    targets = [1.5, 2.25, -3.0, 4.125, 0.5, 0.75]
+    with pytest.raises(DataFileError, match="must hold classes; got 6 numbers in 6 rows"):
+        raw_set(TABLES["csv"](COLUMNS | {"label": targets}, tmp_path), ROLES)
+    halves = raw_set(TABLES["csv"](COLUMNS | {"label": [0.5, 1.5] * 3}, tmp_path), ROLES)
+    assert halves.class_names == ("0.5", "1.5")
 
 
 def test_dates_are_no_inputs():
