@@ -139,6 +139,7 @@ def labels(config: LabelsConfig, arguments: Sequence[str]) -> int:
             f"{results['probably_wrong']} rows are more likely wrong than right"
         )
     console.print(f"saved in {written.folder}: {LABELS}, {REPORT}", soft_wrap=True)
+    console.print("verdicts and words: docs/glossary.md#verdicts-on-labels", soft_wrap=True)
     return 0
 
 

@@ -59,6 +59,9 @@ def test_workflows_call_what_ci_runs():
     workflow = (ROOT / ".github/workflows/tests.yml").read_text("utf-8")
     assert "run: bash .ci/run" in workflow
     assert (ROOT / ".ci/run").exists()
+    site = (ROOT / ".github/workflows/docs.yml").read_text("utf-8")
+    assert "uv run just docs\n" in site
+    assert "$uv run just docs\n" in (ROOT / ".ci/run").read_text("utf-8")
 
 
 @pytest.mark.skipif(shutil.which("just") is None, reason="just is not installed")

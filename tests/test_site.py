@@ -109,3 +109,21 @@ def test_a_term_is_defined_once_in_a_sentence_or_more():
 @pytest.mark.parametrize("verdict", [*get_args(Status), *get_args(Verdict)])
 def test_every_verdict_that_is_printed_is_in_the_glossary(verdict):
     assert f"\n### {verdict}\n" in GLOSSARY
+
+
+def test_every_page_is_on_the_start_page():
+    docs = ROOT / "docs"
+    listed = re.findall(r"^[\w/]+$", (docs / "index.md").read_text("utf-8"), flags=re.MULTILINE)
+    pages = {path.relative_to(docs) for path in (*docs.glob("*.md"), *docs.glob("howto/*.md"))}
+    names = {path.with_suffix("").as_posix() for path in pages} - {"index"}
+    assert names
+    assert names <= set(listed)
+
+
+def test_what_commands_name_of_the_glossary_is_there():
+    headings = re.findall(r"^##+ (.+)$", GLOSSARY, flags=re.MULTILINE)
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    texts = [path.read_text("utf-8") for path in (ROOT / "ntk_air").rglob("*.py")]
+    named = re.findall(r"docs/glossary\.md#([\w-]+)", "".join(texts))
+    assert named
+    assert set(named) <= anchors

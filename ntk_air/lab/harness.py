@@ -111,7 +111,7 @@ class Experiment(Generic[Config]):
                 drawn.save(folder, formats=("png",), overview_alone=options.smoke)
                 run.finish(precision=options.precision, seeds=options.noise_seeds())
         console.print(summary_of(self.name, run.results))
-        console.print(f"\nsaved in {folder}", soft_wrap=True)
+        console.print(f"\nsaved in {folder}; its words: docs/glossary.md", soft_wrap=True)
 
 
 def report_of(name: str) -> Any:

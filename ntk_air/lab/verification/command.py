@@ -102,7 +102,8 @@ class _Output:
         if self._form == "text":
             many = f" in {n} processes" if n > 1 else ""
             takes = f"{len(claims)} claims, about {duration(seconds_of(claims) / n)}{many}"
-            self._console.print(f"{self._said}\n{takes}\n", soft_wrap=True)
+            words = "docs/glossary.md#verdicts-on-claims"
+            self._console.print(f"{self._said}\n{takes}; words: {words}\n", soft_wrap=True)
 
     def show(self, verdict: Verdict, *, is_first: bool) -> None:
         if self._form == "text":
