@@ -46,6 +46,18 @@ class Show:
 
 
 @dataclasses.dataclass(frozen=True)
+class Reproduce:
+    """Compute numbers that other papers published, beside theirs, with the time that each takes."""
+
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Names of papers: borup, bietti, dang, lee (needs MNIST and CIFAR-10); all by default."""
+    data_dir: Path | None = None
+    """Folder of the data files; else NTK_AIR_DATA and the usual places."""
+    format: Format = "text"
+    """text, json, markdown, latex or csv."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Figures:
     """Draw the figures of finished runs again, as PNG and PDF, from what the runs saved."""
 
@@ -64,6 +76,7 @@ Command = (
     | Annotated[VerifyConfig, tyro.conf.subcommand("verify")]
     | Annotated[Datasets, tyro.conf.subcommand("datasets")]
     | Annotated[Show, tyro.conf.subcommand("show")]
+    | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
     | Annotated[Figures, tyro.conf.subcommand("figures")]
     | Annotated[Version, tyro.conf.subcommand("version")]
 )
@@ -96,6 +109,7 @@ def _act(arguments: Sequence[str]) -> int:
         VerifyConfig: verify,
         Datasets: datasets,
         Show: show,
+        Reproduce: reproduce,
         Figures: figures,
         Version: version,
     }
@@ -177,6 +191,33 @@ def show(command: Show) -> int:
         record = {"experiment": run.experiment, "config": run.config, "results": run.results}
         _console().out(exported(run.summary(), command.format, **record), highlight=False)
     return 0
+
+
+def reproduce(command: Reproduce) -> int:
+    """Print published numbers beside those found here; 1 where one is different.
+
+    After an interruption, or an error half way, the table has what was found so far.
+    """
+    import jax
+
+    from ntk_air.lab.report.formats import exported
+    from ntk_air.lab.report.reproductions import reproduced_table
+    from ntk_air.lab.reproductions.all import reproduce as reproduced
+
+    jax.config.update("jax_enable_x64", True)
+    found = []
+    try:
+        for each in reproduced(command.names, command.data_dir):
+            found.append(each)
+            print(f"{each.name}: {each.row.what}, {each.seconds:.1f} s", file=sys.stderr)
+    finally:
+        if found:
+            shown = reproduced_table(found)
+            if command.format == "text":
+                _console().print(shown)
+            else:
+                _console().out(exported(shown, command.format), highlight=False)
+    return int(not all(each.row.agrees for each in found))
 
 
 def figures(command: Figures) -> int:

@@ -1,0 +1,1 @@
+"""Numbers that other people published, computed anew beside theirs."""
