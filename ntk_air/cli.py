@@ -13,6 +13,7 @@ import tyro
 
 import ntk_air
 from ntk_air.lab.catalogue import experiments, load_experiment
+from ntk_air.lab.data_report.config import ReportConfig
 from ntk_air.lab.exit_status import exit_status
 from ntk_air.lab.format import Format
 from ntk_air.lab.kernel_config import KernelConfig
@@ -77,6 +78,7 @@ Command = (
     | Annotated[Datasets, tyro.conf.subcommand("datasets")]
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
+    | Annotated[ReportConfig, tyro.conf.subcommand("report")]
     | Annotated[Figures, tyro.conf.subcommand("figures")]
     | Annotated[Version, tyro.conf.subcommand("version")]
 )
@@ -105,6 +107,8 @@ def _act(arguments: Sequence[str]) -> int:
     )
     if isinstance(command, LabelsConfig):
         return labels(command, arguments)
+    if isinstance(command, ReportConfig):
+        return report(command, arguments)
     actions = {
         VerifyConfig: verify,
         Datasets: datasets,
@@ -218,6 +222,21 @@ def reproduce(command: Reproduce) -> int:
             else:
                 _console().out(exported(shown, command.format), highlight=False)
     return int(not all(each.row.agrees for each in found))
+
+
+def report(config: ReportConfig, arguments: Sequence[str]) -> int:
+    """Write a page about data or a run; return the exit status."""
+    import jax
+
+    from ntk_air.lab.data_report.command import write_report
+    from ntk_air.lab.report.progress import progress_on_standard_error
+
+    # An entry point sets the precision of its own process.
+    jax.config.update("jax_enable_x64", True)
+    with progress_on_standard_error() as progress:
+        write_report(config, command=["ntk-air", *arguments], progress=progress)
+    print(f"saved in {config.out}")
+    return 0
 
 
 def figures(command: Figures) -> int:

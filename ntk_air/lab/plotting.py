@@ -21,7 +21,7 @@ _INCHES_OF_A_LINE = 0.115
 _CHARACTERS_OF_A_COLUMN = 70
 _TITLE_SIZE = 6.5
 
-Draw: TypeAlias = Callable[[Axes], None]
+Draw: TypeAlias = Callable[[Axes], object]
 """Draws into axes; what is to be in the legend has a label."""
 
 Format: TypeAlias = Literal["png", "pdf"]

@@ -32,14 +32,14 @@ def spectrum(values: Any, *, half_lives: Any = None, ax: Axes | None = None) -> 
     eigenvalues = vector("values", getattr(found, "eigenvalues", found))
     modes, positive = np.arange(1, len(eigenvalues) + 1), eigenvalues > 0
     steps = None if half_lives is None else vector("half_lives", half_lives, like=eigenvalues)
-    floor = getattr(found, "precision_floor", None)
+    floor: float = getattr(found, "precision_floor", -np.inf)
+    below = int(np.sum(eigenvalues <= floor))
     with panel(ax) as axes:
         line = {"color": COLOURS["clean"]}
         axes.loglog(modes[positive], eigenvalues[positive], **line)
         axes.set_xlabel("mode $j$")
         axes.set_ylabel(r"eigenvalue $\lambda_j$", color=COLOURS["clean"])
-        if floor:
-            below = int(np.sum(eigenvalues < floor))
+        if below:
             style = {"color": COLOURS["control"], "linestyle": ":", "linewidth": 0.9}
             axes.axhline(floor, label=f"precision: {below} modes below", **style)
         if steps is not None:

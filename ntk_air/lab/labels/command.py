@@ -15,7 +15,7 @@ from ntk_air.lab.labels.results import labels_csv
 from ntk_air.lab.labels.work import find_wrong_labels
 from ntk_air.lab.run_folder import RunDescription, RunFolder, default_folder
 
-_REPORT = "ntk_air.lab.labels.report"
+_DRAWS = "matplotlib.figure"
 
 LABELS, NOISE, REPORT = "labels.csv", "noise.json", "report.html"
 
@@ -43,7 +43,7 @@ def clean(config: LabelsConfig, *, command: Sequence[str], progress: Progress) -
     with RunFolder(folder, description, force=config.force, progress=progress) as run:
         if run.is_complete:
             return Written(folder, run.results, reused=True)
-        drawing = threading.Thread(target=importlib.import_module, args=(_REPORT,), daemon=True)
+        drawing = threading.Thread(target=importlib.import_module, args=(_DRAWS,), daemon=True)
         drawing.start()  # what draws takes half a second to import: XLA compiles meanwhile
         results, arrays = find_wrong_labels(config, given.dataset, run, progress)
         drawing.join()

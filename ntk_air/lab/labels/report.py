@@ -1,14 +1,12 @@
 """``report.html``: one file that opens offline, with figures and suspects inside."""
 
-import base64
-import html
 import io
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 
+from ntk_air.lab.html import figures, inlined, page, text
 from ntk_air.lab.labels.given import Given
 from ntk_air.lab.labels.pictures import (
     energy_picture,
@@ -16,7 +14,7 @@ from ntk_air.lab.labels.pictures import (
     spectrum_picture,
     transition_picture,
 )
-from ntk_air.lab.plotting import STYLE, Draw, draw_figure
+from ntk_air.lab.plotting import Draw
 
 _MOST_SUSPECTS = 60
 _LONGEST_TEXT = 300
@@ -33,19 +31,6 @@ _VERDICTS = {
     "one_class": "All labels are the same: there is nothing to compare.",
 }
 
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
-       color: #1a1a1a; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; font-size: 0.9rem; } th, td { padding: 0.25rem 0.6rem;
-        text-align: left; border-bottom: 1px solid #ddd; vertical-align: middle; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-.figures { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; width: 29rem; }
-figure img { width: 100%; } figcaption { font-size: 0.85rem; color: #444; }
-.big { font-size: 1.15rem; } .suspect img { width: 64px; image-rendering: pixelated; }
-code { background: #f2f2f2; padding: 0 0.2rem; }
-"""
-
 
 def report_html(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray], given: Given) -> str:
     """The page.
@@ -57,10 +42,10 @@ def report_html(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray], gi
     """
     has_answer = results["rate"] is not None
     parts = [
-        f"<h1>Labels of {_text(results['source'])}</h1>",
+        f"<h1>Labels of {text(results['source'])}</h1>",
         f'<p class="big">{_summary(results)}</p>',
         f"<p>{_VERDICTS[results['verdict']]}</p>",
-        "<ul>" + "".join(f"<li>{_text(reason)}</li>" for reason in results["reasons"]) + "</ul>",
+        "<ul>" + "".join(f"<li>{text(reason)}</li>" for reason in results["reasons"]) + "</ul>",
         _figures(results, arrays, has_answer=has_answer),
     ]
     if has_answer:
@@ -68,19 +53,14 @@ def report_html(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray], gi
     if results["judged"]:
         parts.append(_judged(results))
     parts.append(
-        f"<h2>What this rests on</h2><p>Kernel: {_text(results['kernel'])}. No clean label was "
+        f"<h2>What this rests on</h2><p>Kernel: {text(results['kernel'])}. No clean label was "
         "seen. Assumed is that a label's noise depends on its class alone, that most labels of a "
         "class are right or wrong in one way that the others are not, and that the kernel tells "
         "the classes apart: where it confuses two, rows between them look like errors. Intervals "
         f"({results['level']:.0%}) are over rows, and joined over all ways to explain the labels "
         "that are not two standard errors behind the best.</p>"
     )
-    body = "\n".join(parts)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>Labels of {_text(results['source'])}</title><style>{_STYLE}</style></head>\n"
-        f"<body>\n{body}\n</body></html>\n"
-    )
+    return page(f"Labels of {results['source']}", parts)
 
 
 def _summary(results: Mapping[str, Any]) -> str:
@@ -117,12 +97,7 @@ def _figures(
             )
         )
         shown.append((spectrum_picture(arrays), "The kernel's spectrum."))
-    figures = [
-        f'<figure><img alt="{_text(caption)}" src="{_picture(draw)}">'
-        f"<figcaption>{_text(caption)}</figcaption></figure>"
-        for draw, caption in shown
-    ]
-    return f'<h2>What was found</h2><div class="figures">{"".join(figures)}</div>'
+    return f"<h2>What was found</h2>{figures(shown)}"
 
 
 def _suspects(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray], given: Given) -> str:
@@ -131,13 +106,13 @@ def _suspects(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray], give
     for row in rows.tolist():
         cells = [
             f'<td class="number">{row}</td>',
-            f"<td>{_text(names[arrays['given'][row]])}</td>",
-            f"<td>{_text(names[arrays['suggested'][row]])}</td>",
+            f"<td>{text(names[arrays['given'][row]])}</td>",
+            f"<td>{text(names[arrays['suggested'][row]])}</td>",
             f'<td class="number">{arrays["error_probability"][row]:.3f}</td>',
         ]
         if given.images:
             cells.append(f'<td class="suspect"><img alt="" src="{_image(given, row)}"></td>')
-        cells.append(f"<td>{_text(given.texts[row][:_LONGEST_TEXT])}</td>")
+        cells.append(f"<td>{text(given.texts[row][:_LONGEST_TEXT])}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
     image = "<th></th>" if given.images else ""
     return (
@@ -149,7 +124,7 @@ def _suspects(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray], give
 
 def _judged(results: Mapping[str, Any]) -> str:
     lines = "".join(
-        f'<tr><td>{_text(each["way"])}</td><td class="number">{each["log_likelihood"]:.4f}</td>'
+        f'<tr><td>{text(each["way"])}</td><td class="number">{each["log_likelihood"]:.4f}</td>'
         f'<td class="number">{each["behind"]:.4f} ± {each["behind_std_error"]:.4f}</td></tr>'
         for each in results["judged"]
     )
@@ -160,25 +135,10 @@ def _judged(results: Mapping[str, Any]) -> str:
     )
 
 
-def _text(value: str) -> str:
-    return html.escape(str(value))
-
-
-def _picture(draw: Draw) -> str:
-    stream = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        draw_figure(draw).savefig(stream, format="png", dpi=200, metadata={"Software": None})
-    return _inlined(stream.getvalue())
-
-
 def _image(given: Given, row: int) -> str:
     from PIL import Image
 
     pixels = np.round(given.dataset.inputs[row] * 255).clip(0, 255).astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(stream, "PNG")
-    return _inlined(stream.getvalue())
-
-
-def _inlined(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return inlined(stream.getvalue())

@@ -61,6 +61,9 @@ _MATHEMATICS = {
     "∫": r"\int",
 }
 
+_ACCENTS_OF_NAMES = {"0300": "`", "0301": "'", "0308": '"', "030C": "v", "0327": "c"}
+"""How LaTeX writes the accents of words, by their code points."""
+
 _ACCENTS = {"\u0302": r"\hat", "\u0303": r"\tilde", "\u0304": r"\bar", "\u0307": r"\dot"}
 
 
@@ -147,6 +150,9 @@ def _latex_character(character: str) -> str:
         return _LATEX[character]
     if character.isascii():
         return " " if character == "\n" else character
+    letter, _, accent = unicodedata.decomposition(character).partition(" ")
+    if accent in _ACCENTS_OF_NAMES:
+        return f"\\{_ACCENTS_OF_NAMES[accent]}{{{chr(int(letter, 16))}}}"
     return rf"\ensuremath{{{_symbol(character)}}}"
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 from ntk_air import cli
 from ntk_air._base import files
-from ntk_air.lab.labels import report, work
+from ntk_air.lab import html
+from ntk_air.lab.labels import work
 from tests.dynamics.noise_aware.test_selection import pair_flipped
 
 N = 90
@@ -47,7 +48,7 @@ def table(tmp_path):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Reports without figures, whose drawing is most of the time."""
-    monkeypatch.setattr(report, "_picture", lambda draw: "data:image/png;base64,")
+    monkeypatch.setattr(html, "picture", lambda draw: "data:image/png;base64,")
 
 
 def labels(*arguments):

@@ -57,6 +57,7 @@ def test_csv_has_the_tables_alone_and_json_all():
         ("T̂, ỹ", r"\ensuremath{\hat{T}}, \ensuremath{\tilde{y}}"),
         ("10⁻¹²", r"10\ensuremath{^{-}}\ensuremath{^{1}}\ensuremath{^{2}}"),
         ("a_b", r"a\_b"),
+        ("Szepesvári, Schölkopf", r"Szepesv\'{a}ri, Sch\"{o}lkopf"),
     ],
 )
 def test_signs_become_mathematics(text, made):

@@ -1,0 +1,1 @@
+"""The command ``ntk-air report``: one page about data and their kernel, or about a finished run."""
