@@ -1,7 +1,6 @@
 """Eigenlearning: learnability is a budget."""
 
 import numpy as np
-from scipy.optimize import root_scalar
 
 from ntk_air.claims.comparison import Measurement, agreement, array_agreement, claim
 from ntk_air.claims.neighbours.premises import (
@@ -13,6 +12,7 @@ from ntk_air.claims.neighbours.premises import (
 )
 from ntk_air.data.draws import generator, normal_numbers, shuffled
 from ntk_air.dynamics.predictions.interpolant import interpolant
+from ntk_air.dynamics.predictions.learning_curve import predicted_risk
 from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.solve import solve
 from ntk_air.dynamics.stepwise.simulate import Stepwise
@@ -95,7 +95,7 @@ def learning_curve(problem: Problem, *, mixed: bool = False) -> Measurement:
     found = []
     for share in SHARES:
         size = int(share * len(theta))
-        predicted = predicted_error(values, energies[order], size, ridge)
+        predicted = predicted_risk(values, energies[order], size, ridge=ridge)
         draws = [
             gaussian_error(values, energies, rng, size=size, ridge=ridge) for _ in range(N_DRAWS)
         ]
@@ -103,18 +103,6 @@ def learning_curve(problem: Problem, *, mixed: bool = False) -> Measurement:
         found.append((abs(float(np.mean(draws)) - predicted) / error, predicted, np.mean(draws)))
     distance, predicted, measured = max(found)
     return Measurement(float(predicted), float(measured), float(distance), REACH)
-
-
-def predicted_error(values: np.ndarray, energies: np.ndarray, size: int, ridge: float) -> float:
-    """The mean square error over the population of a ridge fit of some of its points."""
-
-    def excess(log: float) -> float:
-        kappa = np.exp(log)
-        return float(np.sum(values / (values + kappa)) + ridge / kappa) - size
-
-    kappa = np.exp(root_scalar(excess, bracket=(-60, 60), xtol=1e-13).root)
-    learnt = values / (values + kappa)
-    return float(size / (size - np.sum(learnt**2)) * np.sum((1 - learnt) ** 2 * energies))
 
 
 def gaussian_error(
