@@ -5,6 +5,7 @@ import math
 import pytest
 
 from ntk_air.lab.catalogue import load_experiment
+from ntk_air.lab.config import NoiseConfig
 
 RATES = {
     "self_distillation": ("noise_rates", "phase_rates"),
@@ -52,6 +53,14 @@ def test_noise_rates_are_shares(experiment, rate):
         ("early_stopping", "steps", 0),
         ("early_stopping", "decay_steps", 0),
         ("eigen_spectrum", "delta", 1.5),
+        ("embedding_distillation", "entries", 0),
+        ("embedding_distillation", "known", 0),
+        ("embedding_distillation", "steps", 0),
+        ("embedding_distillation", "retrieved", 0),
+        ("embedding_distillation", "noise", NoiseConfig(0.4)),
+        ("learning_curves", "ridge", 0.0),
+        ("learning_curves", "sizes", 1),
+        ("learning_curves", "noise", NoiseConfig(0.4)),
         ("full_dataset", "top_k", -1),
         ("full_dataset", "n_products", 0),
         ("full_dataset", "block", 0),
