@@ -26,7 +26,7 @@ extensions = [
     "plain_docstrings",
     "tutorial_links",
 ]
-smartquotes = False
+smartquotes_action = "D"  # dashes; quotes and primes stand as they are
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 # The tutorials' sources; sphinx-gallery writes their pages to generated/.
 exclude_patterns = ["_build", "_ext", "tutorials", "generated/**/*.ipynb"]

@@ -106,6 +106,15 @@ def test_a_term_is_defined_once_in_a_sentence_or_more():
     assert [term for term, definition in terms if len(definition) < 20] == []
 
 
+DOCTOR = (ROOT / "ntk_air/lab/data_report/doctor.py").read_text("utf-8")
+
+
+def test_what_the_doctor_looks_after_is_in_the_glossary():
+    found = set(re.findall(r'Finding\(\s*"([^"]+)"', DOCTOR))
+    assert found
+    assert {name for name in found if f"\n### {name}\n" not in GLOSSARY} == set()
+
+
 @pytest.mark.parametrize("verdict", [*get_args(Status), *get_args(Verdict)])
 def test_every_verdict_that_is_printed_is_in_the_glossary(verdict):
     assert f"\n### {verdict}\n" in GLOSSARY
