@@ -16,6 +16,7 @@ from ntk_air.dynamics.noise_aware.cleaned import Verdict
 
 ROOT = Path(__file__).parents[1]
 ENTRY = re.compile(r"^\.\. auto\w+:: ntk_air\.(\S+)$", flags=re.MULTILINE)
+NAME = re.compile(r"\bna\.((?:[A-Za-z]\w*\.)*[A-Za-z]\w*)")
 TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.py"))
 
 
@@ -136,3 +137,29 @@ def test_what_commands_name_of_the_glossary_is_there():
     named = re.findall(r"docs/glossary\.md#([\w-]+)", "".join(texts))
     assert named
     assert set(named) <= anchors
+
+
+def test_names_that_pages_use_are_exported():
+    docs = ROOT / "docs"
+    pages = [*docs.glob("*.md"), *docs.glob("howto/*.md"), ROOT / "README.md", *TUTORIALS]
+    named = {name for page in pages for name in NAME.findall(page.read_text("utf-8"))}
+    assert len(named) > 50
+    assert [name for name in sorted(named) if not exists(name)] == []
+
+
+def exists(name):
+    try:
+        return resolved(name) is not None
+    except AttributeError:
+        return False
+
+
+def test_the_ten_lines_of_the_start_page_run(capsys):
+    index = (ROOT / "docs/index.md").read_text("utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", index, flags=re.DOTALL)
+    assert len(lines.splitlines()) == 10
+    exec(lines, {})
+    printed = capsys.readouterr().out.splitlines()
+    assert float(printed[0]) == pytest.approx(0.884, abs=5e-4)
+    assert f"# {float(printed[0]):.3f};" in lines
+    assert printed[-1] == "holds"
