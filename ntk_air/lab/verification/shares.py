@@ -39,10 +39,10 @@ def seconds_of(claims: Sequence[Claim]) -> float:
 
 
 def shares(claims: Sequence[Claim]) -> list[list[Claim]]:
-    """Claims by section, for those of one share what they compute; the longest section first."""
+    """Claims by section, or paper (11-arora), which share what they compute; the longest first."""
     sections: dict[str, list[Claim]] = {}
     for claim in claims:
-        number = re.match(r"\d+", claim.name)
+        number = re.match(r"\d+(-[a-z]+)?", claim.name)
         sections.setdefault(number.group() if number else "", []).append(claim)
     return sorted(sections.values(), key=seconds_of, reverse=True)
 

@@ -19,6 +19,8 @@ def test_a_section_stays_together_and_the_longest_goes_first():
     assert seconds == sorted(seconds, reverse=True)
     six = [claim.name for claim in next(share for share in made if share[0].name == "6a")]
     assert six == [claim.name for claim in all_claims(["6"])]
+    arora = next(share for share in made if share[0].name.startswith("11-arora"))
+    assert len(arora) > 1 and all(claim.name.startswith("11-arora") for claim in arora)
 
 
 def test_processes_are_started_where_they_are_worth_it():
