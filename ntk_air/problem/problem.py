@@ -90,6 +90,11 @@ class Problem:
         return self._spectrum is not None
 
     @property
+    def has_dataset(self) -> bool:
+        """Whether it came from a data set."""
+        return self._dataset is not None
+
+    @property
     def operator(self) -> KernelOperator:
         """Θ on the training inputs; raises ``ValueError`` where only its spectrum is held."""
         return known(self._operator, "operator")

@@ -108,6 +108,8 @@ def one_shot(problem: Problem, *, turned: bool = False) -> Measurement:
     Generalised cross-validation corrects each residual by 1 − tr S/n. With flips its target is
     E[ỹ | y] = s·y, and the risk is to that: to the clean labels ξ* differs, in sign even.
     """
+    if not problem.has_dataset:
+        raise DoesNotApply("the labels are of no data set whose noise could be drawn again")
     clean_labels(problem)
     theta, ridge = np.asarray(problem.theta), OVER_REGULARISED * problem.largest_eigenvalue
     smoother = np.linalg.solve(theta + ridge * np.eye(len(theta)), theta)

@@ -40,7 +40,7 @@ _HEADS = (
     "seconds",
 )
 _WIDTHS = (14, 12, 1, 12, 8, 9, 9, 7)
-_NAME_WIDTH, _LEAST_STATEMENT_WIDTH = 13, 24
+_NAME_WIDTH, _LEAST_STATEMENT_WIDTH = 20, 24
 
 
 def verdicts_table(verdicts: Sequence[Verdict]) -> Table:

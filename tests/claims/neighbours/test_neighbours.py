@@ -6,7 +6,7 @@ from ntk_air.claims import all_claims, verify
 from ntk_air.claims.neighbours import THEORIES
 from ntk_air.data import SymmetricNoise, load_dataset
 from ntk_air.kernels.infinite.dense import DenseNTK
-from ntk_air.problem import make_problem
+from ntk_air.problem import Labels, Problem, make_problem
 
 NAMES = [claim.name for claim in all_claims(["11"])]
 OWN_POINTS = {"basri", "bietti", "ildiz", "jeong", "kuzborskij", "pareek", "takanami", "wu"}
@@ -37,6 +37,15 @@ def test_claims_hold_on_clusters(name, clusters):
 def test_claims_hold_on_other_data_and_kernels(name, digits):
     (verdict,) = verify(digits.replace(seed=1), [name])
     assert verdict.status == "holds", verdict
+
+
+@pytest.mark.parametrize("name", ANY_PROBLEM)
+def test_of_arrays_alone_claims_hold_or_say_what_is_missing(name, clusters):
+    alone = Problem(Labels(clusters.noisy), clusters.theta, clusters.spectrum)
+    (verdict,) = verify(alone, [name])
+    if verdict.status != "holds":
+        assert verdict.status == "does not apply", verdict
+        assert "not known" in verdict.reason or "no data set" in verdict.reason
 
 
 def test_each_file_is_a_theory_by_its_first_author():
