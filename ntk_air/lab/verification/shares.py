@@ -26,6 +26,10 @@ SECONDS = {
     "7a": 16.0,
     "7d": 7.5,
     "10c": 0.7,
+    "11-dang": 5.0,
+    "11-medvedev": 1.5,
+    "11-kim": 2.5,
+    "11-simon": 2.3,
 }
 """Processor seconds on the default problem of the claims that take longer than most."""
 
