@@ -61,6 +61,8 @@ def test_noise_rates_are_shares(experiment, rate):
         ("learning_curves", "ridge", 0.0),
         ("learning_curves", "sizes", 1),
         ("learning_curves", "noise", NoiseConfig(0.4)),
+        ("weak_to_strong", "teacher_steps", 0),
+        ("weak_to_strong", "steps", 0),
         ("full_dataset", "top_k", -1),
         ("full_dataset", "n_products", 0),
         ("full_dataset", "block", 0),
