@@ -18,7 +18,7 @@ ROUNDING = 1e-9
 def compared():
     """Theirs, ours and the tolerance of each block, all run one after another as on the page."""
     names, found = {}, {}
-    promotion = jax.config.jax_numpy_dtype_promotion
+    promotion = jax.config.read("jax_numpy_dtype_promotion")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # their package's own
         try:

@@ -7,11 +7,11 @@ import numpy as np
 from ntk_air._base.memory import parse_bytes
 from ntk_air._base.progress import Progress
 from ntk_air.air import AirSummary, air_summary, kernel_target_alignment
-from ntk_air.claims.neighbours.simon import predicted_error
 from ntk_air.data.dataset import Dataset
 from ntk_air.dynamics.certificates.certificate import Certificate
 from ntk_air.dynamics.certificates.run_certificate import certify
 from ntk_air.dynamics.label_noise.default_schedule import DefaultSchedule, default_schedule
+from ntk_air.dynamics.predictions.learning_curve import predicted_risk
 from ntk_air.dynamics.rules import Descent
 from ntk_air.dynamics.run.trajectory import Trajectory
 from ntk_air.dynamics.solve import solve
@@ -126,7 +126,7 @@ def _learning_curve(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.unique(sizes[sizes >= 2])
     ridges = _RIDGES * values.sum() * spectrum.n_train
     errors = [
-        min(predicted_error(values, energies, int(size), ridge) for ridge in ridges)
+        min(predicted_risk(values, energies, int(size), ridge=ridge) for ridge in ridges)
         for size in sizes
     ]
     return sizes, np.array(errors)

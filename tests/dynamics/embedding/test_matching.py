@@ -49,6 +49,8 @@ def test_embeddings_are_matched_by_plain_descent():
     run = match_teacher(QUERIES, [3, 50])
     plain = solve(QUERIES, Descent(), [3, 50], Stepwise(), store_at=[3, 50]).kept()
     np.testing.assert_allclose(run.train, plain.train, rtol=0, atol=1e-12)
+    assert run.held_out is not None
+    assert plain.held_out is not None
     np.testing.assert_allclose(run.held_out, plain.held_out, rtol=0, atol=1e-12)
 
 
