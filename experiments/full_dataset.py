@@ -66,6 +66,11 @@ class Config(ExperimentConfig):
             )
         for name, minimum in (("top_k", 0), ("n_products", 1), ("block", 1), ("distill_steps", 0)):
             check_whole_number(name, getattr(self, name), minimum=minimum)
+        if self.distill_steps and self.operator == "matrix-free":
+            raise ValueError(
+                "distill_steps must be 0 for operator='matrix-free', whose rows are the outputs of "
+                f"each input and no labels of a class; got {self.distill_steps}"
+            )
         check_positive("accuracy", self.accuracy)
         if self.distributed and self.operator != "sharded":
             raise ValueError(
@@ -88,7 +93,7 @@ class Config(ExperimentConfig):
             top_k=10,
             n_products=10,
             block=6,
-            distill_steps=10,
+            distill_steps=0 if self.operator == "matrix-free" else 10,
         )
 
     def identity(self) -> dict[str, Any]:

@@ -259,6 +259,8 @@ def words_for(name, argument, value):
         ("matrix_free_kernel", "params"): HANDED_ON,
         ("matrix_free_kernel", "x"): (*HANDED_ON, "params['b'] must have the precision"),
         ("empirical_ntk", "x1"): HANDED_ON,
+        ("network_ensemble", "x_train"): ("x1",),  # the kernel's own arguments
+        ("network_ensemble", "x_test"): ("x1",),
         ("empirical_ntk", "x2"): (*HANDED_ON, "kernel must return finite values"),
         ("make_problem", "dataset"): ("x1",),
         ("FoldedLearner", "n_train"): ("folds",),

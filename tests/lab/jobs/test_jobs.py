@@ -13,6 +13,7 @@ from ntk_air.dynamics.supervision import Hard, Power, Supervision
 from ntk_air.kernels.empirical import EmpiricalNTK
 from ntk_air.kernels.infinite.dense import DenseNTK
 from ntk_air.kernels.tiles.tile_folder import DiskSpaceError
+from ntk_air.lab.catalogue import load_experiment
 from ntk_air.lab.jobs.estimate import describe, estimate, memory_shares, require_fit
 from ntk_air.lab.jobs.job import Job, label_matrices
 from ntk_air.lab.jobs.run import JobRun
@@ -189,3 +190,11 @@ def test_an_interrupted_descent_goes_on_from_its_last_checkpoint(dataset, tmp_pa
 
 def run_folder(path):
     return RunFolder(path, RunDescription("demo", {}, "abc"))
+
+
+def test_outputs_of_networks_are_no_labels_to_distil(tmp_path, capsys):
+    options = ["--operator", "matrix-free", "--kernel", "empirical", "--out", str(tmp_path / "run")]
+    experiment = load_experiment("full_dataset")
+    assert experiment.main([*options, "--distill-steps", "3"], program="full_dataset.py") == 2
+    assert "distill_steps must be 0 for operator='matrix-free'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
