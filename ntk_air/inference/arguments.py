@@ -86,6 +86,16 @@ def check_matrices(
         )
 
 
+def check_no_overflow(names: str, *results: AnyArray) -> None:
+    """Require results that can be inspected to be finite: finite arguments may overflow."""
+    for result in results:
+        if not is_traced(result) and not np.all(np.isfinite(np.asarray(result))):
+            raise ValueError(
+                f"{names} must be of a size at which the result is finite in {result.dtype}; got "
+                "values whose products or squares overflow"
+            )
+
+
 class Factored(eqx.Module):
     """K + σ² = WWᵀ: ``half_solve(b)`` is W⁻¹b, so that (W⁻¹a)ᵀ(W⁻¹b) = aᵀ(K + σ²)⁻¹b."""
 

@@ -11,7 +11,13 @@ from jaxtyping import Array, Float
 
 from ntk_air._base.checks import check_choice, check_kind
 from ntk_air._base.typing import KernelMatrix, Targets
-from ntk_air.inference.arguments import Scalar, check_matrices, check_variance, factor
+from ntk_air.inference.arguments import (
+    Scalar,
+    check_matrices,
+    check_no_overflow,
+    check_variance,
+    factor,
+)
 from ntk_air.spectrum.result import Spectrum
 
 Criterion = Literal["evidence", "leave-one-out", "gcv"]
@@ -54,9 +60,11 @@ def log_marginal_likelihood(
     factored = factor(kernel, noise_variance)
     n_train, n_out = targets.shape
     fit = jnp.sum(factored.half_solve(jnp.asarray(targets)) ** 2)
-    return -0.5 * (
+    found = -0.5 * (
         fit + n_out * factored.log_determinant() + n_train * n_out * float(np.log(2 * np.pi))
     )
+    check_no_overflow("kernel and targets", found)
+    return found
 
 
 class LeftOut(eqx.Module):
@@ -108,7 +116,9 @@ def left_out(
     factored = factor(kernel, noise_variance)
     diagonal = factored.inverse_diagonal()
     targets = jnp.asarray(targets)
-    return LeftOut(targets - factored.solve(targets) / diagonal[:, None], 1 / diagonal)
+    found = LeftOut(targets - factored.solve(targets) / diagonal[:, None], 1 / diagonal)
+    check_no_overflow("kernel and targets", found.mean, found.variance)
+    return found
 
 
 class ChosenNoise(eqx.Module):
@@ -172,6 +182,7 @@ def choose_noise_variance(
     grid = np.linspace(np.log(least), np.log(1e3 * spectrum.lambda_max), _GRID)
     dtype = spectrum.eigenvalues.dtype
     scores = np.asarray([float(score(jnp.asarray(point, dtype))) for point in grid])
+    check_no_overflow("spectrum and targets", scores)
     best = int(np.argmax(scores))
     at_end = best in (0, _GRID - 1)
     value = float(grid[best])

@@ -26,6 +26,7 @@ from ntk_air.inference.arguments import (
     Scalar,
     check_level,
     check_matrices,
+    check_no_overflow,
     check_variance,
     factor,
     is_traced,
@@ -116,7 +117,9 @@ def gp_posterior(
     factored = factor(kernel, noise_variance)
     half = factored.half_solve(jnp.asarray(cross_kernel).T)
     mean = half.T @ factored.half_solve(jnp.asarray(targets))
-    return Posterior(mean, jnp.asarray(prior) - half.T @ half)
+    found = Posterior(mean, jnp.asarray(prior) - half.T @ half)
+    check_no_overflow("kernel, targets, cross_kernel and prior", found.mean, found.covariance)
+    return found
 
 
 class NetworkEnsemble(eqx.Module):
@@ -173,7 +176,9 @@ class NetworkEnsemble(eqx.Module):
         weights = (jnp.asarray(self.ntk_cross) @ rotate * dual) @ rotate.T  # Θ_*H
         moved = weights @ jnp.asarray(self.nngp_cross).T
         covariance = jnp.asarray(self.nngp_test) + weights @ self.nngp @ weights.T
-        return Posterior(weights @ targets, covariance - moved - moved.T)
+        found = Posterior(weights @ targets, covariance - moved - moved.T)
+        check_no_overflow("targets and kernels", found.mean, found.covariance)
+        return found
 
 
 def network_ensemble(kernel: Any, x_train: Inputs, x_test: TestInputs) -> NetworkEnsemble:

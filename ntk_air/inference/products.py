@@ -14,6 +14,7 @@ from ntk_air._base.checks import (
     check_whole_number,
 )
 from ntk_air._base.typing import Targets
+from ntk_air.inference.arguments import check_no_overflow
 from ntk_air.kernels.operators.operator import KernelOperator, as_operator
 from ntk_air.spectrum.result import Spectrum
 
@@ -86,6 +87,8 @@ def solve_by_products(
     if top is not None and top.n_train != n_train:
         raise ValueError(f"top must have {n_train} rows; got {top.n_train}")
     labels = np.asarray(targets)
+    with np.errstate(over="ignore"):
+        check_no_overflow("targets", np.sum(labels**2, axis=0))
 
     def product(vectors: np.ndarray) -> np.ndarray:
         return np.asarray(operator.matvec(vectors)) + noise_variance * vectors
@@ -107,6 +110,7 @@ def solve_by_products(
         ratio = np.divide(size, previous, out=np.zeros_like(size), where=previous > 0)
         direction = improved + ratio * direction
     residuals = np.linalg.norm(labels - product(dual), axis=0) / scale
+    check_no_overflow("kernel and targets", dual, residuals)
     return DualSolution(dual, residuals, done + 1, bool(np.all(residuals <= tolerance)))
 
 

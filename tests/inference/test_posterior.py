@@ -229,6 +229,15 @@ def test_bad_arguments_are_named(parts):
     singular = np.ones((30, 30))
     refused("positive definite", singular, targets, cross, prior, noise_variance=0)
     refused("positive definite", na.decompose(singular), targets, cross, prior, noise_variance=0)
+    refused(
+        "targets, cross_kernel and prior must be of a size", kernel, targets, 1e200 * cross, prior
+    )
+    for call in (na.inference.log_marginal_likelihood, na.inference.solve_by_products):
+        with (
+            np.errstate(all="ignore"),
+            pytest.raises(ValueError, match="targets must be of a size"),
+        ):
+            call(kernel, 1e200 * targets, noise_variance=0.1)
     with pytest.raises(ValueError, match="level must lie between 0 and 1"):
         na.inference.gp_posterior(*parts, noise_variance=0.1).interval(1.0)
     with pytest.raises(ValueError, match="methods ntk and nngp; got RBF"):
