@@ -3,6 +3,7 @@
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,7 +19,8 @@ ROUNDING = 1e-9
 def compared():
     """Theirs, ours and the tolerance of each block, all run one after another as on the page."""
     names, found = {}, {}
-    promotion = jax.config.read("jax_numpy_dtype_promotion")
+    config: Any = jax.config
+    promotion = config.jax_numpy_dtype_promotion
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # their package's own
         try:

@@ -108,8 +108,8 @@ def left_out(
         >>> import ntk_air as na
         >>> kernel = jnp.array([[1.0, 0.5], [0.5, 1.0]])
         >>> found = na.inference.left_out(kernel, jnp.array([[1.0], [3.0]]), noise_variance=1.0)
-        >>> found.mean[:, 0].round(9).tolist(), found.variance.round(9).tolist()
-        ([0.75, 0.25], [1.875, 1.875])
+        >>> [round(float(value), 9) for value in (*found.mean[:, 0], *found.variance)]
+        [0.75, 0.25, 1.875, 1.875]
     """
     check_variance("noise_variance", noise_variance)
     check_matrices(kernel, targets, {})
