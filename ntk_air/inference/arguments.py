@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_air._base.checks import (
+    as_float,
     check_at_least,
     check_finite,
     check_floating,
@@ -31,10 +32,12 @@ def is_traced(value: object) -> bool:
     return isinstance(value, jax.core.Tracer)
 
 
-def check_variance(name: str, value: Scalar) -> None:
-    """Require a finite number of at least 0, where it can be inspected."""
-    if not is_traced(value):
-        check_at_least(name, value, 0)
+def check_variance(name: str, value: Scalar) -> Scalar:
+    """Require a finite number of at least 0, where it can be inspected; return it as a float."""
+    if is_traced(value):
+        return value
+    check_at_least(name, value, 0)
+    return as_float(value)
 
 
 def check_level(level: float) -> None:

@@ -55,7 +55,7 @@ def log_marginal_likelihood(
         >>> float(slope(1.0))
         -0.25
     """
-    check_variance("noise_variance", noise_variance)
+    noise_variance = check_variance("noise_variance", noise_variance)
     check_matrices(kernel, targets, {})
     factored = factor(kernel, noise_variance)
     n_train, n_out = targets.shape
@@ -111,7 +111,7 @@ def left_out(
         >>> [round(float(value), 9) for value in (*found.mean[:, 0], *found.variance)]
         [0.75, 0.25, 1.875, 1.875]
     """
-    check_variance("noise_variance", noise_variance)
+    noise_variance = check_variance("noise_variance", noise_variance)
     check_matrices(kernel, targets, {})
     factored = factor(kernel, noise_variance)
     diagonal = factored.inverse_diagonal()

@@ -66,7 +66,7 @@ class Posterior(eqx.Module):
             ValueError: A level outside (0, 1), a negative variance.
         """
         check_level(level)
-        check_variance("noise_variance", noise_variance)
+        noise_variance = check_variance("noise_variance", noise_variance)
         deviation = jnp.sqrt(self.variance + noise_variance)[:, None]
         reach = jax.scipy.stats.norm.ppf(jnp.asarray((1 + level) / 2, self.mean.dtype)) * deviation
         return self.mean - reach, self.mean + reach
@@ -112,7 +112,7 @@ def gp_posterior(
         >>> found.mean.shape, bool(found.variance[0] < kernel(x_test)[0, 0])
         ((1, 1), True)
     """
-    check_variance("noise_variance", noise_variance)
+    noise_variance = check_variance("noise_variance", noise_variance)
     check_matrices(kernel, targets, {"cross_kernel": cross_kernel, "prior": prior})
     factored = factor(kernel, noise_variance)
     half = factored.half_solve(jnp.asarray(cross_kernel).T)

@@ -74,6 +74,7 @@ def solve_by_products(
     """
     operator = as_operator(kernel, "kernel")
     check_positive("noise_variance", noise_variance)
+    noise_variance = float(noise_variance)
     check_positive("tolerance", tolerance)
     check_whole_number("max_products", max_products, minimum=1)
     check_kind("top", top, Spectrum, type(None))

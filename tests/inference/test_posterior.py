@@ -209,6 +209,15 @@ def test_products_alone_solve_the_same(parts):
     assert short.n_products == 4
 
 
+def test_whole_numbers_beyond_64_bits_are_numbers(parts):
+    kernel, targets, _, _ = parts
+    found, expected = (
+        na.inference.log_marginal_likelihood(kernel, targets, noise_variance=large)
+        for large in (2**64, float(2**64))
+    )
+    assert found == expected
+
+
 def test_bad_arguments_are_named(parts):
     kernel, targets, cross, prior = parts
 
