@@ -17,11 +17,9 @@ import jax
 import numpy as np
 import tyro
 
-jax.config.update("jax_enable_x64", True)
-
-from benchmarks.accelerator.rows import SMOKE, Sizes, Work, all_work  # noqa: E402  (x64 first)
-from ntk_air._base import files  # noqa: E402
-from ntk_air.lab.provenance import device_state, package_versions, source_state  # noqa: E402
+from benchmarks.accelerator.rows import SMOKE, Sizes, Work, all_work
+from ntk_air._base import files
+from ntk_air.lab.provenance import device_state, package_versions, source_state
 
 Row = dict[str, Any]
 
@@ -46,6 +44,7 @@ class Config:
 
 def main(config: Config) -> int:
     """Measure what is missing, save, print the table; 1 where a row failed or differs."""
+    jax.config.update("jax_enable_x64", True)
     config.out.mkdir(parents=True, exist_ok=True)
     path = config.out / "results.json"
     rows: list[Row] = files.read_json(path)["rows"] if path.exists() else []

@@ -106,13 +106,18 @@ class Factored(eqx.Module):
     spectrum: Spectrum | None
     noise_variance: Scalar
 
+    @property
+    def _scale(self) -> Float[Array, " n_train"]:
+        """1/√(λ + σ²) of each mode."""
+        assert self.spectrum is not None
+        return jax.lax.rsqrt(self.spectrum.eigenvalues + self.noise_variance)
+
     def half_solve(self, right: Float[Array, "n_train columns"]) -> Float[Array, "n_train columns"]:
         """W⁻¹b."""
         if self.lower is not None:
             return jax.scipy.linalg.solve_triangular(self.lower, right, lower=True)
         assert self.spectrum is not None
-        scale = jax.lax.rsqrt(self.spectrum.eigenvalues + self.noise_variance)
-        return scale[:, None] * (self.spectrum.eigenvectors.T @ right)
+        return self._scale[:, None] * (self.spectrum.eigenvectors.T @ right)
 
     def inverse_diagonal(self) -> Float[Array, " n_train"]:
         """The diagonal of (K + σ²)⁻¹."""
@@ -128,8 +133,7 @@ class Factored(eqx.Module):
         if self.lower is not None:
             return jax.scipy.linalg.solve_triangular(self.lower, half, lower=True, trans=1)
         assert self.spectrum is not None
-        scale = jax.lax.rsqrt(self.spectrum.eigenvalues + self.noise_variance)
-        return self.spectrum.eigenvectors @ (scale[:, None] * half)
+        return self.spectrum.eigenvectors @ (self._scale[:, None] * half)
 
     def log_determinant(self) -> Float[Array, ""]:
         """ln det(K + σ²)."""
@@ -139,12 +143,20 @@ class Factored(eqx.Module):
         return jnp.sum(jnp.log(self.spectrum.eigenvalues + self.noise_variance))
 
 
-def factor(kernel: Spectrum | KernelMatrix, noise_variance: Scalar) -> Factored:
-    """Factor K + σ².
+def checked_factor(
+    kernel: Spectrum | KernelMatrix,
+    targets: Targets,
+    noise_variance: Scalar,
+    others: Mapping[str, AnyArray],
+) -> Factored:
+    """Factor K + σ², all arguments checked: see ``check_matrices``.
 
     Raises:
-        ValueError: K + σ² is not positive definite to rounding.
+        ValueError: What does not fit, a σ² below 0, K + σ² that is not positive definite to
+            rounding.
     """
+    noise_variance = check_variance("noise_variance", noise_variance)
+    check_matrices(kernel, targets, others)
     if isinstance(kernel, Spectrum):
         least = kernel.eigenvalues[-1] + noise_variance
         if not is_traced(least) and not float(least) > kernel.zero_floor:

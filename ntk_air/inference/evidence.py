@@ -15,8 +15,7 @@ from ntk_air.inference.arguments import (
     Scalar,
     check_matrices,
     check_no_overflow,
-    check_variance,
-    factor,
+    checked_factor,
 )
 from ntk_air.spectrum.result import Spectrum
 
@@ -55,9 +54,7 @@ def log_marginal_likelihood(
         >>> float(slope(1.0))
         -0.25
     """
-    noise_variance = check_variance("noise_variance", noise_variance)
-    check_matrices(kernel, targets, {})
-    factored = factor(kernel, noise_variance)
+    factored = checked_factor(kernel, targets, noise_variance, {})
     n_train, n_out = targets.shape
     fit = jnp.sum(factored.half_solve(jnp.asarray(targets)) ** 2)
     found = -0.5 * (
@@ -111,9 +108,7 @@ def left_out(
         >>> [round(float(value), 9) for value in (*found.mean[:, 0], *found.variance)]
         [0.75, 0.25, 1.875, 1.875]
     """
-    noise_variance = check_variance("noise_variance", noise_variance)
-    check_matrices(kernel, targets, {})
-    factored = factor(kernel, noise_variance)
+    factored = checked_factor(kernel, targets, noise_variance, {})
     diagonal = factored.inverse_diagonal()
     targets = jnp.asarray(targets)
     found = LeftOut(targets - factored.solve(targets) / diagonal[:, None], 1 / diagonal)

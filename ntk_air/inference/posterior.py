@@ -28,7 +28,7 @@ from ntk_air.inference.arguments import (
     check_matrices,
     check_no_overflow,
     check_variance,
-    factor,
+    checked_factor,
     is_traced,
 )
 from ntk_air.spectrum.decomposition import decompose
@@ -112,9 +112,8 @@ def gp_posterior(
         >>> found.mean.shape, bool(found.variance[0] < kernel(x_test)[0, 0])
         ((1, 1), True)
     """
-    noise_variance = check_variance("noise_variance", noise_variance)
-    check_matrices(kernel, targets, {"cross_kernel": cross_kernel, "prior": prior})
-    factored = factor(kernel, noise_variance)
+    others = {"cross_kernel": cross_kernel, "prior": prior}
+    factored = checked_factor(kernel, targets, noise_variance, others)
     half = factored.half_solve(jnp.asarray(cross_kernel).T)
     mean = half.T @ factored.half_solve(jnp.asarray(targets))
     found = Posterior(mean, jnp.asarray(prior) - half.T @ half)

@@ -1,5 +1,7 @@
 """(K + σ²)⁻¹ỹ from products with the kernel alone, for kernels that no matrix is held of."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -96,23 +98,41 @@ def solve_by_products(
 
     scale = np.linalg.norm(labels, axis=0)
     scale[scale == 0] = 1
-    dual, residual = np.zeros_like(labels), labels.copy()
-    direction = improved = _preconditioned(residual, top, noise_variance)
+    dual, n_products = _conjugate_gradients(
+        product,
+        functools.partial(_preconditioned, top=top, noise_variance=noise_variance),
+        labels,
+        least=tolerance * scale,
+        max_products=max_products,
+    )
+    residuals = np.linalg.norm(labels - product(dual), axis=0) / scale
+    check_no_overflow("kernel and targets", dual, residuals)
+    return DualSolution(dual, residuals, n_products + 1, bool(np.all(residuals <= tolerance)))
+
+
+def _conjugate_gradients(
+    product: Callable[[np.ndarray], np.ndarray],
+    improve: Callable[[np.ndarray], np.ndarray],
+    labels: np.ndarray,
+    *,
+    least: np.ndarray,
+    max_products: int,
+) -> tuple[np.ndarray, int]:
+    """A solution with each column's residual at most ``least``, and the number of products."""
+    dual, residual, done = np.zeros_like(labels), labels.copy(), 0
+    direction = improved = improve(residual)
     size = np.sum(residual * improved, axis=0)
-    done = 0
-    while done < max_products and np.any(np.linalg.norm(residual, axis=0) > tolerance * scale):
+    while done < max_products and np.any(np.linalg.norm(residual, axis=0) > least):
         image = product(direction)
         done += 1
         curvature = np.sum(direction * image, axis=0)
         step = np.divide(size, curvature, out=np.zeros_like(size), where=curvature > 0)
         dual, residual = dual + step * direction, residual - step * image
-        improved = _preconditioned(residual, top, noise_variance)
+        improved = improve(residual)
         previous, size = size, np.sum(residual * improved, axis=0)
         ratio = np.divide(size, previous, out=np.zeros_like(size), where=previous > 0)
         direction = improved + ratio * direction
-    residuals = np.linalg.norm(labels - product(dual), axis=0) / scale
-    check_no_overflow("kernel and targets", dual, residuals)
-    return DualSolution(dual, residuals, done + 1, bool(np.all(residuals <= tolerance)))
+    return dual, done
 
 
 def _preconditioned(vectors: np.ndarray, top: Spectrum | None, noise_variance: float) -> np.ndarray:

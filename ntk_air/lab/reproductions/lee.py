@@ -69,7 +69,7 @@ def accuracy(
     options = {} if data_dir is None else {"data_dir": data_dir}
     data = na.load_dataset(name, n_train=n_train, n_test=n_test, seed=seed, **options).flattened()
     inputs = np.asarray(data.inputs, np.float64)
-    theta = na.gram_matrix(NNGP(kernel), inputs)
+    theta = na.gram_matrix(kernel.nngp, inputs)
     theta[np.diag_indices(n_train)] += RIDGE
     targets = np.asarray(data.clean_targets(), np.float64)
     dual = scipy.linalg.solve(theta, targets, assume_a="pos", overwrite_a=True)
@@ -79,21 +79,6 @@ def accuracy(
         for rows in np.array_split(tests, max(1, len(tests) // 1000))
     ]
     return float(np.mean(np.argmax(np.concatenate(outputs), axis=1) == data.test_labels))
-
-
-class NNGP:
-    """The NNGP of a network as a kernel of its own."""
-
-    def __init__(self, network: na.DenseNTK):
-        self._network = network
-
-    def __call__(self, x1, x2=None):
-        """The covariance of the outputs between all pairs of inputs."""
-        return self._network.nngp(x1, x2)
-
-    def tile_bytes(self, x1, x2) -> int:
-        """The bytes held for a tile."""
-        return self._network.tile_bytes(x1, x2)
 
 
 LEE = Reproduction(

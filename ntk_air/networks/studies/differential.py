@@ -26,7 +26,7 @@ from ntk_air._base.checks import (
 from ntk_air._base.memory import require_memory
 from ntk_air._base.typing import AnyArray, ApplyFn, Parameters
 from ntk_air.kernels.empirical.independence import check_examples_are_independent
-from ntk_air.kernels.empirical.network import check_parameters, count_outputs, split
+from ntk_air.kernels.empirical.network import Network, check_parameters, count_outputs, split
 
 Field: TypeAlias = Callable[[Any], Any]
 """A function of one point, shape (d,), to a number."""
@@ -130,14 +130,22 @@ def differential_ntk(
     if (n_out := count_outputs(network, points[0].shape[1:], dtype)) != 1:
         raise ValueError(f"apply_fn must have one output, (n, 1); got {n_out}")
     check_examples_are_independent(network, itertools.chain(*points))
-    flat, unravel = ravel_pytree(network.trainable)
-    n = sum(map(len, points))
+    n, n_parameters = sum(map(len, points)), ravel_pytree(network.trainable)[0].size
     require_memory(
-        what=f"the tangent kernel of {n} points and {flat.size} parameters",
-        needed_bytes=(2 * n * flat.size + n * n) * dtype.itemsize,
+        what=f"the tangent kernel of {n} points and {n_parameters} parameters",
+        needed_bytes=(2 * n * n_parameters + n * n) * dtype.itemsize,
         max_bytes=max_memory_bytes,
         way_out="take fewer points, or a smaller network",
     )
+    operators = [operator for operator, _ in parts.values()]
+    jacobian = np.concatenate(list(map(_gradients(network), operators, points)))
+    sizes = {name: len(rows) for name, rows in zip(parts, points, strict=True)}
+    return BlockKernel(sizes, jacobian @ jacobian.T)
+
+
+def _gradients(network: Network) -> Callable[[Operator, np.ndarray], np.ndarray]:
+    """∂_θ(Du)(x) of an operator D at points x, as a function of both: (n, n_parameters)."""
+    flat, unravel = ravel_pytree(network.trainable)
 
     def value(flat: Array, operator: Operator, point: Array) -> Array:
         found = operator(lambda x: network.one(unravel(flat), x)[0])(point)
@@ -146,14 +154,7 @@ def differential_ntk(
         return found
 
     gradients = jax.jit(jax.vmap(jax.grad(value), (None, None, 0)), static_argnums=1)
-    jacobian = np.concatenate(
-        [
-            np.asarray(gradients(flat, operator, jnp.asarray(rows)))
-            for (operator, _), rows in zip(parts.values(), points, strict=True)
-        ]
-    )
-    sizes = {name: len(rows) for name, rows in zip(parts, points, strict=True)}
-    return BlockKernel(sizes, jacobian @ jacobian.T)
+    return lambda operator, points: np.asarray(gradients(flat, operator, jnp.asarray(points)))
 
 
 def _checked_points(
