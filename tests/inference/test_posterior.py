@@ -8,6 +8,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
 import ntk_air as na
+from ntk_air.inference import products
 from tests.helpers.type_checks import without_type_checks
 
 RBF_KERNEL = RBF(length_scale=1.5)
@@ -216,6 +217,17 @@ def test_whole_numbers_beyond_64_bits_are_numbers(parts):
         for large in (2**64, float(2**64))
     )
     assert found == expected
+
+
+def test_the_preconditioner_is_the_inverse_of_top_modes_and_a_level(parts):
+    """M = V diag(λ)Vᵀ + λ_k(I − VVᵀ) + σ², in full."""
+    top = na.decompose(parts[0], top_k=6)
+    values, modes = np.asarray(top.eigenvalues), np.asarray(top.eigenvectors)
+    outside = np.eye(30) - modes @ modes.T
+    matrix = (modes * values) @ modes.T + values[-1] * outside + 0.3 * np.eye(30)
+    vectors = np.random.default_rng(0).normal(size=(30, 2))
+    found = products._preconditioned(matrix @ vectors, top, 0.3)
+    np.testing.assert_allclose(found, vectors, atol=1e-12)
 
 
 def test_bad_arguments_are_named(parts):

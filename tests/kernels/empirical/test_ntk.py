@@ -218,6 +218,8 @@ def test_what_takes_tiles_is_no_function():
     kernel = EmpiricalNTK(NETWORK.apply, PARAMS)
     with pytest.raises(ValueError, match=r"must fit in one tile.*got \(40, 40\) rows: evaluate"):
         kernel.as_function(rows, max_memory_bytes=40 * 40 * 8 + 30_000)
+    with pytest.raises(ValueError, match=r"one tile, here of \d rows; got \(40, 2\) rows"):
+        kernel.as_function(rows, rows[:2], max_memory_bytes=40 * 2 * 8 + 12_000)
     mixing = EmpiricalNTK(lambda params, x: NETWORK.apply(params, x - jnp.mean(x, 0)), PARAMS)
     with pytest.raises(ValueError, match="must treat each example"):
         mixing.as_function(X1)
