@@ -1,8 +1,6 @@
 """The command ``ntk-air labels``, from the file to what it writes."""
 
 import dataclasses
-import importlib
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from ntk_air._base import files
 from ntk_air._base.progress import Progress
 from ntk_air.lab.labels.config import LabelsConfig
 from ntk_air.lab.labels.given import Given, read_given
+from ntk_air.lab.labels.report import report_html
 from ntk_air.lab.labels.results import labels_csv
 from ntk_air.lab.labels.work import find_wrong_labels
 from ntk_air.lab.run_folder import RunDescription, RunFolder, default_folder
@@ -46,7 +45,6 @@ def clean(config: LabelsConfig, *, command: Sequence[str], progress: Progress) -
         drawing = threading.Thread(target=importlib.import_module, args=(_DRAWS,), daemon=True)
         drawing.start()  # what draws takes half a second to import: XLA compiles meanwhile
         results, arrays = find_wrong_labels(config, given.dataset, run, progress)
-        drawing.join()
         run.save(results, arrays)
         _write(run, given)
         run.finish(precision="float64", seeds=[config.seed])
@@ -55,8 +53,6 @@ def clean(config: LabelsConfig, *, command: Sequence[str], progress: Progress) -
 
 def _write(run: RunFolder, given: Given) -> None:
     """The three files, each whole or not at all; the run is finished after the last."""
-    from ntk_air.lab.labels.report import report_html
-
     results, arrays = run.results, run.arrays
     files.write_bytes(run.path / LABELS, labels_csv(arrays, given.dataset.class_names))
     files.write_json(run.path / NOISE, results)
