@@ -42,8 +42,6 @@ def clean(config: LabelsConfig, *, command: Sequence[str], progress: Progress) -
     with RunFolder(folder, description, force=config.force, progress=progress) as run:
         if run.is_complete:
             return Written(folder, run.results, reused=True)
-        drawing = threading.Thread(target=importlib.import_module, args=(_DRAWS,), daemon=True)
-        drawing.start()  # what draws takes half a second to import: XLA compiles meanwhile
         results, arrays = find_wrong_labels(config, given.dataset, run, progress)
         run.save(results, arrays)
         _write(run, given)
