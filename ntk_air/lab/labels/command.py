@@ -14,8 +14,6 @@ from ntk_air.lab.labels.results import labels_csv
 from ntk_air.lab.labels.work import find_wrong_labels
 from ntk_air.lab.run_folder import RunDescription, RunFolder, default_folder
 
-_DRAWS = "matplotlib.figure"
-
 LABELS, NOISE, REPORT = "labels.csv", "noise.json", "report.html"
 
 
